@@ -1,0 +1,26 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench
+PYTHON_IN_VENV := .venv/bin/python
+
+help:  ## this menu
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+
+run:  ## serve the hub on http://127.0.0.1:8000/ (HOST, PORT, REDIS_URL)
+	@scripts/setup requirements.txt
+	@SECRET_KEY="$${SECRET_KEY:-$$($(PYTHON_IN_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))')}" \
+		exec $(PYTHON_IN_VENV) manage.py serve
+
+test:  ## run all tests, those in a browser included
+	@scripts/setup requirements-dev.txt
+	@scripts/find-chromium
+	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+
+lint:  ## ruff and mypy
+	@scripts/setup requirements-dev.txt
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@SECRET_KEY=lint .venv/bin/mypy
+
+bench:  ## measure against nginx (nchan) and others; writes docs/benchmarks.md
+	@scripts/setup requirements-bench.txt
+	@$(PYTHON_IN_VENV) -m bench --write $(ARGS)

@@ -1,0 +1,64 @@
+"""One thread that waits for many sockets."""
+
+import select
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+READABLE = select.EPOLLIN
+WRITABLE = select.EPOLLOUT
+
+type Handler = Callable[[int], None]
+
+_SOCKETS_PER_TURN = 128
+"""Small enough that a message which falls due during a turn is late by well under a millisecond."""
+
+
+class Loop:
+    """Level-triggered epoll; a handler gets the event mask of its socket."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._epoll.close()
+
+    def add(self, fd: int, mask: int, handler: Handler) -> None:
+        self._handlers[fd] = handler
+        self._epoll.register(fd, mask)
+
+    def change(self, fd: int, mask: int) -> None:
+        self._epoll.modify(fd, mask)
+
+    def remove(self, fd: int) -> None:
+        del self._handlers[fd]
+        self._epoll.unregister(fd)
+
+    def turn(self, wait_seconds: float) -> None:
+        """Serves what is ready, waiting for it at most `wait_seconds`."""
+        handlers = self._handlers
+        for fd, mask in self._epoll.poll(wait_seconds, _SOCKETS_PER_TURN):
+            handler = handlers.get(fd)
+            if handler is not None:  # an earlier handler of this turn may have removed it
+                handler(mask)
+
+    def run_until(self, due_ns: int) -> None:
+        """Turns until `time.perf_counter_ns()` reaches `due_ns`.
+
+        epoll rounds its wait up to whole milliseconds, so the last two are spent asking without waiting.
+        """
+        while (left_ns := due_ns - time.perf_counter_ns()) > 0:
+            self.turn(max(left_ns // 1_000_000 - 1, 0) / 1000)
+
+    def wait_for(self, done: Callable[[], bool], deadline_ns: int) -> bool:
+        """Turns until `done()` or the deadline (`time.perf_counter_ns`); says which."""
+        while not done():
+            if time.perf_counter_ns() >= deadline_ns:
+                return False
+            self.turn(0.01)
+        return True

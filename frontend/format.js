@@ -1,0 +1,39 @@
+/** Numbers, sizes and times as a person reads them. */
+
+const integer = new Intl.NumberFormat("en");
+const oneDecimal = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const UNITS = ["B", "KB", "MB", "GB", "TB"];
+
+export function formatCount(number) {
+  return integer.format(number);
+}
+
+/** In steps of 1,024, to one decimal: `1.5 KB`. */
+export function formatBytes(bytes) {
+  let unit = 0;
+  for (; bytes >= 1024 && unit < UNITS.length - 1; unit += 1) bytes /= 1024;
+  return `${oneDecimal.format(bytes)} ${UNITS[unit]}`;
+}
+
+/** Local time of day to the millisecond: `14:03:07.042`. */
+export function formatTime(ms) {
+  const date = new Date(ms);
+  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => pad(part, 2));
+  return `${clock.join(":")}.${pad(date.getMilliseconds(), 3)}`;
+}
+
+/** Whole seconds up to two minutes, then whole minutes: `less than a second`, `4 seconds`, `12 minutes`. */
+export function formatDuration(ms) {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 1) return "less than a second";
+  if (seconds < 120) return plural(seconds, "second");
+  return plural(Math.round(seconds / 60), "minute");
+}
+
+export function plural(number, noun) {
+  return `${formatCount(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function pad(number, width) {
+  return String(number).padStart(width, "0");
+}

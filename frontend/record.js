@@ -1,0 +1,69 @@
+import { formatBytes, formatDuration, plural } from "./format.js";
+
+/**
+ * What one line of the log says.
+ *
+ * @typedef {object} Record
+ * @property {"message" | "gap" | "tooLarge" | "notice"} kind
+ * @property {string} text the payload as it came, or a sentence of ours
+ * @property {number} at when it was received, in ms since 1970
+ * @property {string} id the event's id, empty when it had none
+ * @property {number | null} [missed] of a gap: how many messages, null when nobody knows
+ */
+
+const MAKERS = { message, "hub.gap": gap, "hub.oversize": tooLarge };
+
+/** The names of events that the hub sends beside plain messages. */
+export const HUB_EVENTS = ["hub.gap", "hub.oversize"];
+
+/** @returns {Record} */
+export function recordOf(event, at = Date.now()) {
+  return { at, id: event.id, ...MAKERS[event.type](event.data) };
+}
+
+/** The line for a pause that the hub cannot know of: without ids nothing can be asked for again. */
+export function disconnection(ms, at = Date.now()) {
+  const text = `Disconnected for ${formatDuration(ms)}. Messages published in that time did not arrive here.`;
+  return { at, id: "", kind: "notice", text };
+}
+
+function message(data) {
+  return { kind: "message", text: data };
+}
+
+function gap(data) {
+  const { missed, reason, channel } = parse(data);
+  const known = Number.isSafeInteger(missed) && missed >= 0 ? missed : null;
+  return { kind: "gap", missed: known, text: `${gapCount(known, channel)}: ${gapReason(reason)}.` };
+}
+
+function gapCount(missed, channel) {
+  const where = channel ? ` on ${channel}` : "";
+  if (missed === null) return `Messages${where} may be missing, nobody knows how many`;
+  return `${plural(missed, "message")}${where} ${missed === 1 ? "is" : "are"} missing`;
+}
+
+function gapReason(reason) {
+  if (reason === "slow-client") return "this page read more slowly than messages came in";
+  if (reason === "redis-lost") return "the hub lost its connection to Redis for a while";
+  return reason ? `the hub says “${reason}”` : "the hub gave no reason";
+}
+
+function tooLarge(data) {
+  const { bytes, max_bytes: limit, channel } = parse(data);
+  const where = channel ? ` on ${channel}` : "";
+  return { kind: "tooLarge", text: `A message${where} was left out: ${sizes(bytes, limit)}.` };
+}
+
+function sizes(bytes, limit) {
+  if (!Number.isFinite(bytes) || !Number.isFinite(limit)) return "it is over the size limit";
+  return `it has ${formatBytes(bytes)}, and the limit is ${formatBytes(limit)}`;
+}
+
+function parse(data) {
+  try {
+    return Object(JSON.parse(data));
+  } catch {
+    return {}; // the event itself is news enough; its details are not worth losing the row
+  }
+}

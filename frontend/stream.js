@@ -1,0 +1,141 @@
+/** How the connection stands. */
+export const State = Object.freeze({
+  CONNECTING: "connecting",
+  LIVE: "live",
+  RECONNECTING: "reconnecting",
+  OFFLINE: "offline",
+});
+
+const CEILING_MS = 30_000;
+const GIVEN_UP_MS = 60_000;
+
+/** The wait before attempt `failures + 1`: 1–2 s, 2–4 s, … 15–30 s; spread so that browsers do not return as one. */
+export function backoffMs(failures, random = Math.random) {
+  const high = Math.min(CEILING_MS, 2000 * 2 ** failures);
+  return (high / 2) * (1 + random());
+}
+
+/**
+ * Keeps one EventSource open and says in one word how it stands.
+ *
+ * EventSource reconnects by itself after a broken connection, and honours the server's `retry:`; that is
+ * left to it. It gives up for ever on any status but 200, and then a new one is made here, with backoff.
+ * A new one knows no last event id, so the id goes into the query.
+ */
+export class Stream {
+  #url;
+  #names;
+  #on;
+  #source = null;
+  #timer = 0;
+  #failures = 0;
+  #lastId = "";
+  #lostAt = null;
+  #wasLive = false;
+  #state = null;
+
+  /**
+   * @param {string} url
+   * @param {string[]} names of events to take beside plain messages
+   * @param {object} on
+   * @param {(state: string) => void} on.state
+   * @param {(event: {type: string, data: string, id: string}) => void} on.event
+   * @param {(ms: number, resumed: boolean) => void} on.back live again after `ms`; `resumed` when the
+   *   server was told where to go on
+   */
+  constructor(url, names, on) {
+    this.#url = url;
+    this.#names = names;
+    this.#on = on;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** Connects now, in place of any connection there is. */
+  open() {
+    this.#drop();
+    this.#enter(this.#lostAt === null ? State.CONNECTING : this.#down());
+    const source = new EventSource(this.#address());
+    source.onopen = () => this.#live();
+    source.onerror = () => this.#failed();
+    for (const name of ["message", ...this.#names]) source.addEventListener(name, (event) => this.#take(event));
+    this.#source = source;
+  }
+
+  /** Ends the connection until `open`. */
+  close() {
+    this.#drop();
+    this.#lost();
+  }
+
+  /** Somebody looks at the page again: do not let them wait for a timer of ours. */
+  wake() {
+    if (!this.#source) this.open();
+  }
+
+  /** The network is back: a connection that was not heard of since may be dead without knowing it. */
+  online() {
+    if (this.#state !== State.LIVE) this.open();
+  }
+
+  /** The network is gone. If this connection does not need it (a hub on this machine), its next event says so. */
+  offline() {
+    this.#lost();
+    this.#enter(State.OFFLINE);
+  }
+
+  #take({ type, data, lastEventId }) {
+    this.#lastId = lastEventId;
+    if (this.#state !== State.LIVE) this.#live();
+    this.#on.event({ type, data, id: lastEventId });
+  }
+
+  #live() {
+    const lostAt = this.#lostAt;
+    this.#failures = 0;
+    this.#lostAt = null;
+    this.#enter(State.LIVE);
+    if (lostAt !== null && this.#wasLive) this.#on.back(Date.now() - lostAt, this.#lastId !== "");
+    this.#wasLive = true;
+  }
+
+  #failed() {
+    this.#lost();
+    this.#enter(this.#down());
+    if (this.#source.readyState === EventSource.CLOSED) this.#retry();
+  }
+
+  #retry() {
+    this.#drop();
+    this.#timer = setTimeout(() => this.open(), backoffMs(this.#failures));
+    this.#failures += 1;
+  }
+
+  #down() {
+    const givenUp = Date.now() - this.#lostAt > GIVEN_UP_MS;
+    return givenUp || navigator.onLine === false ? State.OFFLINE : State.RECONNECTING;
+  }
+
+  #lost() {
+    this.#lostAt ??= Date.now();
+  }
+
+  #drop() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #enter(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#on.state(state);
+  }
+
+  #address() {
+    if (!this.#lastId) return this.#url;
+    return `${this.#url}?${new URLSearchParams({ last_event_id: this.#lastId })}`;
+  }
+}

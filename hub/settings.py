@@ -1,0 +1,95 @@
+"""Settings of the Django project, all from the environment (docs/settings.md)."""
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from relay.conf import NAMES
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+FRONTEND = BASE_DIR / "frontend"
+
+env = environ.Env()
+
+try:
+    DEBUG = env.bool("DEBUG", default=False)
+except ValueError as error:
+    raise ImproperlyConfigured(f"DEBUG is not valid: {error}. Use 1 or 0.") from None
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY and DEBUG:
+    SECRET_KEY = "insecure, for DEBUG only"
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set. Set it to a long random text (`make run` makes one for itself),"
+        " or set DEBUG=1 for development."
+    )
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+
+# The hub's own settings are taken over as they are; relay/conf.py reads and validates them.
+globals().update(
+    {
+        name: value
+        for name, value in os.environ.items()
+        if name in NAMES or name.startswith("RELAY_")
+    }
+)
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: it makes `runserver` serve the ASGI application
+    "django.contrib.staticfiles",
+    "csp",
+    "relay",
+    "hub",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
+
+ROOT_URLCONF = "hub.urls"
+ASGI_APPLICATION = "hub.asgi.application"
+USE_TZ = True
+
+TEMPLATES = [
+    {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [FRONTEND]},
+]
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [FRONTEND]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_MAX_AGE = 0 if DEBUG else 300
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")]},
+    }
+}
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"relay": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
+}

@@ -1,0 +1,10 @@
+"""The Django application."""
+
+from django.apps import AppConfig
+
+
+class RelayConfig(AppConfig):
+    name = "relay"
+
+    def ready(self) -> None:
+        from relay import checks  # noqa: F401  (registers itself)

@@ -1,0 +1,148 @@
+"""The one typed view of the settings.
+
+A setting is an attribute of the Django settings module, or an environment variable of the same name
+that the project's settings module takes over as text; either is accepted and validated here.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from relay.subscription import RedisAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of the hub, valid. docs/settings.md says what each is for."""
+
+    redis_url: str
+    channel: str
+    ring_events: int
+    ring_bytes: int
+    event_bytes: int
+    client_buffer_bytes: int
+    max_streams: int
+    heartbeat_seconds: float
+    retry_ms: int
+    overload_retry_ms: int
+    stall_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A setting that cannot be used. `text` names it and never shows a password."""
+
+    number: int
+    text: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    name: str
+    default: Any
+    parse: Callable[[Any], Any]
+    hint: str
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or int(value) != float(value) or not low <= int(value) <= high:
+            raise ValueError
+        return int(value)
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[Any], float]:
+    def parse(value: Any) -> float:
+        if isinstance(value, bool) or not low <= float(value) <= high:
+            raise ValueError
+        return float(value)
+
+    return parse
+
+
+def _channel(value: Any) -> str:
+    if not isinstance(value, str) or not value or len(value.encode()) > 512 or not value.isprintable():
+        raise ValueError
+    return value
+
+
+def _redis_url(value: Any) -> str:
+    RedisAddress(value)
+    return str(value)
+
+
+def _number(name: str, default: int, low: int, high: int, unit: str) -> _Setting:
+    return _Setting(
+        name, default, _whole(low, high), f"Use a whole number of {unit} from {low} to {high}."
+    )
+
+
+def _duration(name: str, default: float, low: float, high: float) -> _Setting:
+    return _Setting(
+        name, default, _seconds(low, high), f"Use a number of seconds from {low:g} to {high:g}."
+    )
+
+
+MIB = 1024 * 1024
+
+# In this order: the place of a setting is the number of its check (relay.E001 and so on).
+_SETTINGS = (
+    _Setting(
+        "REDIS_URL",
+        "redis://127.0.0.1:6379/0",
+        _redis_url,
+        "Use redis://[[user]:password@]host:port/db, rediss://… for TLS, or unix:///path/to/socket.",
+    ),
+    _Setting(
+        "RELAY_CHANNEL",
+        "demo_stream",
+        _channel,
+        "Use the name of a Redis channel: printable text of 1 to 512 bytes.",
+    ),
+    _number("RELAY_RING_EVENTS", 10_000, 1, 10_000_000, "events"),
+    _number("RELAY_RING_BYTES", 16 * MIB, 1024, 4096 * MIB, "bytes"),
+    _number("RELAY_EVENT_BYTES", 2 * MIB, 256, 512 * MIB, "bytes"),
+    _number("RELAY_CLIENT_BUFFER_BYTES", 64 * 1024, 4096, 16 * MIB, "bytes"),
+    _number("RELAY_MAX_STREAMS", 10_000, 1, 1_000_000, "streams"),
+    _duration("RELAY_HEARTBEAT_SECONDS", 15.0, 0.1, 3600.0),
+    _number("RELAY_RETRY_MS", 2000, 1, 3_600_000, "milliseconds"),
+    _number("RELAY_OVERLOAD_RETRY_MS", 30_000, 1, 3_600_000, "milliseconds"),
+    _duration("RELAY_STALL_SECONDS", 30.0, 1.0, 3600.0),
+)
+
+NAMES = tuple(setting.name for setting in _SETTINGS)
+
+
+def load() -> Settings:
+    """The settings in force. Raises ValueError naming the first that is not valid."""
+    for problem in problems():
+        raise ValueError(f"{problem.text} {problem.hint}")
+    values = [setting.parse(_value(setting)) for setting in _SETTINGS]
+    return Settings(**dict(zip((field.name for field in fields(Settings)), values, strict=True)))
+
+
+def problems() -> Iterator[Problem]:
+    """What is wrong with the settings, one by one."""
+    for number, setting in enumerate(_SETTINGS, start=1):
+        value = _value(setting)
+        try:
+            setting.parse(value)
+        except (ValueError, TypeError, OverflowError):
+            shown = "its value" if setting.name == "REDIS_URL" else repr(value)
+            yield Problem(number, f"{setting.name} is not valid: {shown}.", setting.hint)
+
+
+def unknown_names() -> list[str]:
+    """Settings that begin with RELAY_ and are none of ours: most likely misspelt."""
+    return sorted(
+        name for name in dir(django_settings) if name.startswith("RELAY_") and name not in NAMES
+    )
+
+
+def _value(setting: _Setting) -> Any:
+    return getattr(django_settings, setting.name, setting.default)

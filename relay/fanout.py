@@ -1,0 +1,200 @@
+"""Brings every frame of a ring to every subscriber, each at its own pace."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
+
+from relay import frames
+from relay.events import Gap, GapReason
+from relay.ring import Ring
+from relay.stats import Stats
+from relay.writers import Chunk, Writer
+
+SLICE = 512
+"""Writers served before the event loop gets its turn, so that 10,000 do not freeze it."""
+
+CATCH_UP_CHUNKS = 16
+"""Chunks for one subscriber that is behind before the event loop gets its turn."""
+
+
+class Loop(Protocol):
+    """What the fan-out needs of an event loop."""
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> object: ...
+
+    def time(self) -> float: ...
+
+
+class Subscriber:
+    """A writer and how far it has come: a cursor into the ring, no queue of its own.
+
+    `seen` is the number of messages before the cursor. `current` says that live passes serve it; one
+    that is not current is behind (its writer is full), or has left.
+    """
+
+    __slots__ = ("current", "cursor", "progress", "seen", "stalled_at", "writer")
+
+    def __init__(self, writer: Writer, cursor: int, seen: int) -> None:
+        self.writer = writer
+        self.cursor = cursor
+        self.seen = seen
+        self.current = True
+        self.progress: object = None
+        self.stalled_at = 0.0
+
+
+class Fanout:
+    """Live delivery, catching up and the slow-client rule are one mechanism: a cursor moves.
+
+    `wake` starts a pass over the current subscribers. All that came in during one turn of the event
+    loop goes out as one chunk, joined once and shared; while the loop is busy chunks grow (up to
+    `chunk_bytes`, or one frame), so the cost of a message falls as the rate rises.
+    """
+
+    def __init__(
+        self, channel: str, ring: Ring, loop: Loop, chunk_bytes: int, stats: Stats
+    ) -> None:
+        self._channel = channel
+        self._ring = ring
+        self._loop = loop
+        self._chunk_bytes = chunk_bytes
+        self._stats = stats
+        self._current: dict[Subscriber, None] = {}
+        self._behind: dict[Subscriber, None] = {}
+        self._passing = False
+        self._turn: Iterator[Subscriber] = iter(())
+        self._chunks: dict[int, Chunk] = {}
+        self._target_seen = 0
+        self.target = ring.end
+        """What lies before this index has been sent to every current subscriber, or is being sent."""
+        self.on_drained: Callable[[], None] = lambda: None
+        """Called when every current subscriber has been brought to the end of the ring."""
+
+    def __len__(self) -> int:
+        return len(self._current) + len(self._behind)
+
+    def join(self, writer: Writer) -> Subscriber:
+        """From now on `writer` gets every frame that is appended to the ring."""
+        end = self._ring.end
+        subscriber = Subscriber(writer, end, self._ring.count_at(end))
+        writer.on_ready = lambda: self._catch_up(subscriber)
+        self._current[subscriber] = None
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forgets a subscriber; harmless when it is already gone."""
+        subscriber.current = False
+        self._current.pop(subscriber, None)
+        self._behind.pop(subscriber, None)
+
+    def wake(self) -> None:
+        """Something was appended: it goes out in the next turn of the event loop."""
+        if not self._passing:
+            self._passing = True
+            self._loop.call_soon(self._begin)
+
+    def finish(self, last: Callable[[], bytes]) -> None:
+        """Ends every stream properly, each with its own last frame."""
+        for subscriber in [*self._current, *self._behind]:
+            self.leave(subscriber)
+            subscriber.writer.finish(Chunk(last()))
+
+    def cut_stalled(self, seconds: float) -> None:
+        """Cuts whoever is behind and has taken nothing for `seconds`."""
+        now = self._loop.time()
+        for subscriber in list(self._behind):
+            progress = subscriber.writer.progress()
+            if progress != subscriber.progress:
+                subscriber.progress = progress
+                subscriber.stalled_at = now
+            elif now - subscriber.stalled_at >= seconds:
+                self._stats.streams_cut += 1
+                self.leave(subscriber)
+                subscriber.writer.abort()
+
+    # -- a pass over the current subscribers, in slices
+
+    def _begin(self) -> None:
+        ring = self._ring
+        first = max(self.target, ring.start)
+        self.target = ring.reach(first, self._chunk_bytes)
+        self._target_seen = ring.count_at(self.target)
+        self._chunks = {}
+        self._turn = iter(list(self._current))
+        self._slice()
+
+    def _slice(self) -> None:
+        target, seen, chunks = self.target, self._target_seen, self._chunks
+        served = 0
+        for subscriber in islice(self._turn, SLICE):
+            served += 1
+            cursor = subscriber.cursor
+            if cursor >= target or not subscriber.current:
+                continue
+            chunk = chunks.get(cursor)
+            if chunk is None:
+                if cursor < self._ring.start:
+                    self._catch_up(subscriber)
+                    continue
+                chunk = chunks[cursor] = Chunk(self._ring.join(cursor, target))
+            subscriber.cursor = target
+            subscriber.seen = seen
+            if not subscriber.writer.send(chunk):
+                self._fall_behind(subscriber)
+        if served == SLICE:
+            self._loop.call_soon(self._slice)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._chunks = {}
+        self._passing = self.target < self._ring.end
+        if self._passing:
+            self._loop.call_soon(self._begin)
+        else:
+            self.on_drained()
+
+    # -- one subscriber that is behind
+
+    def _fall_behind(self, subscriber: Subscriber) -> None:
+        if not subscriber.current:
+            return
+        subscriber.current = False
+        subscriber.progress = None
+        del self._current[subscriber]
+        self._behind[subscriber] = None
+
+    def _catch_up(self, subscriber: Subscriber) -> None:
+        """Sends from the ring until the writer is full again or nothing is left."""
+        self._fall_behind(subscriber)
+        for _ in range(CATCH_UP_CHUNKS):
+            if subscriber not in self._behind:
+                return
+            if subscriber.cursor == self._ring.end:
+                self._become_current(subscriber)
+                return
+            if not subscriber.writer.send(self._next_chunk(subscriber)):
+                return
+        self._loop.call_soon(self._catch_up, subscriber)
+
+    def _become_current(self, subscriber: Subscriber) -> None:
+        del self._behind[subscriber]
+        self._current[subscriber] = None
+        subscriber.current = True
+
+    def _next_chunk(self, subscriber: Subscriber) -> Chunk:
+        ring = self._ring
+        notice = b""
+        if subscriber.cursor < ring.start:
+            notice = self._gap(ring.dropped - subscriber.seen)
+            subscriber.cursor = ring.start
+        first = subscriber.cursor
+        subscriber.cursor = ring.reach(first, self._chunk_bytes)
+        subscriber.seen = ring.count_at(subscriber.cursor)
+        return Chunk(notice + ring.join(first, subscriber.cursor))
+
+    def _gap(self, missed: int) -> bytes:
+        if not missed:  # nothing but comments and notices was dropped
+            return b""
+        self._stats.gaps_slow_client += 1
+        return frames.hub_event(Gap(self._channel, missed, GapReason.SLOW_CLIENT))

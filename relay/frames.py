@@ -1,0 +1,54 @@
+"""Server-Sent Events on the wire: bytes in, bytes out.
+
+The format is WHATWG HTML, section 9.2 "Server-sent events". A line there ends at CRLF, LF or a lone
+CR, and at nothing else; that is why `str.splitlines`, which also splits at U+2028, NEL and others,
+has no place here.
+"""
+
+import json
+import re
+from typing import Protocol
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+class HubEvent(Protocol):
+    """An event the hub makes itself; its name is a constant of ours and needs no escaping."""
+
+    @property
+    def name(self) -> str: ...
+
+    def as_json(self) -> dict[str, object]: ...
+
+
+def message(data: bytes) -> bytes:
+    """One unnamed event. `data` must be valid UTF-8 and may hold any line ends.
+
+    Every line becomes a field of its own, so that no payload can forge an `id`, `event` or `retry`.
+    """
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(_LINE_END.split(data))
+    return b"data: " + data + b"\n\n"
+
+
+def message_size(data: bytes) -> int:
+    """How many bytes `message(data)` has, without making them."""
+    line_feeds, returns = data.count(b"\n"), data.count(b"\r")
+    lines = 1 + line_feeds + returns - data.count(b"\r\n")
+    return lines * len(b"data: \n") + len(data) - line_feeds - returns + len(b"\n")
+
+
+def hub_event(event: HubEvent) -> bytes:
+    """A named event with one line of ASCII JSON as its data."""
+    data = json.dumps(event.as_json(), separators=(",", ":"))
+    return f"event: {event.name}\ndata: {data}\n\n".encode("ascii")
+
+
+def retry(milliseconds: int) -> bytes:
+    """Tells the client how long to wait before it connects again."""
+    return b"retry: %d\n\n" % milliseconds
+
+
+def heartbeat() -> bytes:
+    """A comment: keeps proxies and clients from taking a quiet stream for a dead one."""
+    return b":\n\n"

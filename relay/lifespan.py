@@ -1,0 +1,65 @@
+"""Ties the hub of this process to the life of its server.
+
+Daphne has no ASGI lifespan, so there the hub starts with the reactor and stops with it; servers that
+have one (uvicorn, hypercorn) start and stop it by that; and whatever comes first starts it.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from relay import conf
+from relay.hub import Hub
+from relay.writers import Message, Send
+
+Receive = Callable[[], Awaitable[Message]]
+
+_hub: Hub | None = None
+
+
+def get_hub() -> Hub:
+    """The hub of this process, started if it is not. Only inside the event loop that serves."""
+    global _hub
+    if _hub is None:
+        _hub = Hub(conf.load())
+        _hub.start()
+        _stop_with_reactor(_hub)
+    return _hub
+
+
+def start_with_reactor() -> None:
+    """Under Daphne: start as soon as the reactor runs, not with the first request."""
+    if "daphne.server" in sys.modules:
+        from twisted.internet import reactor
+
+        reactor.callLater(0, get_hub)  # type: ignore[attr-defined]
+
+
+async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """The ASGI lifespan protocol, for servers that speak it."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                get_hub()
+            except ValueError as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await get_hub().stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def _stop_with_reactor(hub: Hub) -> None:
+    reactor = sys.modules.get("twisted.internet.reactor")
+    if reactor is None or not reactor.running:
+        return
+    from twisted.internet.defer import Deferred
+
+    def stop() -> Deferred[None]:
+        return Deferred.fromFuture(asyncio.ensure_future(hub.stop()))
+
+    reactor.addSystemEventTrigger("before", "shutdown", stop)

@@ -1,0 +1,97 @@
+"""The last frames of a feed, addressed by an index that never repeats."""
+
+
+class Ring:
+    """Bounded in entries and in bytes; appending drops the oldest entries over either bound.
+
+    Entry `i` stays at index `i` for as long as it is kept. Indices run from `start` (the oldest entry
+    kept) to `end` (where the next entry goes); a reader holds nothing but the index it reads next.
+    Each entry carries the number of messages up to and including it, so that a reader which fell
+    behind `start` can be told exactly how many messages it missed. The newest entry is always kept.
+    """
+
+    __slots__ = (
+        "_counts",
+        "_frames",
+        "_head",
+        "_max_bytes",
+        "_max_entries",
+        "_offset",
+        "dropped",
+        "size_bytes",
+    )
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._frames: list[bytes] = []
+        self._counts: list[int] = []
+        self._head = 0  # where in the lists `start` stands
+        self._offset = 0  # the index of the first place in the lists
+        self.dropped = 0
+        """The number of messages before `start`: what no reader can have any more."""
+        self.size_bytes = 0
+
+    @property
+    def start(self) -> int:
+        return self._offset + self._head
+
+    @property
+    def end(self) -> int:
+        return self._offset + len(self._frames)
+
+    def append(self, frame: bytes, count: int) -> None:
+        """Adds a frame after which `count` messages have been seen in all."""
+        self._frames.append(frame)
+        self._counts.append(count)
+        self.size_bytes += len(frame)
+        kept = len(self._frames) - self._head
+        if kept > self._max_entries or self.size_bytes > self._max_bytes:
+            self._trim()
+
+    def count_at(self, index: int) -> int:
+        """How many messages came before `index`, which must lie between `start` and `end`."""
+        place = index - self._offset
+        return self._counts[place - 1] if place > self._head else self.dropped
+
+    def join(self, first: int, last: int) -> bytes:
+        """The entries from `first` up to but not including `last`, all of which must be kept."""
+        return b"".join(self._frames[first - self._offset : last - self._offset])
+
+    def reach(self, first: int, max_bytes: int) -> int:
+        """The furthest index to which `join(first, …)` has at most `max_bytes`, or one entry."""
+        frames = self._frames
+        place = first - self._offset
+        if place == len(frames):
+            return first
+        size = len(frames[place])
+        place += 1
+        while place < len(frames) and size + len(frames[place]) <= max_bytes:
+            size += len(frames[place])
+            place += 1
+        return place + self._offset
+
+    def crowded(self, index: int) -> bool:
+        """Whether what lies from `index` on fills about half of the ring: it may soon be dropped."""
+        kept = len(self._frames) - self._head
+        waiting = min(self.end - index, kept)
+        return waiting * 2 > self._max_entries or (
+            waiting * 2 * self.size_bytes > self._max_bytes * kept
+        )
+
+    def _trim(self) -> None:
+        frames, head = self._frames, self._head
+        newest = len(frames) - 1
+        while head < newest and (
+            newest + 1 - head > self._max_entries or self.size_bytes > self._max_bytes
+        ):
+            self.size_bytes -= len(frames[head])
+            self.dropped = self._counts[head]
+            frames[head] = b""
+            head += 1
+        self._head = head
+        if head * 2 > len(frames):  # the lists are moved seldom, so that appending stays O(1)
+            del frames[:head]
+            del self._counts[:head]
+            self._offset += head
+            self._head = 0

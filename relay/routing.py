@@ -1,0 +1,7 @@
+"""Which path is a stream. Everything else is Django's."""
+
+from django.urls import re_path
+
+from relay.consumers import StreamConsumer
+
+urlpatterns = [re_path(r"^stream/?$", StreamConsumer.as_asgi())]

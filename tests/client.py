@@ -1,0 +1,127 @@
+"""A client of `/stream/` for the tests: http.client reads HTTP, httpx-sse reads the events."""
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from httpx_sse import ServerSentEvent
+from httpx_sse._decoders import SSEDecoder
+
+
+class Stream:
+    """An open stream. Use as a context manager."""
+
+    def __init__(self, url: str, path: str = "/stream/", timeout: float = 10.0) -> None:
+        parts = urlsplit(url)
+        self.connection = http.client.HTTPConnection(
+            str(parts.hostname), parts.port, timeout=timeout
+        )
+        self.connection.request("GET", path, headers={"Accept": "text/event-stream"})
+        self.response = self.connection.getresponse()
+        self.lines: list[bytes] = []
+        self._decoder = SSEDecoder()
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.response.close()
+        self.connection.close()
+
+    def line(self) -> bytes:
+        """The next line, without its end; b"" is an empty one. Raises EOFError at the end."""
+        line = self.response.readline()
+        if not line:
+            raise EOFError
+        self.lines.append(line)
+        return line.rstrip(b"\n")
+
+    def events(self) -> Iterator[ServerSentEvent]:
+        while True:
+            try:
+                line = self.line()
+            except EOFError:
+                return
+            event = self._decoder.decode(line.decode())
+            if event is not None and (event.data or event.event != "message" or self._was_data()):
+                yield event
+
+    def _was_data(self) -> bool:
+        return len(self.lines) > 1 and self.lines[-2].startswith(b"data")
+
+    def event(self) -> ServerSentEvent:
+        return next(self.events())
+
+    def data(self, number: int) -> list[str]:
+        """The data of the next `number` events."""
+        events = self.events()
+        return [next(events).data for _ in range(number)]
+
+
+def raw_request(url: str, text: bytes, timeout: float = 10.0) -> socket.socket:
+    """A plain socket with the request sent and nothing read."""
+    parts = urlsplit(url)
+    connection = socket.create_connection((str(parts.hostname), parts.port or 80), timeout)
+    connection.sendall(text)
+    return connection
+
+
+def open_raw_stream(url: str, receive_buffer: int | None = None) -> socket.socket:
+    """A stream on a plain socket, read no further than its first event-stream bytes."""
+    parts = urlsplit(url)
+    connection = socket.socket()
+    if receive_buffer is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(30.0)
+    connection.connect((parts.hostname, parts.port))
+    connection.sendall(b"GET /stream/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    head = b""
+    while b"retry:" not in head:
+        received = connection.recv(4096)
+        assert received, f"no stream: {head!r}"
+        head += received
+    return connection
+
+
+def read_until(connection: socket.socket, mark: bytes, seconds: float = 10.0) -> bytes:
+    """Everything up to and including `mark`."""
+    deadline = time.monotonic() + seconds
+    data = bytearray()
+    while mark not in data[-len(mark) - 300_000 :]:
+        assert time.monotonic() < deadline, f"{mark!r} did not come; the end: {bytes(data[-200:])!r}"
+        received = connection.recv(262_144)
+        assert received, f"the stream ended before {mark!r}: {bytes(data[-200:])!r}"
+        data += received
+    return bytes(data)
+
+
+def dechunk(data: bytes) -> bytes:
+    """The body of complete HTTP/1.1 chunks."""
+    body = bytearray()
+    place = 0
+    while place < len(data):
+        end = data.index(b"\r\n", place)
+        size = int(data[place:end], 16)
+        body += data[end + 2 : end + 2 + size]
+        place = end + 2 + size + 2
+    return bytes(body)
+
+
+def answer(url: str, method: str, path: str = "/stream/", **options: Any) -> tuple[int, Any, bytes]:
+    """Status, headers and body; then checks that the same connection answers a second request."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+    try:
+        connection.request(method, path, **options)
+        response = connection.getresponse()
+        body = response.read()
+        used = connection.sock
+        connection.request("GET", "/health/")
+        assert connection.sock is used, "the connection was not kept"
+        assert connection.getresponse().status == 200
+        return response.status, response.headers, body
+    finally:
+        connection.close()

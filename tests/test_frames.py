@@ -1,0 +1,74 @@
+"""The encoder, against the bytes of the specification and against somebody else's decoder."""
+
+import json
+
+import httpx
+import pytest
+from httpx_sse import EventSource
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay import frames
+from relay.events import Gap, GapReason, Oversize
+from tests.corpus import CORPUS, as_received
+
+
+def decode(wire: bytes) -> list[tuple[str, str, str]]:
+    """(event, data, id) of every event, by httpx-sse. It drops events without data; see `marked`."""
+    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=wire)
+    return [(e.event, e.data, e.id) for e in EventSource(response).iter_sse()]
+
+
+@pytest.mark.parametrize(
+    ("payload", "wire"),
+    [
+        (b"Test Event", b"data: Test Event\n\n"),
+        (b" two  spaces ", b"data:  two  spaces \n\n"),
+        (b"", b"data: \n\n"),
+        (b"a\nb", b"data: a\ndata: b\n\n"),
+        (b"a\r\nb\rc\n", b"data: a\ndata: b\ndata: c\ndata: \n\n"),
+        (b"\n\r", b"data: \ndata: \ndata: \n\n"),
+        ("a\u2028b\u0085c".encode(), "data: a\u2028b\u0085c\n\n".encode()),
+        (b"x\nid: 1\nevent: e\nretry: 1", b"data: x\ndata: id: 1\ndata: event: e\ndata: retry: 1\n\n"),
+    ],
+)
+def test_a_message_has_exactly_these_bytes(payload: bytes, wire: bytes) -> None:
+    assert frames.message(payload) == wire
+    assert frames.message_size(payload) == len(wire)
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_the_corpus_arrives_as_it_was_sent(name: str) -> None:
+    payload = CORPUS[name].decode(errors="replace")
+    wire = frames.message(payload.encode())
+    assert decode(wire) == [("message", as_received(payload), "")]
+    assert frames.message_size(payload.encode()) == len(wire)
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("ab: \r\n\0\ufeff\u2028\x85idevntry01é😀"))))
+def test_any_text_arrives_as_it_was_sent(payloads: list[str]) -> None:
+    wire = b"".join(frames.message(b"." + p.encode()) for p in payloads)
+    assert decode(wire) == [("message", as_received("." + p), "") for p in payloads]
+    assert sum(frames.message_size(b"." + p.encode()) for p in payloads) == len(wire)
+
+
+def test_the_events_of_the_hub_are_named_and_hold_json() -> None:
+    [(event, data, _)] = decode(frames.hub_event(Gap("a\nb", 3, GapReason.SLOW_CLIENT)))
+    assert event == "hub.gap"
+    assert json.loads(data) == {
+        "channel": "a\nb",
+        "from": None,
+        "to": None,
+        "missed": 3,
+        "reason": "slow-client",
+    }
+    [(event, data, _)] = decode(frames.hub_event(Oversize("c", 300, 200)))
+    assert event == "hub.oversize"
+    assert json.loads(data) == {"channel": "c", "id": None, "bytes": 300, "max_bytes": 200}
+
+
+def test_retry_and_heartbeat_are_no_events() -> None:
+    assert frames.retry(1500) == b"retry: 1500\n\n"
+    assert decode(frames.retry(1500) + frames.heartbeat() + frames.message(b"x")) == [
+        ("message", "x", "")
+    ]
