@@ -1,5 +1,7 @@
 """The pages beside the stream: the dashboard and the hub's own health."""
 
+import asyncio
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -19,7 +21,7 @@ async def health(request: HttpRequest) -> HttpResponse:
     hub = get_hub()
     state = "live" if hub.live else "lost"
     return JsonResponse(
-        {"redis": state, **hub.stats.as_dict()},
+        {"redis": state, "tasks": len(asyncio.all_tasks()), **hub.stats.as_dict()},
         status=200 if hub.live else 503,
         headers={"Cache-Control": "no-store"},
     )
