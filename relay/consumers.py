@@ -54,6 +54,8 @@ class StreamConsumer(AsyncHttpConsumer):
         try:
             if await self._request_read():
                 await self._respond()
+        except asyncio.CancelledError:
+            pass  # the server stops; there is nobody left to tell
         except Exception:
             logger.exception("A stream failed; this is a bug.")
 
@@ -141,8 +143,8 @@ class StreamConsumer(AsyncHttpConsumer):
 def _host_allowed(headers: dict[bytes, bytes], scope: dict[str, Any]) -> bool:
     """Django's rule (HttpRequest.get_host), without making a Django request of every stream."""
     name = b"x-forwarded-host" if django_settings.USE_X_FORWARDED_HOST else b"host"
-    raw = headers.get(name) or headers.get(b"host")
-    host = raw.decode("latin-1") if raw else (scope.get("server") or ("", None))[0]
+    raw = headers.get(name, headers.get(b"host"))
+    host = raw.decode("latin-1") if raw is not None else (scope.get("server") or ("", None))[0]
     allowed = django_settings.ALLOWED_HOSTS or (LOCAL_HOSTS if django_settings.DEBUG else [])
     domain, _ = split_domain_port(host)
     return bool(domain) and validate_host(domain, allowed)

@@ -69,12 +69,14 @@ class Hub:
         await self._listener.first_attempt.wait()
         return self.live
 
-    async def stop(self) -> None:
-        """Ends every stream properly, then the tasks. Harmless when called again."""
-        if self._stopping:
-            return
+    def end_streams(self) -> None:
+        """Ends every open stream properly and turns new ones away. Harmless when called again."""
         self._stopping = True
         self._fanout.finish(self.retry)
+
+    async def stop(self) -> None:
+        """Ends the streams, then the tasks. Harmless when called again."""
+        self.end_streams()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

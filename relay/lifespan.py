@@ -5,8 +5,10 @@ have one (uvicorn, hypercorn) start and stop it by that; and whatever comes firs
 """
 
 import asyncio
+import signal
 import sys
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any
 
 from relay import conf
@@ -42,7 +44,7 @@ async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
-                get_hub()
+                _end_streams_on_signal(get_hub())
             except ValueError as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
@@ -53,6 +55,21 @@ async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             return
 
 
+def _end_streams_on_signal(hub: Hub) -> None:
+    """Servers wait for open responses before they announce the shutdown; a stream never ends by
+    itself, so the signal itself is what ends the streams."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def handle(number: int, frame: FrameType | None, before: Any = before) -> None:
+            loop.call_soon_threadsafe(hub.end_streams)
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, handle)
+
+
 def _stop_with_reactor(hub: Hub) -> None:
     reactor = sys.modules.get("twisted.internet.reactor")
     if reactor is None or not reactor.running:
@@ -60,6 +77,7 @@ def _stop_with_reactor(hub: Hub) -> None:
     from twisted.internet.defer import Deferred
 
     def stop() -> Deferred[None]:
+        hub.end_streams()  # at once: Daphne cancels the applications in this same turn
         return Deferred.fromFuture(asyncio.ensure_future(hub.stop()))
 
     reactor.addSystemEventTrigger("before", "shutdown", stop)

@@ -1,0 +1,128 @@
+"""Clients that stop reading: what they cost, what they are told, when they are cut."""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+
+import psutil
+
+from tests.client import open_raw_stream, read_until
+from tests.servers import HubProcess, RedisServer, wait_until
+
+MB = 1_000_000
+
+
+def publish_bytes(redis_server: RedisServer, total: int, size: int = 10_000) -> int:
+    """Publishes numbered messages of `size` bytes, `total` bytes in all; returns how many."""
+    number = total // size
+    with redis_server.client() as client:
+        for first in range(0, number, 100):
+            pipe = client.pipeline(transaction=False)
+            for n in range(first, first + 100):
+                pipe.publish("demo_stream", b"%010d" % n + b"x" * (size - 10))
+            pipe.execute()
+        client.publish("demo_stream", b"end")
+    return number
+
+
+def read_numbers(stream: object) -> list[int]:
+    data = read_until(stream, b"data: end\n\n", 60)  # type: ignore[arg-type]
+    return [int(n) for n in re.findall(rb"data: (\d{10})x", data)]
+
+
+def test_twenty_stalled_clients_cost_little_and_delay_nobody(
+    hub: HubProcess, redis_server: RedisServer
+) -> None:
+    assert hub.process is not None
+    process = psutil.Process(hub.process.pid)
+    stalled = [open_raw_stream(hub.url, receive_buffer=65_536) for _ in range(20)]
+    quick = [open_raw_stream(hub.url) for _ in range(3)]
+    hub.wait_for_streams(23)
+    before = process.memory_info().rss
+    read: dict[int, list[int]] = {}
+    threads = [
+        threading.Thread(target=lambda i=i: read.update({i: read_numbers(quick[i])}))
+        for i in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    number = publish_bytes(redis_server, 200 * MB)
+    for thread in threads:
+        thread.join(60)
+    assert process.memory_info().rss - before < 64 * MB
+    for i in range(3):
+        assert read[i] == list(range(number))
+    for stream in [*stalled, *quick]:
+        stream.close()
+
+
+def test_a_client_that_reads_again_is_caught_up_or_told_the_exact_number(
+    hub: HubProcess, redis_server: RedisServer
+) -> None:
+    stream = open_raw_stream(hub.url, receive_buffer=65_536)
+    hub.wait_for_streams(1)
+    number = publish_bytes(redis_server, 60 * MB)
+    data = b"retry" + read_until(stream, b"data: end\n\n", 60)
+    expected = 0
+    gaps = 0
+    pattern = rb"data: (\d{10})x|event: hub\.gap\ndata: (\{.*?\})"
+    for match in re.finditer(pattern, data):
+        if match[1]:
+            assert int(match[1]) == expected
+            expected += 1
+        else:
+            gap = json.loads(match[2])
+            assert (gap["channel"], gap["reason"]) == ("demo_stream", "slow-client")
+            expected += gap["missed"]
+            gaps += 1
+    assert expected == number
+    assert gaps >= 1
+    assert hub.health()["gaps_slow_client"] == gaps
+    stream.close()
+
+
+def test_a_short_stall_loses_nothing(hub: HubProcess, redis_server: RedisServer) -> None:
+    stream = open_raw_stream(hub.url, receive_buffer=65_536)
+    hub.wait_for_streams(1)
+    number = publish_bytes(redis_server, 12 * MB)
+    assert read_numbers(stream) == list(range(number))
+    assert hub.health()["gaps_slow_client"] == 0
+    stream.close()
+
+
+def test_one_that_takes_nothing_is_cut(
+    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_STALL_SECONDS=2)
+    stuck = open_raw_stream(hub.url, receive_buffer=65_536)
+    quiet = open_raw_stream(hub.url, receive_buffer=65_536)
+    reader = threading.Thread(target=read_numbers, args=[quiet])
+    hub.wait_for_streams(2)
+    reader.start()
+    publish_bytes(redis_server, 20 * MB)
+    reader.join(60)
+    wait_until(lambda: hub.health()["streams_cut"] == 1, "the stuck client is cut", 10)
+    hub.wait_for_streams(1)
+    stuck.close()
+    quiet.close()
+
+
+def test_a_stalled_client_on_another_server_is_bounded_and_caught_up(
+    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+) -> None:
+    hub = start_hub(command=["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"])
+    assert hub.process is not None
+    stalled = [open_raw_stream(hub.url, receive_buffer=65_536) for _ in range(10)]
+    hub.wait_for_streams(10)
+    process = psutil.Process(hub.process.pid)
+    before = process.memory_info().rss
+    number = publish_bytes(redis_server, 60 * MB)
+    assert process.memory_info().rss - before < 64 * MB
+    data = read_until(stalled[0], b"data: end\n\n", 60)
+    numbers = [int(n) for n in re.findall(rb"data: (\d{10})x", data)]
+    missed = sum(json.loads(g)["missed"] for g in re.findall(rb"hub\.gap\ndata: (\{.*?\})", data))
+    assert len(numbers) + missed == number
+    assert numbers == sorted(set(numbers))
+    for stream in stalled:
+        stream.close()
