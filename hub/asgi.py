@@ -1,7 +1,7 @@
 """The ASGI application: `daphne hub.asgi:application`, or any other ASGI server."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 from channels.routing import URLRouter
 from django.core.asgi import get_asgi_application
@@ -14,7 +14,7 @@ from relay.lifespan import Receive, lifespan, start_with_reactor  # noqa: E402
 from relay.routing import urlpatterns  # noqa: E402
 from relay.writers import Send  # noqa: E402
 
-_http = URLRouter([*urlpatterns, re_path(r"", django_application)])
+_http = URLRouter([*urlpatterns, re_path(r"", cast(Any, django_application))])
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:

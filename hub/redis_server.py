@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 
+import redis
+
 START_SECONDS = 10.0
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -68,19 +70,32 @@ class EmbeddedRedis:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                output = self._process.stdout.read().decode(errors="replace") if self._process.stdout else ""
+                output = (
+                    self._process.stdout.read().decode(errors="replace")
+                    if self._process.stdout
+                    else ""
+                )
                 last = (output.strip().splitlines() or ["no output"])[-1]
                 raise RuntimeError(
                     f"the embedded Redis could not start on 127.0.0.1:{self._port} ({last})."
                     " Set REDIS_URL to a Redis of your own."
                 )
-            if accepts_connections(self._port):
+            if self._answers():
                 return
             time.sleep(0.02)
         raise RuntimeError(
             f"the embedded Redis did not answer on 127.0.0.1:{self._port}"
             f" within {START_SECONDS:g} s. Set REDIS_URL to a Redis of your own."
         )
+
+    def _answers(self) -> bool:
+        """Whether it is this very process that answers, not another one that has the port."""
+        assert self._process is not None
+        try:
+            with redis.Redis(port=self._port, socket_timeout=1.0) as client:
+                return bool(client.info("server")["process_id"] == self._process.pid)
+        except redis.exceptions.RedisError:
+            return False
 
 
 def find_redis_server() -> str:

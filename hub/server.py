@@ -25,7 +25,7 @@ BACKLOG = 4096
 DEAD_PEER_MS = 60_000
 
 
-class HubServer(Server):  # type: ignore[misc]
+class HubServer(Server):
     """Serves until SIGTERM or SIGINT; `failure` tells afterwards why it could not."""
 
     def __init__(
@@ -38,7 +38,7 @@ class HubServer(Server):  # type: ignore[misc]
             verbosity=0,
         )
         self._on_listening = on_listening
-        self.failure = ""
+        self.failure: Exception | None = None
 
     def run(self) -> None:
         _raise_file_limit()
@@ -54,7 +54,7 @@ class HubServer(Server):  # type: ignore[misc]
         self._on_listening(address.host, address.port)
 
     def listen_error(self, failure: Any) -> None:
-        self.failure = failure.getErrorMessage()
+        self.failure = getattr(failure.value, "socketError", failure.value)
         self.stop()
 
     def application_checker(self) -> None:
@@ -66,7 +66,7 @@ class HubServer(Server):  # type: ignore[misc]
                 done = details.get("application_instance")
                 if done is not None and done.done() and not done.cancelled() and done.exception():
                     del details["application_instance"]
-            reactor.callLater(1, self.application_checker)  # type: ignore[attr-defined]
+            reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]
 
     def kill_all_applications(self) -> "Deferred[Any]":
         unfinished = [p for p, d in self.connections.items() if "application_instance" not in d]

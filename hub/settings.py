@@ -6,35 +6,45 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from relay.conf import NAMES
+from relay.conf import DEFAULTS, NAMES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 FRONTEND = BASE_DIR / "frontend"
 
 env = environ.Env()
 
-try:
-    DEBUG = env.bool("DEBUG", default=False)
-except ValueError as error:
-    raise ImproperlyConfigured(f"DEBUG is not valid: {error}. Use 1 or 0.") from None
+if os.environ.get("DEBUG", "").lower() not in {
+    "",
+    "1",
+    "true",
+    "on",
+    "yes",
+    "0",
+    "false",
+    "off",
+    "no",
+}:
+    raise ImproperlyConfigured(f"DEBUG is not valid: {os.environ['DEBUG']!r}. Use 1 or 0.")
+DEBUG = env.bool("DEBUG", default=False)
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY and DEBUG:
-    SECRET_KEY = "insecure, for DEBUG only"
+    SECRET_KEY = "insecure, for DEBUG only"  # noqa: S105
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "SECRET_KEY is not set. Set it to a long random text (`make run` makes one for itself),"
         " or set DEBUG=1 for development."
     )
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or ["localhost", "127.0.0.1", "[::1]"]
 
-# The hub's own settings are taken over as they are; relay/conf.py reads and validates them.
+# The hub's own settings are taken over as they are; relay/conf.py reads and validates them. An empty
+# variable is one that is not set: that is what `REDIS_URL= make run` and Compose's `${NAME:-}` mean.
 globals().update(
     {
         name: value
         for name, value in os.environ.items()
-        if name in NAMES or name.startswith("RELAY_")
+        if value and (name in NAMES or name.startswith("RELAY_"))
     }
 )
 
@@ -71,7 +81,7 @@ WHITENOISE_MAX_AGE = 0 if DEBUG else 300
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")]},
+        "CONFIG": {"hosts": [os.environ.get("REDIS_URL") or DEFAULTS["REDIS_URL"]]},
     }
 }
 

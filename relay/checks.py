@@ -16,6 +16,8 @@ def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     ]
     for name in conf.unknown_names():
         close = get_close_matches(name, conf.NAMES, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "docs/settings.md lists all that there are."
+        hint = (
+            f"Did you mean {close[0]}?" if close else "docs/settings.md lists all that there are."
+        )
         found.append(Warning(f"{name} is not a setting of the hub.", hint=hint, id="relay.W001"))
     return found

@@ -66,7 +66,12 @@ def _seconds(low: float, high: float) -> Callable[[Any], float]:
 
 
 def _channel(value: Any) -> str:
-    if not isinstance(value, str) or not value or len(value.encode()) > 512 or not value.isprintable():
+    if (
+        not isinstance(value, str)
+        or not value
+        or len(value.encode()) > 512
+        or not value.isprintable()
+    ):
         raise ValueError
     return value
 
@@ -115,7 +120,8 @@ _SETTINGS = (
     _duration("RELAY_STALL_SECONDS", 30.0, 1.0, 3600.0),
 )
 
-NAMES = tuple(setting.name for setting in _SETTINGS)
+DEFAULTS = {setting.name: setting.default for setting in _SETTINGS}
+NAMES = tuple(DEFAULTS)
 
 
 def load() -> Settings:
@@ -133,8 +139,8 @@ def problems() -> Iterator[Problem]:
         try:
             setting.parse(value)
         except (ValueError, TypeError, OverflowError):
-            shown = "its value" if setting.name == "REDIS_URL" else repr(value)
-            yield Problem(number, f"{setting.name} is not valid: {shown}.", setting.hint)
+            shown = "" if setting.name == "REDIS_URL" else f": {value!r}"
+            yield Problem(number, f"{setting.name} is not valid{shown}.", setting.hint)
 
 
 def unknown_names() -> list[str]:

@@ -74,9 +74,7 @@ class StreamConsumer(AsyncHttpConsumer):
         elif method == "OPTIONS":
             await self.send_response(204, b"", headers=[(b"Allow", METHODS)])
         elif method not in {"GET", "HEAD"}:
-            await self._problem(
-                405, b"A stream is read with GET.\n", headers=[(b"Allow", METHODS)]
-            )
+            await self._problem(405, b"A stream is read with GET.\n", headers=[(b"Allow", METHODS)])
         elif not _accepts_events(headers.get(b"accept", b"")):
             await self._problem(406, b"A stream is text/event-stream, which Accept excludes.\n")
         elif method == "HEAD":
@@ -88,9 +86,7 @@ class StreamConsumer(AsyncHttpConsumer):
         self, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
     ) -> None:
         length = (b"Content-Length", str(len(body)).encode())
-        await self.send_response(
-            status, body, headers=[*PROBLEM_HEADERS, length, *(headers or [])]
-        )
+        await self.send_response(status, body, headers=[*PROBLEM_HEADERS, length, *(headers or [])])
 
     async def _stream(self, hub: Hub, headers: dict[bytes, bytes]) -> None:
         if hub.full:

@@ -35,7 +35,7 @@ def start_with_reactor() -> None:
     if "daphne.server" in sys.modules:
         from twisted.internet import reactor
 
-        reactor.callLater(0, get_hub)  # type: ignore[attr-defined]
+        reactor.callLater(0, get_hub)  # type: ignore[arg-type]
 
 
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -72,7 +72,7 @@ class Subscription(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self.heard = True
         try:
-            self._reader.feed(self._view[:nbytes])
+            self._reader.feed(self._view[:nbytes])  # type: ignore[arg-type]  # any buffer will do
             self._read()
         except hiredis.ProtocolError as error:
             self._fail(SubscriptionRefused(f"this is not Redis: {error}"))
@@ -111,7 +111,7 @@ class Subscription(asyncio.BufferedProtocol):
         assert self._transport is not None
         if words[0] != "PING":
             self._awaited.append(words[0])
-        self._transport.write(hiredis.pack_command(words))
+        self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
 
     def _read(self) -> None:
         gets = self._reader.gets

@@ -86,7 +86,9 @@ class AsgiWriter:
                 continue
             chunk, more = self._chunks.pop(0)
             try:
-                await self._send({"type": "http.response.body", "body": chunk.body, "more_body": more})
+                await self._send(
+                    {"type": "http.response.body", "body": chunk.body, "more_body": more}
+                )
             except OSError:  # how ASGI says that the client is gone (specification, HTTP, "send")
                 return
             if not more:

@@ -91,7 +91,9 @@ def read_until(connection: socket.socket, mark: bytes, seconds: float = 10.0) ->
     deadline = time.monotonic() + seconds
     data = bytearray()
     while mark not in data[-len(mark) - 300_000 :]:
-        assert time.monotonic() < deadline, f"{mark!r} did not come; the end: {bytes(data[-200:])!r}"
+        assert time.monotonic() < deadline, (
+            f"{mark!r} did not come; the end: {bytes(data[-200:])!r}"
+        )
         received = connection.recv(262_144)
         assert received, f"the stream ended before {mark!r}: {bytes(data[-200:])!r}"
         data += received

@@ -1,15 +1,11 @@
 """Fixtures of all tests: a private real Redis, and the real hub on it."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-os.environ.setdefault("SECRET_KEY", "only-for-tests")
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
-
-from tests.servers import HubProcess, RedisServer  # noqa: E402
+from tests.servers import HubProcess, RedisServer
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,7 +25,9 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def start_hub(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[Callable[..., HubProcess]]:
+def start_hub(
+    request: pytest.FixtureRequest, redis_server: RedisServer
+) -> Iterator[Callable[..., HubProcess]]:
     """Starts a hub on `redis_server`, with settings as keywords; ended with the test."""
     hubs: list[HubProcess] = []
     request.node.hubs = hubs

@@ -50,7 +50,9 @@ class RedisServer:
         command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         self.process = subprocess.Popen(
-            [*command, *self.options, *options], stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir()
+            [*command, *self.options, *options],
+            stdout=subprocess.DEVNULL,
+            cwd=tempfile.gettempdir(),
         )
         wait_until(self._answers, "redis-server answers")
 
@@ -89,9 +91,8 @@ class HubProcess:
         self.port = free_port()
         self.command = command or ["manage.py", "serve"]
         self.env = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("RELAY_")},
+            **os.environ,
             "REDIS_URL": redis_url,
-            "SECRET_KEY": "only-for-tests-" * 4,
             "PYTHONUNBUFFERED": "1",
             **{name: str(value) for name, value in settings.items()},
         }

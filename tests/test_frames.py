@@ -29,7 +29,10 @@ def decode(wire: bytes) -> list[tuple[str, str, str]]:
         (b"a\r\nb\rc\n", b"data: a\ndata: b\ndata: c\ndata: \n\n"),
         (b"\n\r", b"data: \ndata: \ndata: \n\n"),
         ("a\u2028b\u0085c".encode(), "data: a\u2028b\u0085c\n\n".encode()),
-        (b"x\nid: 1\nevent: e\nretry: 1", b"data: x\ndata: id: 1\ndata: event: e\ndata: retry: 1\n\n"),
+        (
+            b"x\nid: 1\nevent: e\nretry: 1",
+            b"data: x\ndata: id: 1\ndata: event: e\ndata: retry: 1\n\n",
+        ),
     ],
 )
 def test_a_message_has_exactly_these_bytes(payload: bytes, wire: bytes) -> None:

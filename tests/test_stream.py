@@ -1,13 +1,10 @@
 """`/stream/` on the real hub and a real Redis."""
 
-import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psutil
 import pytest
@@ -213,7 +210,9 @@ def test_sigterm_ends_streams_properly(hub: HubProcess) -> None:
         while received := stream.recv(4096):
             rest += received
         assert rest.endswith(b"0\r\n\r\n")
-        body = dechunk(rest[rest.index(b"\r\n", 0) + 2 :] if rest.startswith(b"\r\n") else _from_chunk(rest))
+        body = dechunk(
+            rest[rest.index(b"\r\n", 0) + 2 :] if rest.startswith(b"\r\n") else _from_chunk(rest)
+        )
         retries.add(body)
         stream.close()
     half.close()
@@ -274,9 +273,7 @@ def test_a_websocket_is_refused_and_unknown_paths_are_not_found(hub: HubProcess)
 
 
 def test_curl_and_redis_cli_as_in_the_readme(hub: HubProcess, redis_server: RedisServer) -> None:
-    with subprocess.Popen(
-        ["curl", "-sN", f"{hub.url}/stream/"], stdout=subprocess.PIPE
-    ) as curl:
+    with subprocess.Popen(["curl", "-sN", f"{hub.url}/stream/"], stdout=subprocess.PIPE) as curl:
         hub.wait_for_streams(1)
         cli = ["redis-cli", "-p", str(redis_server.port), "publish", "demo_stream", "Test Event"]
         assert subprocess.check_output(cli) == b"1\n"

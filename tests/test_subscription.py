@@ -64,7 +64,12 @@ async def test_it_hands_over_every_message_of_one_read_in_order() -> None:
 
 
 async def test_reads_may_be_cut_anywhere() -> None:
-    wire = HELLO + push(b"message", b"c", b"a\r\nb") + push(b"pong", b"x") + push(b"message", b"c", b"")
+    wire = (
+        HELLO
+        + push(b"message", b"c", b"a\r\nb")
+        + push(b"pong", b"x")
+        + push(b"message", b"c", b"")
+    )
     for cut in range(len(wire)):
         received: list[bytes] = []
         subscription, _ = connected(received)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import redis
+from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError
 
 from hub.redis_server import EmbeddedRedis, accepts_connections
@@ -18,19 +19,18 @@ LOCAL_PORT = 6379
 
 class Command(BaseCommand):
     help = "Serves the hub with Daphne."
+    requires_system_checks = []  # `_check` runs them, and says each problem in one line
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
         parser.add_argument("--port", default=os.environ.get("PORT", "8000"))
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port = options["host"] or "127.0.0.1", _port(options["port"])
-        try:
-            url = conf.load().redis_url
-        except ValueError as error:
-            raise CommandError(str(error)) from None
+        host, port = options["host"] or "127.0.0.1", _port(options["port"] or "8000")
+        self._check()
+        url = conf.load().redis_url
         with ExitStack() as stack:
-            embedded = "REDIS_URL" not in os.environ and not accepts_connections(LOCAL_PORT)
+            embedded = not os.environ.get("REDIS_URL") and not accepts_connections(LOCAL_PORT)
             if embedded:
                 try:
                     stack.enter_context(EmbeddedRedis(LOCAL_PORT))
@@ -38,6 +38,13 @@ class Command(BaseCommand):
                     raise CommandError(str(error)) from None
             _require_redis(url)
             self._serve(host, port, url, embedded)
+
+    def _check(self) -> None:
+        for message in run_checks():
+            line = " ".join(filter(None, [str(message.msg), message.hint]))
+            if message.is_serious():
+                raise CommandError(line)
+            self.stderr.write(f"warning: {line}")
 
     def _serve(self, host: str, port: int, url: str, embedded: bool) -> None:
         from hub.asgi import application
@@ -54,7 +61,7 @@ class Command(BaseCommand):
         server.run()
         if server.failure:
             raise CommandError(
-                f"cannot listen on {host}:{port}: {server.failure}"
+                f"cannot listen on {host}:{port}: {server.failure}."
                 " Choose another address with HOST and PORT."
             )
 
@@ -88,11 +95,12 @@ def _require_redis(url: str) -> None:
         ) from None
     except (redis.exceptions.RedisError, OSError) as error:
         raise CommandError(
-            f"Redis {name} cannot be reached: {error}. Start it, or set REDIS_URL to one that runs."
+            f"Redis {name} cannot be reached: {str(error).rstrip('.')}. Start it, or set REDIS_URL to"
+            " one that runs."
         ) from None
     finally:
         client.close()
 
 
 def _redis_cli(url: str) -> str:
-    return "redis-cli" if url == "redis://127.0.0.1:6379/0" else "redis-cli -u $REDIS_URL"
+    return "redis-cli" if url == conf.DEFAULTS["REDIS_URL"] else "redis-cli -u $REDIS_URL"

@@ -23,6 +23,8 @@ class Command(BaseCommand):
         " many times a second."
     )
 
+    requires_system_checks = []  # it needs REDIS_URL alone, which conf.load() validates
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("channel", metavar="CHANNEL")
         parser.add_argument("message", metavar="MESSAGE", nargs="?")
@@ -48,7 +50,12 @@ class Command(BaseCommand):
             ) from None
 
     def _publish(
-        self, url: str, channel: str, messages: Iterable[bytes], count: int | None, rate: float | None
+        self,
+        url: str,
+        channel: str,
+        messages: Iterable[bytes],
+        count: int | None,
+        rate: float | None,
     ) -> None:
         sent = received = 0
         with redis.Redis.from_url(url) as client:
