@@ -4,6 +4,7 @@ A setting is an attribute of the Django settings module, or an environment varia
 that the project's settings module takes over as text; either is accepted and validated here.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,6 +29,14 @@ class Settings:
     retry_ms: int
     overload_retry_ms: int
     stall_seconds: float
+    prefix: str
+    history_size: int
+    history_seconds: float
+
+    @property
+    def history(self) -> bool:
+        """Whether there is a log at all."""
+        return self.history_size > 0 and self.history_seconds > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,12 @@ def _channel(value: Any) -> str:
     return value
 
 
+def _prefix(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.:-]{1,64}", value, re.ASCII):
+        raise ValueError
+    return value
+
+
 def _redis_url(value: Any) -> str:
     RedisAddress(value)
     return str(value)
@@ -109,7 +124,7 @@ _SETTINGS = (
         _channel,
         "Use the name of a Redis channel: printable text of 1 to 512 bytes.",
     ),
-    _number("RELAY_RING_EVENTS", 10_000, 1, 10_000_000, "events"),
+    _number("RELAY_RING_EVENTS", 65_536, 1, 10_000_000, "events"),
     _number("RELAY_RING_BYTES", 16 * MIB, 1024, 4096 * MIB, "bytes"),
     _number("RELAY_EVENT_BYTES", 2 * MIB, 256, 512 * MIB, "bytes"),
     _number("RELAY_CLIENT_BUFFER_BYTES", 64 * 1024, 4096, 16 * MIB, "bytes"),
@@ -118,6 +133,14 @@ _SETTINGS = (
     _number("RELAY_RETRY_MS", 2000, 1, 3_600_000, "milliseconds"),
     _number("RELAY_OVERLOAD_RETRY_MS", 30_000, 1, 3_600_000, "milliseconds"),
     _duration("RELAY_STALL_SECONDS", 30.0, 1.0, 3600.0),
+    _Setting(
+        "RELAY_PREFIX",
+        "relay",
+        _prefix,
+        "Use 1 to 64 letters, digits, dots, dashes, underscores or colons.",
+    ),
+    _number("RELAY_HISTORY_SIZE", 10_000, 0, 10_000_000, "messages"),
+    _duration("RELAY_HISTORY_SECONDS", 86_400.0, 0.0, 31_536_000.0),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in _SETTINGS}

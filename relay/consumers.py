@@ -11,6 +11,7 @@ Where this diverges from channels' AsyncHttpConsumer, and why:
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from django.http.request import MediaType, split_domain_port, validate_host
 from relay.daphne_writer import DaphneWriter, daphne_request
 from relay.hub import Hub
 from relay.lifespan import get_hub
+from relay.start import Start, parse_start
 from relay.writers import AsgiWriter, Message, Send
 
 logger = logging.getLogger("relay")
@@ -92,13 +94,21 @@ class StreamConsumer(AsyncHttpConsumer):
         if hub.full:
             await self._turn_away(hub, headers)
             return
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            start = parse_start(
+                headers.get(b"last-event-id"), self.scope.get("query_string", b""), now_ms
+            )
+        except ValueError as error:
+            await self._problem(400, f"{error}\n".encode())
+            return
         await self.send_headers(headers=STREAM_HEADERS)
         await self.send_body(hub.retry(), more_body=True)
         request = daphne_request(self.base_send)
         if request is None:
-            await self._stream_by_asgi(hub)
+            await self._stream_by_asgi(hub, start)
         else:
-            await self._stream_by_daphne(hub, request)
+            await self._stream_by_daphne(hub, request, start)
 
     async def _turn_away(self, hub: Hub, headers: dict[bytes, bytes]) -> None:
         """An EventSource gives up for ever on any status but 200 (WHATWG HTML, 9.2.3)."""
@@ -111,17 +121,17 @@ class StreamConsumer(AsyncHttpConsumer):
                 503, b"All streams are taken.\n", headers=[(b"Retry-After", seconds)]
             )
 
-    async def _stream_by_daphne(self, hub: Hub, request: Any) -> None:
+    async def _stream_by_daphne(self, hub: Hub, request: Any, start: Start) -> None:
         writer = DaphneWriter(request, hub.settings.client_buffer_bytes)
-        subscriber = hub.join(writer)
+        subscriber = hub.join(writer, start)
         try:
             await self._client_gone()
         finally:
             hub.leave(subscriber)
 
-    async def _stream_by_asgi(self, hub: Hub) -> None:
+    async def _stream_by_asgi(self, hub: Hub, start: Start) -> None:
         writer = AsgiWriter(self.base_send)
-        subscriber = hub.join(writer)
+        subscriber = hub.join(writer, start)
         tasks = [asyncio.create_task(writer.run()), asyncio.create_task(self._client_gone())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

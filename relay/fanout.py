@@ -6,7 +6,8 @@ from typing import Protocol
 
 from relay import frames
 from relay.events import Gap, GapReason
-from relay.ring import Ring
+from relay.feed import Feed
+from relay.ring import Place
 from relay.stats import Stats
 from relay.writers import Chunk, Writer
 
@@ -29,16 +30,16 @@ class Subscriber:
     """A writer and how far it has come: a cursor into the ring, no queue of its own.
 
     `seen` is the number of messages before the cursor. `current` says that live passes serve it; one
-    that is not current is behind (its writer is full), or has left.
+    that is not current is behind (its writer is full), held, or has left.
     """
 
     __slots__ = ("current", "cursor", "progress", "seen", "stalled_at", "writer")
 
-    def __init__(self, writer: Writer, cursor: int, seen: int) -> None:
+    def __init__(self, writer: Writer) -> None:
         self.writer = writer
-        self.cursor = cursor
-        self.seen = seen
-        self.current = True
+        self.cursor = 0
+        self.seen = 0
+        self.current = False
         self.progress: object = None
         self.stalled_at = 0.0
 
@@ -51,11 +52,9 @@ class Fanout:
     `chunk_bytes`, or one frame), so the cost of a message falls as the rate rises.
     """
 
-    def __init__(
-        self, channel: str, ring: Ring, loop: Loop, chunk_bytes: int, stats: Stats
-    ) -> None:
-        self._channel = channel
-        self._ring = ring
+    def __init__(self, feed: Feed, loop: Loop, chunk_bytes: int, stats: Stats) -> None:
+        self._feed = feed
+        self._ring = ring = feed.ring
         self._loop = loop
         self._chunk_bytes = chunk_bytes
         self._stats = stats
@@ -73,13 +72,27 @@ class Fanout:
     def __len__(self) -> int:
         return len(self._current) + len(self._behind)
 
-    def join(self, writer: Writer) -> Subscriber:
-        """From now on `writer` gets every frame that is appended to the ring."""
-        end = self._ring.end
-        subscriber = Subscriber(writer, end, self._ring.count_at(end))
-        writer.on_ready = lambda: self._catch_up(subscriber)
-        self._current[subscriber] = None
+    def join(self, writer: Writer, place: Place, greeting: bytes = b"") -> Subscriber:
+        """From now on `writer` gets every frame of the ring from `place` on, after the greeting."""
+        subscriber = self.hold(writer)
+        self.release(subscriber, place, greeting)
         return subscriber
+
+    def hold(self, writer: Writer) -> Subscriber:
+        """A subscriber that gets nothing from here until it is released; it may be sent other things.
+
+        It counts, and is cut when it stalls, like every other.
+        """
+        subscriber = Subscriber(writer)
+        self._behind[subscriber] = None
+        return subscriber
+
+    def release(self, subscriber: Subscriber, place: Place, notice: bytes = b"") -> None:
+        """Goes on from the ring, after the notice; the writer must not be full."""
+        subscriber.cursor, subscriber.seen = place
+        subscriber.writer.on_ready = lambda: self._catch_up(subscriber)
+        if not notice or subscriber.writer.send(Chunk(notice)):
+            self._catch_up(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forgets a subscriber; harmless when it is already gone."""
@@ -186,15 +199,22 @@ class Fanout:
         ring = self._ring
         notice = b""
         if subscriber.cursor < ring.start:
-            notice = self._gap(ring.dropped - subscriber.seen)
+            notice = self._gap(subscriber)
             subscriber.cursor = ring.start
         first = subscriber.cursor
         subscriber.cursor = ring.reach(first, self._chunk_bytes)
         subscriber.seen = ring.count_at(subscriber.cursor)
         return Chunk(notice + ring.join(first, subscriber.cursor))
 
-    def _gap(self, missed: int) -> bytes:
-        if not missed:  # nothing but comments and notices was dropped
+    def _gap(self, subscriber: Subscriber) -> bytes:
+        feed, ring = self._feed, self._ring
+        missed: int | None = ring.dropped - subscriber.seen
+        if not feed.unbroken(subscriber.cursor + 1, ring.start):
+            missed = None  # the notice of a gap was dropped as well
+        if missed == 0:  # nothing but heartbeats was dropped
             return b""
         self._stats.gaps_slow_client += 1
-        return frames.hub_event(Gap(self._channel, missed, GapReason.SLOW_CLIENT))
+        start = feed.position_at(Place(subscriber.cursor, subscriber.seen))
+        end = feed.position_at(ring.place(ring.start))
+        event = frames.hub_event(Gap(feed.channel, start, end, missed, GapReason.SLOW_CLIENT))
+        return frames.numbered(*end, event) if end else event

@@ -1,13 +1,42 @@
 """What clients of one channel share: its messages, numbered, encoded once, kept in one ring."""
 
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import islice
+
 from relay import frames
+from relay.chain import Entry, Run, missed_between
 from relay.events import Gap, GapReason, Oversize
-from relay.ring import Ring
+from relay.position import Position
+from relay.ring import Place, Ring
 from relay.stats import Stats
+
+RUN_BYTES = 1024 * 1024
+"""Where a run ends, so that none keeps Redis busy for long."""
+
+MAX_SEGMENTS = 1024
+"""Segments remembered beyond those in the ring: they tell how many messages an old id is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the feed with one numbering: the `n`-th message of all has offset `n - base`."""
+
+    epoch: int
+    base: int
+    count: int
+    """The number of messages before it."""
+    index: int
+    """Where in the ring it begins, after the gap that may stand before it."""
+    previous: Position | None
+    """Of a whole epoch: the last position before it, if nothing was published in between."""
+    whole: bool
+    """Nothing is missing, or may be, between the segment before and this one."""
+    time_ms: int
 
 
 class Feed:
-    """Turns the payloads of a Redis channel into frames.
+    """Turns the payloads of a Redis channel into frames, and positions into places in the ring.
 
     Nothing here awaits: between a message's receipt and its place in the ring no other code runs,
     which is what makes the count exact and joining free of gaps.
@@ -16,26 +45,182 @@ class Feed:
     def __init__(self, channel: str, ring: Ring, max_event_bytes: int, stats: Stats) -> None:
         self.channel = channel
         self.ring = ring
+        self.count = 0
+        """Messages in all, since this process started."""
+        self._segments: list[Segment] = []
+        self._epoch = self._base = 0
         self._max_event_bytes = max_event_bytes
         self._stats = stats
-        self._count = 0
 
-    def receive(self, payload: bytes) -> None:
-        """Appends one message. Invalid UTF-8 is replaced, an event over the size limit is announced."""
-        self._count += 1
+    @property
+    def position(self) -> Position | None:
+        """The newest position; None before the first marker."""
+        return Position(self._epoch, self.count - self._base) if self._segments else None
+
+    @property
+    def newest_epoch(self) -> int:
+        """The greatest epoch this process has heard of, 0 for none."""
+        return max((segment.epoch for segment in self._segments), default=0)
+
+    # -- what comes in
+
+    def receive(self, payload: bytes, time_ms: int) -> None:
+        """Appends one message. Invalid UTF-8 is replaced, an event over the size limit announced."""
+        self.count += 1
         self._stats.messages += 1
-        self.ring.append(self._encode(payload), self._count)
+        event = self._encode(payload)
+        frame = frames.numbered(self._epoch, self.count - self._base, event)
+        self.ring.append(frame, self.count, time_ms)
 
-    def lose(self, reason: GapReason) -> None:
-        """Tells every stream that an unknown number of messages was lost here."""
-        self._note(frames.hub_event(Gap(self.channel, None, reason)))
+    def mark(self, epoch: int, time_ms: int) -> None:
+        """A marker came in line with the messages: a new epoch, and nothing is missing before it."""
+        if epoch != self._epoch:
+            self._begin(epoch, self.position, time_ms, whole=bool(self._segments))
 
-    def heartbeat(self) -> None:
-        """A comment on every stream, in order with everything else."""
-        self._note(frames.heartbeat())
+    def skip_to(self, epoch: int, missed: int | None, reason: GapReason, time_ms: int) -> None:
+        """Begins an epoch after a hole, and tells every stream."""
+        self._gap(Position(epoch, 0), missed, reason, time_ms)
+        self._begin(epoch, None, time_ms, whole=False)
 
-    def _note(self, frame: bytes) -> None:
-        self.ring.append(frame, self._count)
+    def fill(self, entry: Entry, reason: GapReason) -> None:
+        """Appends a message or boundary that the history has and this process did not hear."""
+        at = self.position
+        assert at is not None
+        missed = missed_between(at, entry)
+        epoch, offset = entry.position
+        before = Position(epoch, max(offset - 1, 0))
+        if missed != 0:
+            self._gap(before, missed, reason, entry.time_ms)
+        if missed != 0 or epoch != at.epoch:
+            whole = missed == 0
+            self._begin(epoch, entry.previous, entry.time_ms, whole=whole, offset=before.offset)
+        if entry.event is not None:
+            self.count += 1
+            frame = frames.numbered(epoch, offset, entry.event)
+            self.ring.append(frame, self.count, entry.time_ms)
+
+    def heartbeat(self, time_ms: int) -> None:
+        """A comment on every stream, in order with everything else; it carries the position."""
+        at = self.position
+        identity = frames.bare_id(*at) if at else b"\n"
+        self.ring.append(frames.COMMENT + identity, self.count, time_ms)
+
+    # -- places and positions
+
+    def find(self, position: Position) -> Place | None:
+        """The place in the ring where a client at `position` reads on; None if it is not there."""
+        segment = self._segment_of(position)
+        if segment is None:
+            return None
+        count = segment.base + position.offset
+        index = segment.index if count == segment.count else self.ring.index_after(count)
+        return Place(index, count) if index is not None and index >= self.ring.start else None
+
+    def place_beyond(self, position: Position) -> Place:
+        """The first place in the ring where everything is later than `position`, which is not in it."""
+        ring = self.ring
+        if self.knows(position):
+            return ring.place(ring.start)
+        for segment in self._segments:
+            if (segment.epoch, segment.count - segment.base) >= position:
+                return ring.place(max(segment.index, ring.start))
+        return ring.place(ring.end)
+
+    def position_at(self, place: Place) -> Position | None:
+        """The position of a client that has read everything before `place`."""
+        for segment in reversed(self._segments):
+            if segment.index <= place.cursor:
+                return Position(segment.epoch, place.seen - segment.base)
+        return None
+
+    def missed_since(self, position: Position, place: Place) -> int | None:
+        """How many messages lie between `position` and `place`; None where that cannot be known."""
+        segment = self._segment_of(position)
+        if segment is None or not self.unbroken(segment.index + 1, place.cursor):
+            return None
+        return place.seen - segment.base - position.offset
+
+    def unbroken(self, first: int, last: int) -> bool:
+        """Whether nothing is missing, or may be, from the place `first` up to the place `last`."""
+        return all(s.whole for s in self._segments if first <= s.index <= last)
+
+    def run_after(self, at: Position | None, max_entries: int) -> Run | None:
+        """What follows `at` in one epoch, as far as the ring still has it; None if nothing does.
+
+        Where the ring has lost what follows, the run begins with what it has.
+        """
+        number = self._number_of(at) if at else None
+        if number is not None and at is not None:
+            run = self._messages(number, self._segments[number].base + at.offset, max_entries)
+            if run is not None:
+                return run
+        first = max(-1 if number is None else number, self._oldest_kept() - 1) + 1
+        runs = (self._epoch_from(n, max_entries) for n in range(first, len(self._segments)))
+        return next((run for run in runs if run is not None), None)
+
+    def knows(self, position: Position) -> bool:
+        """Whether this process has counted the message at `position`, or the marker."""
+        return self._number_of(position) is not None
+
+    def _epoch_from(self, number: int, max_entries: int) -> Run | None:
+        segment = self._segments[number]
+        messages = self._messages(number, segment.count, max_entries)
+        if segment.base != segment.count or segment.count < self.ring.dropped:
+            return messages  # its boundary is not ours to append, or what follows it is lost
+        entries = [(segment.time_ms, b""), *(messages.entries if messages else ())]
+        return Run(Position(segment.epoch, 0), segment.previous, entries)
+
+    def _oldest_kept(self) -> int:
+        """The number of the segment in which the ring begins."""
+        counts = [segment.count for segment in self._segments]
+        return max(bisect_right(counts, self.ring.dropped) - 1, 0)
+
+    def _messages(self, number: int, count: int, max_entries: int) -> Run | None:
+        segment = self._segments[number]
+        following = self._segments[number + 1 : number + 2]
+        end = following[0].index if following else self.ring.end
+        count = max(count, self.ring.dropped)
+        first = max(segment.index, self.ring.index_after(count) or 0, self.ring.start)
+        entries: list[tuple[int, bytes]] = []
+        size = 0
+        for frame, _, time_ms in islice(self.ring.messages(first, end), max_entries):
+            entries.append((time_ms, frames.unnumbered(frame)))
+            size += len(frame)
+            if size >= RUN_BYTES:
+                break
+        if not entries:
+            return None
+        return Run(Position(segment.epoch, count - segment.base + 1), None, entries)
+
+    def _segment_of(self, position: Position) -> Segment | None:
+        number = self._number_of(position)
+        return None if number is None else self._segments[number]
+
+    def _number_of(self, position: Position) -> int | None:
+        end = self.count
+        for number in range(len(self._segments) - 1, -1, -1):
+            segment = self._segments[number]
+            count = segment.base + position.offset
+            if segment.epoch == position.epoch and segment.count <= count <= end:
+                return number
+            end = segment.count
+        return None
+
+    def _begin(
+        self, epoch: int, previous: Position | None, time_ms: int, *, whole: bool, offset: int = 0
+    ) -> None:
+        self._epoch, self._base = epoch, self.count - offset
+        self._segments.append(
+            Segment(epoch, self._base, self.count, self.ring.end, previous, whole, time_ms)
+        )
+        del self._segments[:-MAX_SEGMENTS]
+
+    # -- encoding
+
+    def _gap(self, end: Position, missed: int | None, reason: GapReason, time_ms: int) -> None:
+        self._stats.gaps_redis_lost += 1
+        event = frames.hub_event(Gap(self.channel, self.position, end, missed, reason))
+        self.ring.append(frames.numbered(*end, event), self.count, time_ms)
 
     def _encode(self, payload: bytes) -> bytes:
         data = payload if payload.isascii() else self._utf8(payload)
@@ -44,9 +229,13 @@ class Feed:
         if len(data) * 7 + 8 > self._max_event_bytes:
             size = frames.message_size(data)
             if size > self._max_event_bytes:
-                self._stats.oversize += 1
-                return frames.hub_event(Oversize(self.channel, size, self._max_event_bytes))
+                return self._oversize(size)
         return frames.message(data)
+
+    def _oversize(self, size: int) -> bytes:
+        self._stats.oversize += 1
+        position = Position(self._epoch, self.count - self._base)
+        return frames.hub_event(Oversize(self.channel, position, size, self._max_event_bytes))
 
     def _utf8(self, payload: bytes) -> bytes:
         try:

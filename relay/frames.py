@@ -9,6 +9,9 @@ import json
 import re
 from typing import Protocol
 
+COMMENT = b":\n"
+"""Keeps proxies and clients from taking a quiet stream for a dead one; `bare_id` or a line end follows."""
+
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -22,7 +25,7 @@ class HubEvent(Protocol):
 
 
 def message(data: bytes) -> bytes:
-    """One unnamed event. `data` must be valid UTF-8 and may hold any line ends.
+    """One unnamed event without its id. `data` must be valid UTF-8 and may hold any line ends.
 
     Every line becomes a field of its own, so that no payload can forge an `id`, `event` or `retry`.
     """
@@ -39,16 +42,26 @@ def message_size(data: bytes) -> int:
 
 
 def hub_event(event: HubEvent) -> bytes:
-    """A named event with one line of ASCII JSON as its data."""
+    """A named event without its id, with one line of ASCII JSON as its data."""
     data = json.dumps(event.as_json(), separators=(",", ":"))
     return f"event: {event.name}\ndata: {data}\n\n".encode("ascii")
+
+
+def numbered(epoch: int, offset: int, event: bytes) -> bytes:
+    """An event with its id."""
+    return b"id: %d-%d\n%b" % (epoch, offset, event)
+
+
+def unnumbered(frame: bytes) -> bytes:
+    """What `numbered` was given."""
+    return frame[frame.index(b"\n") + 1 :]
+
+
+def bare_id(epoch: int, offset: int) -> bytes:
+    """Moves the client's last event id without an event (WHATWG HTML, 9.2.6: "dispatch the event")."""
+    return b"id: %d-%d\n\n" % (epoch, offset)
 
 
 def retry(milliseconds: int) -> bytes:
     """Tells the client how long to wait before it connects again."""
     return b"retry: %d\n\n" % milliseconds
-
-
-def heartbeat() -> bytes:
-    """A comment: keeps proxies and clients from taking a quiet stream for a dead one."""
-    return b":\n\n"

@@ -1,5 +1,16 @@
 """The last frames of a feed, addressed by an index that never repeats."""
 
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a reader is: the index it reads next, and how many messages were before it."""
+
+    cursor: int
+    seen: int
+
 
 class Ring:
     """Bounded in entries and in bytes; appending drops the oldest entries over either bound.
@@ -7,7 +18,8 @@ class Ring:
     Entry `i` stays at index `i` for as long as it is kept. Indices run from `start` (the oldest entry
     kept) to `end` (where the next entry goes); a reader holds nothing but the index it reads next.
     Each entry carries the number of messages up to and including it, so that a reader which fell
-    behind `start` can be told exactly how many messages it missed. The newest entry is always kept.
+    behind `start` can be told exactly how many messages it missed; an entry that does not raise the
+    number is a notice (a heartbeat, a gap). The newest entry is always kept.
     """
 
     __slots__ = (
@@ -17,6 +29,7 @@ class Ring:
         "_max_bytes",
         "_max_entries",
         "_offset",
+        "_times",
         "dropped",
         "size_bytes",
     )
@@ -26,6 +39,7 @@ class Ring:
         self._max_bytes = max_bytes
         self._frames: list[bytes] = []
         self._counts: list[int] = []
+        self._times: list[int] = []
         self._head = 0  # where in the lists `start` stands
         self._offset = 0  # the index of the first place in the lists
         self.dropped = 0
@@ -40,10 +54,11 @@ class Ring:
     def end(self) -> int:
         return self._offset + len(self._frames)
 
-    def append(self, frame: bytes, count: int) -> None:
+    def append(self, frame: bytes, count: int, time_ms: int) -> None:
         """Adds a frame after which `count` messages have been seen in all."""
         self._frames.append(frame)
         self._counts.append(count)
+        self._times.append(time_ms)
         self.size_bytes += len(frame)
         kept = len(self._frames) - self._head
         if kept > self._max_entries or self.size_bytes > self._max_bytes:
@@ -54,9 +69,31 @@ class Ring:
         place = index - self._offset
         return self._counts[place - 1] if place > self._head else self.dropped
 
+    def place(self, index: int) -> Place:
+        """The place of a reader that has read everything before `index`, which the ring keeps."""
+        return Place(index, self.count_at(index))
+
+    def index_after(self, count: int) -> int | None:
+        """Where to read on after the `count`-th message; None when what follows was dropped."""
+        if count <= self.dropped:
+            return self.start if count == self.dropped else None
+        return self._offset + bisect_left(self._counts, count, self._head) + 1
+
+    def index_since(self, time_ms: int) -> int:
+        """The first entry that is not older than `time_ms` (Unix time), or `end`."""
+        return self._offset + bisect_left(self._times, time_ms, self._head)
+
     def join(self, first: int, last: int) -> bytes:
         """The entries from `first` up to but not including `last`, all of which must be kept."""
         return b"".join(self._frames[first - self._offset : last - self._offset])
+
+    def messages(self, first: int, last: int) -> Iterator[tuple[bytes, int, int]]:
+        """(frame, count, time_ms) of each message, but not the notices, from `first` to before `last`."""
+        count = self.count_at(first)
+        for place in range(first - self._offset, last - self._offset):
+            if self._counts[place] != count:
+                count = self._counts[place]
+                yield self._frames[place], count, self._times[place]
 
     def reach(self, first: int, max_bytes: int) -> int:
         """The furthest index to which `join(first, …)` has at most `max_bytes`, or one entry."""
@@ -93,5 +130,6 @@ class Ring:
         if head * 2 > len(frames):  # the lists are moved seldom, so that appending stays O(1)
             del frames[:head]
             del self._counts[:head]
+            del self._times[:head]
             self._offset += head
             self._head = 0

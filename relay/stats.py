@@ -21,8 +21,14 @@ class Stats:
     """Streams ended because the client took nothing for RELAY_STALL_SECONDS."""
     gaps_slow_client: int = 0
     """`hub.gap` events told to single clients that had fallen off the ring."""
+    resumed: int = 0
+    """Streams that went on from a last event id with nothing missing up to the ring."""
+    gaps_resume: int = 0
+    """`hub.gap` events told to clients that came back, or asked for more than is kept."""
+    pages_read: int = 0
+    """Pages of the history read from Redis for replays."""
     gaps_redis_lost: int = 0
-    """Times the subscription was interrupted while streams were open."""
+    """`hub.gap` events told to every stream because the subscription was interrupted."""
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)

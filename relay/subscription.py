@@ -11,15 +11,21 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import hiredis
+from redis.asyncio import Redis
 from redis.asyncio.connection import (
     Connection,
     ConnectionPool,
     SSLConnection,
     UnixDomainSocketConnection,
 )
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 READ_BYTES = 64 * 1024
 """The most that is taken from the socket in one turn of the event loop."""
+
+COMMAND_SECONDS = 2.0
 
 Receive = Callable[[Sequence[Sequence[bytes]]], None]
 """Takes the messages of one read, each as [b"message", channel, payload]."""
@@ -155,6 +161,7 @@ class RedisAddress:
     """
 
     def __init__(self, url: str) -> None:
+        self._url = url
         pool = ConnectionPool.from_url(url)
         connection = pool.connection_class(**pool.connection_kwargs)
         self._username: str | None = connection.username
@@ -169,6 +176,25 @@ class RedisAddress:
         self.name = f"{self._host}:{self._port}"
         if isinstance(connection, SSLConnection):
             self._ssl = connection.ssl_context.get()
+
+    def client(self) -> Redis:
+        """A client for commands: two seconds for an answer, and no attempt repeated in silence."""
+        return Redis.from_url(
+            self._url,
+            client_name="relay-hub-commands",
+            socket_connect_timeout=COMMAND_SECONDS,
+            socket_timeout=COMMAND_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+
+    async def publish(self, channel: str, payload: bytes) -> None:
+        """PUBLISH by a connection made for it alone. Raises OSError."""
+        try:
+            async with self.client() as client:
+                await client.publish(channel, payload)
+        except RedisError as error:
+            raise ConnectionError(str(error)) from None
 
     async def subscribe(self, channels: Iterable[str], receive: Receive) -> Subscription:
         """A connection that is subscribed to all of `channels`.

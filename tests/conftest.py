@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser import browser, dashboard, open_dashboard, site  # noqa: F401
 from tests.servers import HubProcess, RedisServer
 
 
@@ -39,7 +40,7 @@ def start_hub(
 
     yield start
     for hub in hubs:
-        hub.kill()
+        hub.close()
 
 
 @pytest.fixture

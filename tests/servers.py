@@ -129,7 +129,15 @@ class HubProcess:
             self.process.kill()
             self.process.wait()
 
+    def close(self) -> None:
+        """Ends the process; its output can still be read, for the report of a failed test."""
+        self.kill()
+        self._last_log = self.log()
+        self.output.close()
+
     def log(self) -> str:
+        if self.output.closed:
+            return self._last_log
         return Path(self.output.name).read_text(errors="replace")
 
     def health(self) -> dict[str, Any]:

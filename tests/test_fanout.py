@@ -6,11 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from relay import frames
-from relay.fanout import SLICE, Fanout
+from relay.fanout import SLICE, Fanout, Subscriber
+from relay.feed import Feed
 from relay.ring import Ring
 from relay.stats import Stats
 from relay.writers import Chunk
+
+
+EPOCH = 1_700_000_000_000
 
 
 class HandLoop:
@@ -74,13 +77,18 @@ class Bench:
     def __init__(self, entries: int = 1000, chunk_bytes: int = 1000) -> None:
         self.loop, self.stats = HandLoop(), Stats()
         self.ring = Ring(entries, 1_000_000)
-        self.fanout = Fanout("c", self.ring, self.loop, chunk_bytes, self.stats)
+        self.feed = Feed("c", self.ring, 1_000_000, self.stats)
+        self.feed.mark(EPOCH, 0)
+        self.fanout = Fanout(self.feed, self.loop, chunk_bytes, self.stats)
         self.sent = 0
+
+    def join(self, writer: FakeWriter) -> Subscriber:
+        return self.fanout.join(writer, self.ring.place(self.ring.end))
 
     def publish(self, number: int = 1) -> None:
         for _ in range(number):
             self.sent += 1
-            self.ring.append(frames.message(b"%d" % self.sent), self.sent)
+            self.feed.receive(b"%d" % self.sent, 0)
         self.fanout.wake()
 
 
@@ -88,10 +96,10 @@ def numbers(body: bytes) -> list[int | str]:
     """The messages of a body by number; a gap as "gap N"."""
     found: list[int | str] = []
     for frame in body.split(b"\n\n")[:-1]:
-        if frame.startswith(b"event: hub.gap"):
+        if b"event: hub.gap" in frame:
             found.append(f"gap {json.loads(frame.split(b'data: ')[1])['missed']}")
-        elif frame.startswith(b"data: "):
-            found.append(int(frame[6:]))
+        elif b"data: " in frame:
+            found.append(int(frame.split(b"data: ")[1]))
     return found
 
 
@@ -99,7 +107,7 @@ def test_one_turn_is_one_chunk_that_everybody_shares() -> None:
     bench = Bench()
     writers = [FakeWriter() for _ in range(3)]
     for writer in writers:
-        bench.fanout.join(writer)
+        bench.join(writer)
     bench.publish(2)
     bench.publish(1)
     assert not writers[0].chunks
@@ -112,7 +120,7 @@ def test_one_turn_is_one_chunk_that_everybody_shares() -> None:
 def test_a_chunk_is_bounded() -> None:
     bench = Bench(chunk_bytes=100)
     writer = FakeWriter()
-    bench.fanout.join(writer)
+    bench.join(writer)
     bench.publish(100)
     bench.loop.run()
     assert numbers(writer.body) == list(range(1, 101))
@@ -123,7 +131,7 @@ def test_a_pass_is_sliced_and_what_comes_meanwhile_is_in_order() -> None:
     bench = Bench()
     writers = [FakeWriter() for _ in range(2 * SLICE + 1)]
     for writer in writers:
-        bench.fanout.join(writer)
+        bench.join(writer)
     bench.publish()
     bench.loop.turn()
     assert [bool(w.chunks) for w in (writers[0], writers[SLICE - 1], writers[SLICE])] == [
@@ -133,7 +141,7 @@ def test_a_pass_is_sliced_and_what_comes_meanwhile_is_in_order() -> None:
     ]
     bench.publish()
     late = FakeWriter()
-    bench.fanout.join(late)
+    bench.join(late)
     bench.publish()
     bench.loop.run()
     assert all(numbers(w.body) == [1, 2, 3] for w in writers)
@@ -144,7 +152,7 @@ def test_who_joins_gets_what_comes_after_and_nothing_before() -> None:
     bench = Bench()
     bench.publish(5)
     writer = FakeWriter()
-    bench.fanout.join(writer)
+    bench.join(writer)
     bench.publish(2)
     bench.loop.run()
     assert numbers(writer.body) == [6, 7]
@@ -153,8 +161,8 @@ def test_who_joins_gets_what_comes_after_and_nothing_before() -> None:
 def test_a_full_writer_is_left_alone_and_caught_up_when_it_drains() -> None:
     bench = Bench()
     slow, quick = FakeWriter(room=1), FakeWriter()
-    bench.fanout.join(slow)
-    bench.fanout.join(quick)
+    bench.join(slow)
+    bench.join(quick)
     for _ in range(10):
         bench.publish()
         bench.loop.run()
@@ -173,11 +181,11 @@ def test_a_full_writer_is_left_alone_and_caught_up_when_it_drains() -> None:
 def test_who_fell_off_the_ring_is_told_the_exact_number() -> None:
     bench = Bench(entries=5)
     slow = FakeWriter(room=1)
-    bench.fanout.join(slow)
+    bench.join(slow)
     for _ in range(20):
         bench.publish()
         bench.loop.run()
-    bench.ring.append(frames.heartbeat(), bench.sent)
+    bench.feed.heartbeat(0)
     slow.drain(100)
     bench.loop.run()
     assert numbers(slow.body) == [1, "gap 15", 17, 18, 19, 20]
@@ -187,7 +195,7 @@ def test_who_fell_off_the_ring_is_told_the_exact_number() -> None:
 def test_a_burst_larger_than_the_ring_is_told_to_those_who_were_current() -> None:
     bench = Bench(entries=5)
     writer = FakeWriter()
-    bench.fanout.join(writer)
+    bench.join(writer)
     bench.publish(8)
     bench.loop.run()
     bench.publish(1)
@@ -199,7 +207,7 @@ def test_one_that_takes_nothing_is_cut_and_one_that_takes_little_is_not() -> Non
     bench = Bench()
     stuck, slow = FakeWriter(room=1), FakeWriter(room=1)
     for writer in (stuck, slow):
-        bench.fanout.join(writer)
+        bench.join(writer)
     bench.publish(5)
     bench.loop.run()
     for second in range(31):
@@ -215,7 +223,7 @@ def test_finish_gives_each_stream_its_own_last_frame() -> None:
     bench = Bench()
     writers = [FakeWriter(), FakeWriter(room=1)]
     for writer in writers:
-        bench.fanout.join(writer)
+        bench.join(writer)
     bench.publish()
     bench.loop.run()
     bodies = iter([b"one", b"two"])
@@ -228,7 +236,7 @@ def test_finish_gives_each_stream_its_own_last_frame() -> None:
 def test_who_leaves_in_the_middle_of_a_pass_gets_nothing_more() -> None:
     bench = Bench()
     writers = [FakeWriter() for _ in range(SLICE + 1)]
-    subscribers = [bench.fanout.join(writer) for writer in writers]
+    subscribers = [bench.join(writer) for writer in writers]
     bench.publish()
     bench.loop.turn()
     bench.fanout.leave(subscribers[-1])
@@ -247,7 +255,7 @@ def test_random_schedules_lose_nothing_that_is_not_told() -> None:
             if what < 0.1:
                 writer = FakeWriter(rng.choice([1, 3, float("inf")]))
                 joined.append((writer, bench.sent))
-                bench.fanout.join(writer)
+                bench.join(writer)
             elif what < 0.6:
                 bench.publish(rng.choice([1, 1, 5, 30]))
             elif what < 0.8:

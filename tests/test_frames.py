@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from relay import frames
 from relay.events import Gap, GapReason, Oversize
+from relay.position import Position
 from tests.corpus import CORPUS, as_received
 
 
@@ -56,20 +57,29 @@ def test_any_text_arrives_as_it_was_sent(payloads: list[str]) -> None:
 
 
 def test_the_events_of_the_hub_are_named_and_hold_json() -> None:
-    [(event, data, _)] = decode(frames.hub_event(Gap("a\nb", 3, GapReason.SLOW_CLIENT)))
-    assert event == "hub.gap"
+    gap = Gap("a\nb", Position(5, 1), Position(6, 0), 3, GapReason.SLOW_CLIENT)
+    [(event, data, identity)] = decode(frames.numbered(6, 0, frames.hub_event(gap)))
+    assert (event, identity) == ("hub.gap", "6-0")
     assert json.loads(data) == {
         "channel": "a\nb",
-        "from": None,
-        "to": None,
+        "from": "5-1",
+        "to": "6-0",
         "missed": 3,
         "reason": "slow-client",
     }
-    [(event, data, _)] = decode(frames.hub_event(Oversize("c", 300, 200)))
+    [(event, data, _)] = decode(frames.hub_event(Oversize("c", Position(5, 9), 300, 200)))
     assert event == "hub.oversize"
-    assert json.loads(data) == {"channel": "c", "id": None, "bytes": 300, "max_bytes": 200}
+    assert json.loads(data) == {"channel": "c", "id": "5-9", "bytes": 300, "max_bytes": 200}
 
 
 def test_retry_and_heartbeat_are_no_events() -> None:
     assert frames.retry(1500) == b"retry: 1500\n\n"
-    assert decode(frames.heartbeat() + frames.message(b"x")) == [("message", "x", "")]
+    heartbeat = frames.COMMENT + frames.bare_id(5, 1)
+    assert heartbeat == b":\nid: 5-1\n\n"
+    assert decode(heartbeat + frames.message(b"x"))[-1] == ("message", "x", "5-1")
+
+
+def test_an_id_stands_before_its_event_and_comes_off_again() -> None:
+    event = frames.message(b"a\nb")
+    assert frames.numbered(5, 12, event) == b"id: 5-12\ndata: a\ndata: b\n\n"
+    assert frames.unnumbered(frames.numbered(5, 12, event)) == event

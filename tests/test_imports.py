@@ -9,13 +9,26 @@ RELAY = Path(__file__).resolve().parent.parent / "relay"
 MODULES = sorted(path.stem for path in RELAY.glob("*.py") if path.stem != "__init__")
 
 ORDER = [
+    "position",
     "events",
     "frames",
+    "chain",
     "ring",
     "stats",
     "writers",
     "feed",
     "fanout",
+    "history",
+    "journal",
+    "pages",
+    "origin",
+    "replay",
+    "start",
+    "arrivals",
+    "intake",
+    "rejoin",
+    "keys",
+    "log",
     "subscription",
     "listener",
     "conf",
@@ -31,7 +44,7 @@ ORDER = [
 """From the core outwards: a module imports only from modules before it."""
 
 HOME = {
-    "redis": {"subscription"},
+    "redis": {"subscription", "log"},
     "hiredis": {"subscription"},
     "twisted": {"daphne_writer", "lifespan"},
     "daphne": set(),

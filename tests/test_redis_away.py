@@ -1,5 +1,6 @@
 """Redis goes away in every way it can; streams stay, and come back to life by themselves."""
 
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -7,8 +8,19 @@ from contextlib import contextmanager
 
 import pytest
 
+from relay.position import Position
 from tests.client import Stream
-from tests.servers import HubProcess, RedisServer
+from tests.servers import ROOT, HubProcess, RedisServer, wait_until
+
+LOG = "relay:{demo_stream}:log"
+
+
+def documented_rights() -> list[str]:
+    """The rights after `ACL SETUSER name on >password` in docs/operations.md."""
+    [rights] = re.findall(
+        r"ACL SETUSER \S+ on >\S+ (.*)", (ROOT / "docs/operations.md").read_text()
+    )
+    return str(rights).split()
 
 
 def lines(hub: HubProcess, level: str) -> list[str]:
@@ -23,14 +35,12 @@ def outage(hub: HubProcess) -> Iterator[Stream]:
         yield stream
         gap = stream.event()
         assert gap.event == "hub.gap"
-        assert gap.json() == {
-            "channel": "demo_stream",
-            "from": None,
-            "to": None,
-            "missed": None,
-            "reason": "redis-lost",
-        }
-        assert stream.event().data == "after"
+        told = gap.json()
+        assert Position.parse(told.pop("from")) < Position.parse(told.pop("to"))
+        assert gap.id == gap.json()["to"]
+        assert told == {"channel": "demo_stream", "missed": None, "reason": "redis-lost"}
+        after = stream.event()
+        assert (after.data, after.id) == ("after", gap.id.replace("-0", "-1"))
         assert len(lines(hub, "WARNING")) == 1
         assert len([line for line in lines(hub, "INFO") if "live again" in line]) == 1
         assert "Traceback" not in hub.log()
@@ -51,11 +61,14 @@ def test_killed_and_restarted(hub: HubProcess, redis_server: RedisServer) -> Non
         live_again(hub, redis_server, time.monotonic())
 
 
-def test_hung_is_noticed_and_heartbeats_go_on(
+def test_hung_is_noticed_heartbeats_go_on_and_nothing_is_lost(
     start_hub: Callable[..., HubProcess], redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_HEARTBEAT_SECONDS=0.5)
-    with outage(hub) as stream:
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        redis_server.publish("before")
+        assert stream.event().data == "before"
         redis_server.signal(signal.SIGSTOP)
         start = time.monotonic()
         try:
@@ -68,6 +81,10 @@ def test_hung_is_noticed_and_heartbeats_go_on(
         finally:
             redis_server.signal(signal.SIGCONT)
         live_again(hub, redis_server, time.monotonic())
+        event = stream.event()
+        assert (event.event, event.data) == ("message", "after")
+        assert len(lines(hub, "WARNING")) == 1
+        assert len([line for line in lines(hub, "INFO") if "live again" in line]) == 1
 
 
 def test_client_kill(hub: HubProcess, redis_server: RedisServer) -> None:
@@ -122,10 +139,16 @@ def test_a_user_with_the_documented_rights_is_enough(
     start_hub: Callable[..., HubProcess], redis_server: RedisServer
 ) -> None:
     with redis_server.client() as client:
-        rights = ["on", ">pw", "resetchannels", "&demo_stream", "-@all", "+subscribe", "+ping"]
-        client.execute_command("ACL", "SETUSER", "hub", *rights)
+        client.execute_command("ACL", "SETUSER", "hub", "on", ">pw", *documented_rights())
     hub = start_hub(redis_url=f"redis://hub:pw@127.0.0.1:{redis_server.port}/0")
     with Stream(hub.url) as stream:
         hub.wait_for_streams(1)
         redis_server.publish("allowed")
-        assert stream.event().data == "allowed"
+        first = stream.event()
+        assert first.data == "allowed"
+    with redis_server.client() as client:
+        wait_until(lambda: client.xlen(LOG) == 2, "the history is written")
+    with Stream(hub.url, "/stream/?rewind=all") as stream:
+        assert stream.event() == first
+    assert "WARNING" not in hub.log()
+    assert "ERROR" not in hub.log()

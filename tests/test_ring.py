@@ -9,7 +9,7 @@ from relay.ring import Ring
 def filled(number: int, entries: int = 1000, size: int = 1000) -> Ring:
     ring = Ring(entries, size)
     for n in range(number):
-        ring.append(b"%d" % (n % 10), n + 1)
+        ring.append(b"%d" % (n % 10), n + 1, n)
     return ring
 
 
@@ -23,7 +23,7 @@ def test_it_keeps_the_newest_entries_under_their_indices() -> None:
 def test_it_is_bounded_in_bytes_but_keeps_the_newest() -> None:
     ring = Ring(1000, 10)
     for n, frame in enumerate([b"aaaa", b"bbbb", b"cccc", b"d" * 50], start=1):
-        ring.append(frame, n)
+        ring.append(frame, n, n)
         assert ring.size_bytes <= 10 or ring.end - ring.start == 1
     assert ring.join(ring.start, ring.end) == b"d" * 50
 
@@ -31,7 +31,7 @@ def test_it_is_bounded_in_bytes_but_keeps_the_newest() -> None:
 def test_count_at_counts_messages_not_entries() -> None:
     ring = Ring(3, 1000)
     for frame, count in [(b"m", 1), (b":", 1), (b"m", 2), (b":", 2), (b"m", 3)]:
-        ring.append(frame, count)
+        ring.append(frame, count, 0)
     assert [ring.count_at(i) for i in range(ring.start, ring.end + 1)] == [1, 2, 2, 3]
     assert ring.dropped == 1
 
@@ -39,7 +39,7 @@ def test_count_at_counts_messages_not_entries() -> None:
 def test_reach_takes_as_much_as_fits_and_one_entry_at_the_least() -> None:
     ring = Ring(10, 1000)
     for n, frame in enumerate([b"aaa", b"bbb", b"c" * 90, b"d"], start=1):
-        ring.append(frame, n)
+        ring.append(frame, n, n)
     assert [ring.reach(0, n) for n in (1, 3, 5, 6, 95, 96, 1000)] == [1, 1, 1, 2, 2, 3, 4]
     assert ring.reach(2, 10) == 3
     assert ring.reach(4, 10) == 4
@@ -61,7 +61,7 @@ def test_it_equals_a_plain_list(entries: list[tuple[bytes, bool]], bound: int) -
     for frame, is_message in entries:
         count += is_message
         counts.append(count)
-        ring.append(frame, count)
+        ring.append(frame, count, 0)
         assert ring.end - ring.start <= bound
     assert ring.end == len(entries)
     kept = entries[ring.start :]

@@ -1,0 +1,152 @@
+"""Which connection's messages count, and how one takes over from another without a hole.
+
+A connection begins to count at the first marker it hears: from there on its numbers are right. The
+first connection of the process simply starts there. A later one has a hole before it, so what it
+brings is held back until the hole is filled, or given up.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from relay.chain import Entry
+from relay.events import GapReason
+from relay.feed import Feed
+
+MAX_HELD_BYTES = 64 * 1024 * 1024
+"""What may be held back; over it the hole is given up."""
+
+
+class Session:
+    """What one connection brings."""
+
+    __slots__ = ("epoch", "held", "held_bytes", "marked", "probe_channel", "probed")
+
+    def __init__(self, probe_channel: str) -> None:
+        self.probe_channel = probe_channel
+        self.epoch: int | None = None
+        """The first marker it heard."""
+        self.held: list[bytes | int] = []
+        """Messages, and epochs of later markers, since then."""
+        self.held_bytes = 0
+        self.marked = asyncio.Event()
+        """Set with the first marker."""
+        self.probed = asyncio.Event()
+        """Set with every message on `probe_channel`."""
+
+
+class Intake:
+    """`take` gets everything that any connection receives on the channel and its marker channel."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        marker_channel: str,
+        has_streams: Callable[[], bool],
+        on_new: Callable[[], None],
+    ) -> None:
+        self._has_streams = has_streams
+        self._feed = feed
+        self._channel = feed.channel.encode()
+        self._marker_channel = marker_channel.encode()
+        self._on_new = on_new
+        self._live: Session | None = None
+        self._next: Session | None = None
+        self.promoted = asyncio.Event()
+        """Set when no connection is held back."""
+        self.outdated = False
+        """A marker came with an epoch that is no later than the one before; a new one is needed."""
+
+    def take(self, session: Session, messages: Sequence[Sequence[bytes]]) -> None:
+        """Takes [b"message", channel, payload] of each message of one read, in order."""
+        now_ms = time.time_ns() // 1_000_000
+        receive, channel = self._feed.receive, self._channel
+        for _, name, payload in messages:
+            if name == channel:
+                if session is self._live:
+                    receive(payload, now_ms)
+                elif session is self._next:
+                    self._hold(session, payload)
+            elif name == self._marker_channel:
+                self._marker(session, payload, now_ms)
+            else:
+                session.probed.set()
+        self._on_new()
+
+    def is_held(self, session: Session) -> bool:
+        return session is self._next
+
+    def give_up(self, session: Session) -> None:
+        """What was not filled by now is lost: every stream is told, and `session` counts."""
+        if session is self._next and session.epoch is not None:
+            now_ms = time.time_ns() // 1_000_000
+            self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
+            self._promote(session, now_ms)
+
+    def fill(self, session: Session, entry: Entry) -> None:
+        """Takes an entry of the history that follows the feed, up to where `session` began.
+
+        What follows the hole says how much of it is missing; from there on `session` counts.
+        """
+        if session is not self._next or session.epoch is None:
+            return
+        if entry.position > (session.epoch, 0):
+            self.give_up(session)
+            return
+        self._feed.fill(entry, GapReason.REDIS_LOST)
+        if entry.position == (session.epoch, 0):
+            self._promote(session, time.time_ns() // 1_000_000)
+        self._on_new()
+
+    def drop(self, session: Session) -> None:
+        """Whatever else `session` brings is ignored."""
+        if session is self._live:
+            self._live = None
+        if session is self._next:
+            self._next = None
+
+    def _marker(self, session: Session, payload: bytes, now_ms: int) -> None:
+        if not (payload.isdigit() and len(payload) <= 15):
+            return  # somebody else's: nothing of ours looks like that
+        epoch = int(payload)
+        if session is self._live:
+            self._mark(epoch, now_ms)
+            if self._next is not None and self._next.epoch == epoch:
+                self._promote(self._next, now_ms)  # the old connection reached the new one: no hole
+        elif session.epoch is None:
+            self._first_marker(session, epoch, now_ms)
+        elif session is self._next:
+            session.held.append(epoch)
+
+    def _mark(self, epoch: int, now_ms: int) -> None:
+        at = self._feed.position
+        if at is not None and epoch < at.epoch:
+            self.outdated = True
+        self._feed.mark(epoch, now_ms)
+
+    def _first_marker(self, session: Session, epoch: int, now_ms: int) -> None:
+        session.epoch = epoch
+        session.marked.set()
+        if self._feed.position is not None or self._has_streams():
+            self._next = session
+            self.promoted.clear()
+        else:
+            self._live = session
+            self._mark(epoch, now_ms)
+
+    def _hold(self, session: Session, payload: bytes) -> None:
+        session.held.append(payload)
+        session.held_bytes += len(payload)
+        if session.held_bytes > MAX_HELD_BYTES:
+            self.give_up(session)
+
+    def _promote(self, session: Session, now_ms: int) -> None:
+        self._live, self._next = session, None
+        for item in session.held:
+            if isinstance(item, int):
+                self._mark(item, now_ms)
+            else:
+                self._feed.receive(item, now_ms)
+        session.held.clear()
+        self.promoted.set()
+        self._on_new()

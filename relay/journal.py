@@ -1,0 +1,168 @@
+"""Brings what this process has heard into the log, unless another process does."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from relay.chain import Run
+from relay.feed import Feed
+from relay.history import History, HistoryUnavailable
+from relay.position import Position
+
+logger = logging.getLogger("relay")
+
+LINGER_SECONDS = 0.02
+"""How long a first message waits for company before it is written."""
+
+WATCH_SECONDS = 0.25, 0.4
+"""How often a process that does not write looks whether another one does."""
+
+GRACE_SECONDS = 0.5
+"""How long somebody who knows gets to write what comes before; then it is written as a break."""
+
+RETRY_SECONDS = 1.0
+TRIM_SECONDS = 10.0
+RUN_ENTRIES = 512
+FLUSH_SECONDS = 1.0
+
+
+class Journal:
+    """Every process keeps one, and any of them may write: the log refuses what does not belong.
+
+    To save Redis the work, a process writes only while nobody else does. One that finds its whole
+    run already there steps back and only watches; one that finds what it heard a moment ago still
+    missing begins to write. Nothing on the way of a live message waits for any of it.
+    """
+
+    def __init__(self, feed: Feed, log: History, is_live: Callable[[], bool]) -> None:
+        self._feed = feed
+        self._is_live = is_live
+        self._log = log
+        self._wake = asyncio.Event()
+        self._at: Position | None = None  # up to here the log has what this process has
+        self._due: Position | None = None
+        self._stuck_since: float | None = None
+        self._told = False
+        self.failing = False
+        """The last attempt to write or look failed."""
+        self.writing = False
+
+    @property
+    def behind(self) -> bool:
+        """Whether this process has heard something that it does not know to be in the log."""
+        return self._at != self._feed.position
+
+    def wake(self) -> None:
+        """Something was heard."""
+        self._wake.set()
+
+    def begin(self) -> None:
+        """No other process is there: write at once, there is nobody to wait for."""
+        self.writing = True
+        self._stuck_since = float("-inf")
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Writes and watches until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        trim_at = loop.time() + TRIM_SECONDS
+        while True:
+            await self._wait(trim_at)
+            try:
+                while self.behind and await self.step(loop.time()):
+                    pass
+                if loop.time() >= trim_at:
+                    trim_at = loop.time() + TRIM_SECONDS * random.uniform(0.5, 1.5)
+                    await self._log.trim()
+                self._works()
+            except HistoryUnavailable as error:
+                self._fails(error)
+                await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))
+
+    async def flush(self) -> None:
+        """Writes what is not written yet; for when the process stops. Gives up after a second."""
+        loop = asyncio.get_running_loop()
+        self.writing = True
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                while self.behind:
+                    if not await self.step(loop.time()):
+                        await asyncio.sleep(LINGER_SECONDS)
+        except (HistoryUnavailable, TimeoutError):
+            pass
+
+    async def step(self, now: float) -> bool:
+        """One exchange with the log; returns whether there is at once more to do."""
+        if self.writing:
+            return await self._write(now)
+        await self._watch()
+        return self.writing
+
+    async def _wait(self, trim_at: float) -> None:
+        """Until there is something to do: news, or the next look at what another process writes."""
+        if self.behind and not self.writing:
+            await asyncio.sleep(random.uniform(*WATCH_SECONDS))
+            return
+        if not self.behind:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout_at(trim_at):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+        await asyncio.sleep(LINGER_SECONDS)
+
+    async def _watch(self) -> None:
+        newest = await self._log.newest()
+        if newest is not None and self._feed.knows(newest):
+            self._at = newest
+        late = self._due is not None and (newest is None or newest < self._due)
+        self._due = self._feed.position
+        if late:
+            self.writing = True
+
+    async def _write(self, now: float) -> bool:
+        run = self._feed.run_after(self._at, RUN_ENTRIES)
+        if run is None:
+            self._at = self._feed.position
+            return False
+        force = self._stuck_since is not None and now - self._stuck_since >= GRACE_SECONDS
+        result = await self._log.append(run, force=force)
+        if result.newest is not None and result.newest >= run.last:
+            self._stuck_since = None
+            self._at = result.newest if self._feed.knows(result.newest) else run.last
+            self.writing = result.number > 0
+            self._due = None
+            return self.behind
+        return self._go_back(run, result.newest, now)
+
+    def _go_back(self, run: Run, newest: Position | None, now: float) -> bool:
+        """The log lacks what comes before `run`: write that first, where this process has it."""
+        if newest is not None and newest != self._at and self._feed.knows(newest):
+            self._at = newest
+            return True
+        if newest is None and self._at is not None:
+            self._at = None  # the log is lost: write again all that there is
+            return True
+        if self._stuck_since is None:
+            self._stuck_since = now
+        return False
+
+    def _works(self) -> None:
+        self.failing = False
+        if self._told:
+            self._told = False
+            logger.info("The history is written again.")
+
+    def _fails(self, error: HistoryUnavailable) -> None:
+        # That Redis is away is for the listener to say.
+        news = error.refused or (self.failing and self._is_live())
+        if news and not self._told:
+            self._told = True
+            logger.warning(
+                "The history cannot be written: %s. Live messages go on; a client that comes back"
+                " may be told of a gap.",
+                error,
+            )
+        self.failing = True

@@ -1,0 +1,25 @@
+-- Opens an epoch: takes a number that was never used and tells every subscriber of the marker channel.
+-- KEYS: the counter, the log. ARGV: the marker channel, the newest epoch the caller knows.
+-- Returns the epoch, how many heard of it, and why the counter could not be stored ('' if it was).
+--
+-- Every command is a pcall: where Redis refuses to write, markers are still published, and time or the
+-- caller's own knowledge keeps the epochs growing.
+
+local function epoch_of(id)
+  return tonumber(string.match(id, '^(%d+)')) or 0
+end
+
+local time = redis.call('TIME')
+local epoch = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[2]) + 1)
+local counter = redis.pcall('GET', KEYS[1])
+if type(counter) == 'string' then
+  epoch = math.max(epoch, epoch_of(counter) + 1)
+end
+local newest = redis.pcall('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
+if not newest.err and newest[1] then
+  epoch = math.max(epoch, epoch_of(newest[1][1]) + 1)
+end
+local text = string.format('%.0f', epoch)
+local stored = redis.pcall('SET', KEYS[1], text)
+local heard = redis.call('PUBLISH', ARGV[1], text)
+return {text, heard, stored.err or ''}

@@ -1,0 +1,72 @@
+"""The history in pages, read once for all the clients that need them at the same time."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from relay.chain import Entry
+from relay.history import History
+from relay.position import Position
+from relay.stats import Stats
+
+PAGE_ENTRIES = 128
+PAGE_BYTES = 256 * 1024
+KEPT_PAGES = 64
+KEPT_SECONDS = 2.0
+"""A page that is full cannot change but by being trimmed; after this it is read again."""
+
+
+class Pages:
+    """Pages begin at fixed offsets, so that clients with nearby positions share them.
+
+    Where messages are so large that a page does not reach as far as a client needs, the client's
+    own position begins a page.
+    """
+
+    def __init__(self, log: History, stats: Stats) -> None:
+        self._log = log
+        self._stats = stats
+        self._pages: OrderedDict[Position, asyncio.Task[Sequence[Entry]]] = OrderedDict()
+
+    async def after(self, at: Position) -> Sequence[Entry]:
+        """The next entries after `at`; none if there is nothing, or nothing yet.
+
+        Raises HistoryUnavailable.
+        """
+        following = at.offset + 1
+        aligned = Position(at.epoch, following - following % PAGE_ENTRIES)
+        entries = await self._page(aligned)
+        if not entries or entries[-1].position > at:
+            return [entry for entry in entries if entry.position > at]
+        if len(entries) == PAGE_ENTRIES:
+            return []  # cannot be: a full page from `aligned` on reaches beyond `at`
+        return await self._page(Position(at.epoch, following))
+
+    async def _page(self, first: Position) -> Sequence[Entry]:
+        task = self._pages.get(first)
+        if task is None:
+            task = self._pages[first] = asyncio.create_task(self._load(first))
+            task.add_done_callback(_retrieve)
+            while len(self._pages) > KEPT_PAGES:
+                self._pages.popitem(last=False)
+        # A client that leaves must not take the page away from the others.
+        return await asyncio.shield(task)
+
+    async def _load(self, first: Position) -> Sequence[Entry]:
+        self._stats.pages_read += 1
+        full = False
+        try:
+            entries = await self._log.read(first, PAGE_ENTRIES, PAGE_BYTES)
+            full = len(entries) == PAGE_ENTRIES
+            return entries
+        finally:
+            if full:
+                asyncio.get_running_loop().call_later(KEPT_SECONDS, self._pages.pop, first, None)
+            else:
+                self._pages.pop(first, None)
+
+
+def _retrieve(task: asyncio.Task[Sequence[Entry]]) -> None:
+    """Every client that waited may be gone by now; that is no reason for a complaint in the log."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,114 @@
+"""Brings a client from the position it knows to its place in the ring, through the history."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from relay import frames
+from relay.chain import Entry, missed_between
+from relay.events import Gap, GapReason
+from relay.feed import Feed
+from relay.history import HistoryUnavailable
+from relay.origin import before
+from relay.pages import Pages
+from relay.position import Position
+from relay.ring import Place
+from relay.stats import Stats
+
+WAIT_SECONDS = 1.5
+"""How long a client waits for a history, or a feed, that has yet to come to where the client is."""
+
+POLL_SECONDS = 0.05
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class Replay:
+    """One client's way. `pages` is None where there is no history."""
+
+    def __init__(
+        self, feed: Feed, pages: Pages | None, is_failing: Callable[[], bool], stats: Stats
+    ) -> None:
+        self._feed = feed
+        self._pages = pages
+        self._is_failing = is_failing
+        self._stats = stats
+
+    async def bring(self, at: Position, send: Send) -> tuple[Place, bytes]:
+        """Sends every message after `at` until the ring has what follows.
+
+        Returns the place there, and a last notice that must be sent before it. Between the return and
+        joining at that place nothing may be awaited. `send` returns when the client takes more.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WAIT_SECONDS
+        while (place := self._feed.find(at)) is None:
+            entries = await self._after(at)
+            if entries:
+                body, at = self._body(at, entries)
+                await send(body)
+                deadline = loop.time() + WAIT_SECONDS
+            elif self._feed.position is None or (self._may_come(at) and loop.time() < deadline):
+                await asyncio.sleep(POLL_SECONDS)
+            elif self._feed.find(at) is None:
+                return self._leap(at)
+        return place, b""
+
+    def leap(self) -> tuple[Place, bytes]:
+        """For a client with an id that is no position at all: live from here, and it is told."""
+        place = self._end()
+        return place, self.gap(None, self._feed.position_at(place), None, GapReason.UNKNOWN_ID)
+
+    async def _after(self, at: Position) -> list[Entry]:
+        if self._pages is None or self._is_ahead(at):
+            return []
+        try:
+            return list(await self._pages.after(at))
+        except HistoryUnavailable:
+            return []
+
+    def _may_come(self, at: Position) -> bool:
+        """Whether waiting can help: the feed is not there yet, or the history has yet to be written."""
+        return self._is_ahead(at) or (self._pages is not None and not self._is_failing())
+
+    def _is_ahead(self, at: Position) -> bool:
+        newest = self._feed.position
+        return newest is not None and at > newest
+
+    def _body(self, at: Position, entries: list[Entry]) -> tuple[bytes, Position]:
+        parts = []
+        for entry in entries:
+            missed = missed_between(at, entry)
+            if missed != 0:
+                parts.append(self.gap(at, before(entry.position), missed, _reason(at, entry)))
+            if entry.event is not None:
+                parts.append(frames.numbered(*entry.position, entry.event))
+            at = entry.position
+        return b"".join(parts), at
+
+    def _leap(self, at: Position) -> tuple[Place, bytes]:
+        """The way ends here: tells what is missing up to where the ring begins, or up to now."""
+        newest = self._feed.position
+        if newest is None or at > newest:
+            place, reason = self._end(), GapReason.UNKNOWN_ID
+        else:
+            place, reason = self._feed.place_beyond(at), GapReason.EXPIRED
+            if self._pages is None or self._is_failing():
+                reason = GapReason.HISTORY_UNAVAILABLE
+        missed = self._feed.missed_since(at, place)
+        return place, self.gap(at, self._feed.position_at(place), missed, reason)
+
+    def _end(self) -> Place:
+        return self._feed.ring.place(self._feed.ring.end)
+
+    def gap(
+        self, start: Position | None, end: Position | None, missed: int | None, reason: GapReason
+    ) -> bytes:
+        """The notice of a gap, which is counted."""
+        self._stats.gaps_resume += 1
+        event = frames.hub_event(Gap(self._feed.channel, start, end, missed, reason))
+        return frames.numbered(*end, event) if end else event
+
+
+def _reason(at: Position, entry: Entry) -> GapReason:
+    unlinked = entry.event is None and entry.previous is None
+    return GapReason.UNHEARD if unlinked and entry.position.epoch != at.epoch else GapReason.EXPIRED
