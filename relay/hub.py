@@ -45,12 +45,11 @@ class Hub:
         keys = Keys.of(settings.prefix, settings.channel)
         self.settings = settings
         self.stats = Stats()
-        self._client = address.client()
         self._ring = Ring(settings.ring_events, settings.ring_bytes)
         self._feed = Feed(settings.channel, self._ring, settings.event_bytes, self.stats)
         self._fanout = Fanout(self._feed, loop, settings.client_buffer_bytes, self.stats)
         self._intake = Intake(self._feed, keys.marker, lambda: len(self._fanout) > 0, self._on_new)
-        log = Log(self._client, keys, settings.history_size, settings.history_seconds)
+        self._log = log = Log(address.client, keys, settings.history_size, settings.history_seconds)
         self._listener = Listener(
             address,
             keys,
@@ -99,7 +98,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.aclose()
+        await self._log.aclose()
         await asyncio.sleep(FLUSH_SECONDS)
 
     def retry(self) -> bytes:

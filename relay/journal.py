@@ -15,13 +15,16 @@ logger = logging.getLogger("relay")
 LINGER_SECONDS = 0.02
 """How long a first message waits for company before it is written."""
 
+STUCK_SECONDS = 0.1
+"""How often it is tried again while somebody else has to write first."""
+
 WATCH_SECONDS = 0.25, 0.4
 """How often a process that does not write looks whether another one does."""
 
-GRACE_SECONDS = 0.5
+GRACE_SECONDS = 1.5
 """How long somebody who knows gets to write what comes before; then it is written as a break."""
 
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = 0.4
 TRIM_SECONDS = 10.0
 RUN_ENTRIES = 512
 FLUSH_SECONDS = 1.0
@@ -43,6 +46,7 @@ class Journal:
         self._at: Position | None = None  # up to here the log has what this process has
         self._due: Position | None = None
         self._stuck_since: float | None = None
+        self._alone = False
         self._told = False
         self.failing = False
         """The last attempt to write or look failed."""
@@ -60,7 +64,7 @@ class Journal:
     def begin(self) -> None:
         """No other process is there: write at once, there is nobody to wait for."""
         self.writing = True
-        self._stuck_since = float("-inf")
+        self._alone = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -111,7 +115,7 @@ class Journal:
                     await self._wake.wait()
             except TimeoutError:
                 return
-        await asyncio.sleep(LINGER_SECONDS)
+        await asyncio.sleep(LINGER_SECONDS if self._stuck_since is None else STUCK_SECONDS)
 
     async def _watch(self) -> None:
         newest = await self._log.newest()
@@ -127,13 +131,16 @@ class Journal:
         if run is None:
             self._at = self._feed.position
             return False
-        force = self._stuck_since is not None and now - self._stuck_since >= GRACE_SECONDS
+        force = self._stuck_since is not None and (
+            self._alone or now - self._stuck_since >= GRACE_SECONDS
+        )
         result = await self._log.append(run, force=force)
         if result.newest is not None and result.newest >= run.last:
             self._stuck_since = None
             self._at = result.newest if self._feed.knows(result.newest) else run.last
             self.writing = result.number > 0
             self._due = None
+            self._alone = self._alone and self.behind
             return self.behind
         return self._go_back(run, result.newest, now)
 
@@ -147,7 +154,7 @@ class Journal:
             return True
         if self._stuck_since is None:
             self._stuck_since = now
-        return False
+        return self._alone
 
     def _works(self) -> None:
         self.failing = False

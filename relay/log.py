@@ -5,7 +5,8 @@ Every process may append. What makes that safe is that the scripts compare befor
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,20 @@ _LUA = Path(__file__).with_name("lua")
 class Log:
     """A History in a Redis Stream, bounded by number and age."""
 
-    def __init__(self, client: Redis, keys: Keys, size: int, seconds: float) -> None:
-        self._client = client
+    def __init__(self, connect: Callable[[], Redis], keys: Keys, size: int, seconds: float) -> None:
+        self._connect = connect
+        self._client = connect()
         self._keys = keys
         self._size = size
         self._keep_ms = round(seconds * 1000)
-        self._epoch = _Script(client, "epoch")
-        self._append = _Script(client, "append")
-        self._trim = _Script(client, "trim")
-        self._rewind = _Script(client, "rewind")
-        self._since = _Script(client, "since")
-        self._read = _Script(client, "read")
 
     async def open_epoch(self, known: int) -> int:
+        # Old connections may lead to a server that was replaced; the marker has to go where the
+        # subscription is, which was made a moment ago.
+        before, self._client = self._client, self._connect()
+        await before.aclose()
         keys = [self._keys.counter, self._keys.log]
-        _, heard, _ = await self._epoch(keys, [self._keys.marker, known])
+        _, heard, _ = await self._script("epoch", keys, [self._keys.marker, known])
         return int(heard)
 
     async def append(self, run: Run, *, force: bool) -> Appended:
@@ -46,58 +46,61 @@ class Log:
         arguments += [self._size, self._keep_ms]
         for entry in run.entries:
             arguments += entry
-        number, newest = await self._append([self._keys.log], arguments)
+        number, newest = await self._script("append", [self._keys.log], arguments)
         return Appended(int(number), Position.parse(newest.decode()))
 
     async def newest(self) -> Position | None:
-        entries = await _run(self._client, "XREVRANGE", self._keys.log, "+", "-", "COUNT", 1)
+        entries = await self._run("XREVRANGE", self._keys.log, "+", "-", "COUNT", 1)
         return _position(entries[0][0]) if entries else None
 
     async def length(self) -> int:
-        return int(await _run(self._client, "XLEN", self._keys.log))
+        return int(await self._run("XLEN", self._keys.log))
 
     async def read(self, first: Position, number: int, size_bytes: int) -> list[Entry]:
-        found = await self._read([self._keys.log], [str(first), number, size_bytes])
-        return [_entry(identity, fields) for identity, fields in found]
+        arguments = [str(first), number, size_bytes]
+        found = await self._script("read", [self._keys.log], arguments)
+        return [_entry(identity, words) for identity, words in found]
 
     async def trim(self) -> None:
-        while int(await self._trim([self._keys.log], [self._keep_ms])) >= 1000:
+        while int(await self._script("trim", [self._keys.log], [self._keep_ms])) >= 1000:
             pass
 
     async def rewind(self, number: int) -> tuple[Position | None, int]:
-        first, found = await self._rewind([self._keys.log], [number])
+        first, found = await self._script("rewind", [self._keys.log], [number])
         return Position.parse(first.decode()), int(found)
 
     async def since(self, time_ms: int) -> tuple[Position | None, bool]:
-        first, reaches = await self._since([self._keys.log], [time_ms])
+        first, reaches = await self._script("since", [self._keys.log], [time_ms])
         return Position.parse(first.decode()), reaches == b"1"
 
+    async def aclose(self) -> None:
+        """Closes the connections; the log is not used after that."""
+        await self._client.aclose()
 
-class _Script:
-    """Runs by its digest, and is sent whole only where Redis does not know it (EVALSHA, EVAL)."""
-
-    def __init__(self, client: Redis, name: str) -> None:
-        self._client = client
-        self._text = (_LUA / f"{name}.lua").read_text()
-        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
-
-    async def __call__(self, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    async def _script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Runs by its digest, and sends the whole only where Redis does not know it."""
+        text, digest = _script_of(name)
         words = [len(keys), *keys, *arguments]
         try:
-            return await _run(self._client, "EVALSHA", self._digest, *words)
+            return await self._run("EVALSHA", digest, *words)
         except NoScriptError:
-            return await _run(self._client, "EVAL", self._text, *words)
+            return await self._run("EVAL", text, *words)
+
+    async def _run(self, *words: Any) -> Any:
+        try:
+            return await self._client.execute_command(*words)
+        except NoScriptError:
+            raise
+        except (ConnectionError, TimeoutError, OSError) as error:
+            raise HistoryUnavailable(str(error) or "no answer", refused=False) from None
+        except RedisError as error:
+            raise HistoryUnavailable(f"Redis refused {words[0]}: {error}", refused=True) from None
 
 
-async def _run(client: Redis, *words: Any) -> Any:
-    try:
-        return await client.execute_command(*words)
-    except NoScriptError:
-        raise
-    except (ConnectionError, TimeoutError, OSError) as error:
-        raise HistoryUnavailable(str(error) or "no answer", refused=False) from None
-    except RedisError as error:
-        raise HistoryUnavailable(f"Redis refused {words[0]}: {error}", refused=True) from None
+@cache
+def _script_of(name: str) -> tuple[str, str]:
+    text = (_LUA / f"{name}.lua").read_text()
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _position(identity: bytes) -> Position:

@@ -14,7 +14,7 @@ from relay.position import Position
 from relay.ring import Place
 from relay.stats import Stats
 
-WAIT_SECONDS = 1.5
+WAIT_SECONDS = 3.0
 """How long a client waits for a history, or a feed, that has yet to come to where the client is."""
 
 POLL_SECONDS = 0.05

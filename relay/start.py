@@ -78,6 +78,8 @@ def _time_ms(text: str, now_ms: int) -> int:
     if _UNIX_MS.fullmatch(text):
         return int(text)
     try:
+        if text[4:5] != "-":
+            raise ValueError
         moment = datetime.fromisoformat(_OFFSET.sub(r"\1+", text))
         return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):

@@ -1,5 +1,6 @@
 """A client of `/stream/` for the tests: http.client reads HTTP, httpx-sse reads the events."""
 
+import contextlib
 import http.client
 import socket
 import time
@@ -14,14 +15,21 @@ from httpx_sse._decoders import SSEDecoder
 class Stream:
     """An open stream. Use as a context manager."""
 
-    def __init__(self, url: str, path: str = "/stream/", timeout: float = 10.0) -> None:
+    def __init__(
+        self, url: str, path: str = "/stream/", timeout: float = 10.0, last_id: str = ""
+    ) -> None:
         parts = urlsplit(url)
+        headers = {"Accept": "text/event-stream"}
+        if last_id:
+            headers["Last-Event-ID"] = last_id
         self.connection = http.client.HTTPConnection(
             str(parts.hostname), parts.port, timeout=timeout
         )
-        self.connection.request("GET", path, headers={"Accept": "text/event-stream"})
+        self.connection.request("GET", path, headers=headers)
         self.response = self.connection.getresponse()
         self.lines: list[bytes] = []
+        self.last_id = last_id
+        """What a browser would send as Last-Event-ID: the id of the last whole block."""
         self._decoder = SSEDecoder()
 
     def __enter__(self) -> "Stream":
@@ -46,8 +54,15 @@ class Stream:
             except EOFError:
                 return
             event = self._decoder.decode(line.decode())
+            if not line:
+                self.last_id = self._decoder._last_event_id or self.last_id
             if event is not None and (event.data or event.event != "message" or self._was_data()):
                 yield event
+
+    def shutdown(self) -> None:
+        """Breaks the connection; whoever reads it sees its end."""
+        with contextlib.suppress(OSError):
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _was_data(self) -> bool:
         return len(self.lines) > 1 and self.lines[-2].startswith(b"data")
