@@ -202,3 +202,68 @@ def test_a_client_cut_five_times_a_second_for_a_minute_loses_and_doubles_nothing
             followers[0].cut()  # wherever it is, in the middle of a frame as well
         assert finish(publisher, followers) == [0, 0]
     assert min(f.connects for f in followers) > 100
+
+
+def script_calls(redis_server: RedisServer, command: str) -> int:
+    with redis_server.client() as client:
+        stats = client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})
+    return int(stats["calls"])
+
+
+def log_of(redis_server: RedisServer) -> list[tuple[str, dict[bytes, bytes]]]:
+    with redis_server.client() as client:
+        return [(i.decode(), f) for i, f in client.xrange("relay:{demo_stream}:log")]
+
+
+def test_four_processes_write_the_history_once(start_hub: Start, redis_server: RedisServer) -> None:
+    hubs = [start_hub(RELAY_HISTORY_SIZE=1_000_000) for _ in range(4)]
+    followers = followers_of(*hubs)
+    before = script_calls(redis_server, "evalsha")
+    with Publisher(redis_server, rate=5000) as publisher:
+        wait_until(lambda: publisher.number > 20_000, "20,000 are published")
+        assert finish(publisher, followers) == [0] * 4
+    wait_until(lambda: len(log_of(redis_server)) == publisher.number + 1 + 4, "all is written", 10)
+    assert script_calls(redis_server, "xadd") == publisher.number + 1 + 4
+    # One process alone writes at most every LINGER_SECONDS; that the others only look is no script.
+    assert script_calls(redis_server, "evalsha") - before < 2 * 50 * 10
+
+
+def test_the_history_keeps_up_with_20_000_messages_a_second(
+    hub: HubProcess, redis_server: RedisServer
+) -> None:
+    with Publisher(redis_server, rate=20_000) as publisher:
+        wait_until(lambda: publisher.number > 60_000, "60,000 are published")
+        last = publisher.stop()
+    wait_until(
+        lambda: log_of(redis_server)[-1][0].endswith(f"-{last}"), "the history is complete", 10
+    )
+    entries = log_of(redis_server)
+    assert all(b"b" not in fields for _, fields in entries)
+    assert len(entries) >= 10_000
+    assert [i.partition("-")[2] for i, _ in entries] == [
+        str(n) for n in range(last - len(entries) + 1, last + 1)
+    ]
+
+
+def test_a_crowd_with_ids_outside_the_ring_reads_the_history_once(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub()
+    [follower] = followers_of(hub)
+    with Publisher(redis_server, rate=5000) as publisher:
+        wait_until(lambda: publisher.number > 3000, "3,000 are published")
+        finish(publisher, [follower])
+    total = publisher.number + 1
+    wait_until(lambda: len(log_of(redis_server)) == total + 1, "all is written")
+    fresh = start_hub()
+    crowd = [Follower([fresh.url], last_id=follower.events[n].id) for n in range(100)]
+    for one in crowd:
+        one.start()
+    fresh.wait_for_streams(100)
+    for n, one in enumerate(crowd):
+        one.wait_for(str(total - 1))
+        one.stop()
+        assert [e.data for e in one.events] == [str(m) for m in range(n + 1, total)]
+    pages = total / 128
+    assert fresh.health()["pages_read"] < 4 * pages
+    assert fresh.health()["resumed"] == 100
