@@ -5,12 +5,13 @@ that the project's settings module takes over as text; either is accepted and va
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from django.conf import settings as django_settings
 
+from relay.catalogue import Catalogue, Spec, parse_channels
 from relay.subscription import RedisAddress
 
 
@@ -32,11 +33,19 @@ class Settings:
     prefix: str
     history_size: int
     history_seconds: float
+    channels: tuple[tuple[str, Mapping[str, Any]], ...]
+    channel_idle_seconds: float
 
-    @property
-    def history(self) -> bool:
-        """Whether there is a log at all."""
-        return self.history_size > 0 and self.history_seconds > 0
+    def catalogue(self) -> Catalogue:
+        """What RELAY_CHANNELS says, and the default channel, which needs no entry."""
+        entries = {self.channel: {"access": "public", "always": True}, **dict(self.channels)}
+        bounds = {
+            "history_size": self.history_size,
+            "history_seconds": self.history_seconds,
+            "event_bytes": self.event_bytes,
+        }
+        specs = (Spec(pattern=name, **{**bounds, **entry}) for name, entry in entries.items())
+        return Catalogue(specs, self.prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,14 @@ _SETTINGS = (
     ),
     _number("RELAY_HISTORY_SIZE", 10_000, 0, 10_000_000, "messages"),
     _duration("RELAY_HISTORY_SECONDS", 86_400.0, 0.0, 31_536_000.0),
+    _Setting(
+        "RELAY_CHANNELS",
+        "",
+        parse_channels,
+        "Use a dictionary of names to entries, or text such as `news orders.*=signed-in`; see"
+        " docs/settings.md.",
+    ),
+    _duration("RELAY_CHANNEL_IDLE_SECONDS", 60.0, 0.0, 86_400.0),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in _SETTINGS}
@@ -152,7 +169,10 @@ def load() -> Settings:
     for problem in problems():
         raise ValueError(f"{problem.text} {problem.hint}")
     values = [setting.parse(_value(setting)) for setting in _SETTINGS]
-    return Settings(**dict(zip((field.name for field in fields(Settings)), values, strict=True)))
+    names = (field.name for field in fields(Settings))
+    settings = Settings(**dict(zip(names, values, strict=True)))
+    settings.catalogue()
+    return settings
 
 
 def problems() -> Iterator[Problem]:

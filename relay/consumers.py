@@ -12,17 +12,18 @@ Where this diverges from channels' AsyncHttpConsumer, and why:
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from channels.generic.http import AsyncHttpConsumer
 from django.conf import settings as django_settings
 from django.http.request import MediaType, split_domain_port, validate_host
 
+from relay.catalogue import Found
 from relay.daphne_writer import DaphneWriter, daphne_request
 from relay.hub import Hub
 from relay.lifespan import get_hub
-from relay.start import Start, parse_start
+from relay.start import Start, find_channels, parse_query, parse_starts
 from relay.writers import AsgiWriter, Message, Send
 
 logger = logging.getLogger("relay")
@@ -91,24 +92,28 @@ class StreamConsumer(AsyncHttpConsumer):
         await self.send_response(status, body, headers=[*PROBLEM_HEADERS, length, *(headers or [])])
 
     async def _stream(self, hub: Hub, headers: dict[bytes, bytes]) -> None:
-        if hub.full:
-            await self._turn_away(hub, headers)
-            return
-        now_ms = time.time_ns() // 1_000_000
         try:
-            start = parse_start(
-                headers.get(b"last-event-id"), self.scope.get("query_string", b""), now_ms
-            )
+            query = parse_query(self.scope.get("query_string", b""))
+            founds = find_channels(hub.catalogue, query.get("channel") or [hub.settings.channel])
+            names = [found.name for found in founds]
+            now_ms = time.time_ns() // 1_000_000
+            starts = parse_starts(names, headers.get(b"last-event-id"), query, now_ms)
+        except LookupError as error:
+            await self._problem(404, f"{error.args[0]}\n".encode())
+            return
         except ValueError as error:
             await self._problem(400, f"{error}\n".encode())
+            return
+        if hub.full:
+            await self._turn_away(hub, headers)
             return
         await self.send_headers(headers=STREAM_HEADERS)
         await self.send_body(hub.retry(), more_body=True)
         request = daphne_request(self.base_send)
         if request is None:
-            await self._stream_by_asgi(hub, start)
+            await self._stream_by_asgi(hub, founds, starts)
         else:
-            await self._stream_by_daphne(hub, request, start)
+            await self._stream_by_daphne(hub, request, founds, starts)
 
     async def _turn_away(self, hub: Hub, headers: dict[bytes, bytes]) -> None:
         """An EventSource gives up for ever on any status but 200 (WHATWG HTML, 9.2.3)."""
@@ -121,22 +126,26 @@ class StreamConsumer(AsyncHttpConsumer):
                 503, b"All streams are taken.\n", headers=[(b"Retry-After", seconds)]
             )
 
-    async def _stream_by_daphne(self, hub: Hub, request: Any, start: Start) -> None:
+    async def _stream_by_daphne(
+        self, hub: Hub, request: Any, founds: list[Found], starts: Mapping[str, Start]
+    ) -> None:
         writer = DaphneWriter(request, hub.settings.client_buffer_bytes)
-        subscriber = hub.join(writer, start)
+        stream = hub.join(writer, founds, starts)
         try:
             await self._client_gone()
         finally:
-            hub.leave(subscriber)
+            hub.leave(stream)
 
-    async def _stream_by_asgi(self, hub: Hub, start: Start) -> None:
+    async def _stream_by_asgi(
+        self, hub: Hub, founds: list[Found], starts: Mapping[str, Start]
+    ) -> None:
         writer = AsgiWriter(self.base_send)
-        subscriber = hub.join(writer, start)
+        stream = hub.join(writer, founds, starts)
         tasks = [asyncio.create_task(writer.run()), asyncio.create_task(self._client_gone())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            hub.leave(subscriber)
+            hub.leave(stream)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

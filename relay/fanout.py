@@ -4,10 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Protocol
 
-from relay import frames
-from relay.events import Gap, GapReason
-from relay.feed import Feed
-from relay.ring import Place
+from relay.ring import Place, Ring
 from relay.stats import Stats
 from relay.writers import Chunk, Writer
 
@@ -26,20 +23,46 @@ class Loop(Protocol):
     def time(self) -> float: ...
 
 
+class Source(Protocol):
+    """What a fan-out brings to its subscribers: a ring, and what to say to one that fell off it."""
+
+    ring: Ring
+
+    def bookmark(self, cursor: int) -> object:
+        """Whatever `fallen` will need to know of the place before `cursor`, which the ring has now."""
+
+    def fallen(self, place: Place, bookmark: object) -> bytes:
+        """The notice for a client that has read up to `place`, and goes on where the ring begins."""
+
+
 class Subscriber:
     """A writer and how far it has come: a cursor into the ring, no queue of its own.
 
     `seen` is the number of messages before the cursor. `current` says that live passes serve it; one
-    that is not current is behind (its writer is full), held, or has left.
+    that is not current is behind (its writer is `full`), held, or has left. `notice` goes before the
+    next entry.
     """
 
-    __slots__ = ("current", "cursor", "progress", "seen", "stalled_at", "writer")
+    __slots__ = (
+        "bookmark",
+        "current",
+        "cursor",
+        "full",
+        "notice",
+        "progress",
+        "seen",
+        "stalled_at",
+        "writer",
+    )
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.cursor = 0
         self.seen = 0
         self.current = False
+        self.full = False
+        self.notice = b""
+        self.bookmark: object = None
         self.progress: object = None
         self.stalled_at = 0.0
 
@@ -52,7 +75,7 @@ class Fanout:
     `chunk_bytes`, or one frame), so the cost of a message falls as the rate rises.
     """
 
-    def __init__(self, feed: Feed, loop: Loop, chunk_bytes: int, stats: Stats) -> None:
+    def __init__(self, feed: Source, loop: Loop, chunk_bytes: int, stats: Stats) -> None:
         self._feed = feed
         self._ring = ring = feed.ring
         self._loop = loop
@@ -72,6 +95,11 @@ class Fanout:
     def __len__(self) -> int:
         return len(self._current) + len(self._behind)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether half of the ring waits to be sent: it may soon be dropped."""
+        return self._ring.crowded(self.target)
+
     def join(self, writer: Writer, place: Place, greeting: bytes = b"") -> Subscriber:
         """From now on `writer` gets every frame of the ring from `place` on, after the greeting."""
         subscriber = self.hold(writer)
@@ -88,10 +116,11 @@ class Fanout:
         return subscriber
 
     def release(self, subscriber: Subscriber, place: Place, notice: bytes = b"") -> None:
-        """Goes on from the ring, after the notice; the writer must not be full."""
+        """Goes on from the ring, after the notice."""
         subscriber.cursor, subscriber.seen = place
+        subscriber.notice = notice
         subscriber.writer.on_ready = lambda: self._catch_up(subscriber)
-        if not notice or subscriber.writer.send(Chunk(notice)):
+        if not subscriber.full:
             self._catch_up(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -115,7 +144,7 @@ class Fanout:
     def cut_stalled(self, seconds: float) -> None:
         """Cuts whoever is behind and has taken nothing for `seconds`."""
         now = self._loop.time()
-        for subscriber in list(self._behind):
+        for subscriber in [s for s in self._behind if s.full]:
             progress = subscriber.writer.progress()
             if progress != subscriber.progress:
                 subscriber.progress = progress
@@ -173,7 +202,9 @@ class Fanout:
         if not subscriber.current:
             return
         subscriber.current = False
+        subscriber.full = True
         subscriber.progress = None
+        subscriber.bookmark = self._feed.bookmark(subscriber.cursor)
         del self._current[subscriber]
         self._behind[subscriber] = None
 
@@ -183,10 +214,11 @@ class Fanout:
         for _ in range(CATCH_UP_CHUNKS):
             if subscriber not in self._behind:
                 return
-            if subscriber.cursor == self._ring.end:
+            if subscriber.cursor == self._ring.end and not subscriber.notice:
                 self._become_current(subscriber)
                 return
-            if not subscriber.writer.send(self._next_chunk(subscriber)):
+            subscriber.full = not subscriber.writer.send(self._next_chunk(subscriber))
+            if subscriber.full:
                 return
         self._loop.call_soon(self._catch_up, subscriber)
 
@@ -197,24 +229,18 @@ class Fanout:
 
     def _next_chunk(self, subscriber: Subscriber) -> Chunk:
         ring = self._ring
-        notice = b""
+        notice, subscriber.notice = subscriber.notice, b""
         if subscriber.cursor < ring.start:
-            notice = self._gap(subscriber)
+            notice += self._fallen(subscriber)
             subscriber.cursor = ring.start
         first = subscriber.cursor
         subscriber.cursor = ring.reach(first, self._chunk_bytes)
         subscriber.seen = ring.count_at(subscriber.cursor)
+        subscriber.bookmark = self._feed.bookmark(subscriber.cursor)
         return Chunk(notice + ring.join(first, subscriber.cursor))
 
-    def _gap(self, subscriber: Subscriber) -> bytes:
-        feed, ring = self._feed, self._ring
-        missed: int | None = ring.dropped - subscriber.seen
-        if not feed.unbroken(subscriber.cursor + 1, ring.start):
-            missed = None  # the notice of a gap was dropped as well
-        if missed == 0:  # nothing but heartbeats was dropped
-            return b""
-        self._stats.gaps_slow_client += 1
-        start = feed.position_at(Place(subscriber.cursor, subscriber.seen))
-        end = feed.position_at(ring.place(ring.start))
-        event = frames.hub_event(Gap(feed.channel, start, end, missed, GapReason.SLOW_CLIENT))
-        return frames.numbered(*end, event) if end else event
+    def _fallen(self, subscriber: Subscriber) -> bytes:
+        notice = self._feed.fallen(Place(subscriber.cursor, subscriber.seen), subscriber.bookmark)
+        if notice:
+            self._stats.gaps_slow_client += 1
+        return notice

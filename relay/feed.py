@@ -1,6 +1,7 @@
 """What clients of one channel share: its messages, numbered, encoded once, kept in one ring."""
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,6 +17,10 @@ RUN_BYTES = 1024 * 1024
 
 MAX_SEGMENTS = 1024
 """Segments remembered beyond those in the ring: they tell how many messages an old id is behind."""
+
+
+Follow = Callable[["Feed", Position, bytes, int], None]
+"""Takes the feed, the position, the event without its id, and the time in Unix ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class Feed:
         self.ring = ring
         self.count = 0
         """Messages in all, since this process started."""
+        self.followers: list[Follow] = []
+        """Called with every message and gap, in order, when it is in the ring."""
         self._segments: list[Segment] = []
         self._epoch = self._base = 0
         self._max_event_bytes = max_event_bytes
@@ -64,13 +71,20 @@ class Feed:
 
     # -- what comes in
 
-    def receive(self, payload: bytes, time_ms: int) -> None:
-        """Appends one message. Invalid UTF-8 is replaced, an event over the size limit announced."""
+    def receive(self, payload: bytes, time_ms: int, source: bytes = b"") -> None:
+        """Appends one message. Invalid UTF-8 is replaced, an event over the size limit announced.
+
+        `source` is the channel of a message that came by a pattern.
+        """
         self.count += 1
         self._stats.messages += 1
         event = self._encode(payload)
-        frame = frames.numbered(self._epoch, self.count - self._base, event)
-        self.ring.append(frame, self.count, time_ms)
+        if source:
+            event = frames.from_source(source, event)
+        offset = self.count - self._base
+        self.ring.append(frames.numbered(self._epoch, offset, event), self.count, time_ms)
+        if self.followers:
+            self._tell(Position(self._epoch, offset), event, time_ms)
 
     def mark(self, epoch: int, time_ms: int) -> None:
         """A marker came in line with the messages: a new epoch, and nothing is missing before it."""
@@ -96,8 +110,7 @@ class Feed:
             self._begin(epoch, entry.previous, entry.time_ms, whole=whole, offset=before.offset)
         if entry.event is not None:
             self.count += 1
-            frame = frames.numbered(epoch, offset, entry.event)
-            self.ring.append(frame, self.count, entry.time_ms)
+            self._append(entry.position, entry.event, entry.time_ms)
 
     def heartbeat(self, time_ms: int) -> None:
         """A comment on every stream, in order with everything else; it carries the position."""
@@ -139,6 +152,13 @@ class Feed:
         if segment is None or not self.unbroken(segment.index + 1, place.cursor):
             return None
         return place.seen - segment.base - position.offset
+
+    def distance(self, start: Position, end: Position) -> int | None:
+        """How many messages lie between two positions; None where that cannot be known."""
+        first, last = self._segment_of(start), self._segment_of(end)
+        if first is None or last is None or not self.unbroken(first.index + 1, last.index):
+            return None
+        return last.base + end.offset - first.base - start.offset
 
     def unbroken(self, first: int, last: int) -> bool:
         """Whether nothing is missing, or may be, from the place `first` up to the place `last`."""
@@ -215,12 +235,38 @@ class Feed:
         )
         del self._segments[:-MAX_SEGMENTS]
 
+    # -- what a fan-out asks
+
+    def bookmark(self, cursor: int) -> object:
+        """Nothing: a place is enough."""
+        return None
+
+    def fallen(self, place: Place, bookmark: object) -> bytes:
+        """The gap of a client that had read up to `place` and goes on where the ring begins."""
+        ring = self.ring
+        missed: int | None = ring.dropped - place.seen
+        if not self.unbroken(place.cursor + 1, ring.start):
+            missed = None  # the notice of a gap was dropped as well
+        if missed == 0:  # nothing but heartbeats was dropped
+            return b""
+        start, end = self.position_at(place), self.position_at(ring.place(ring.start))
+        event = frames.hub_event(Gap(self.channel, start, end, missed, GapReason.SLOW_CLIENT))
+        return frames.numbered(*end, event) if end else event
+
     # -- encoding
 
     def _gap(self, end: Position, missed: int | None, reason: GapReason, time_ms: int) -> None:
         self._stats.gaps_redis_lost += 1
         event = frames.hub_event(Gap(self.channel, self.position, end, missed, reason))
-        self.ring.append(frames.numbered(*end, event), self.count, time_ms)
+        self._append(end, event, time_ms)
+
+    def _append(self, position: Position, event: bytes, time_ms: int) -> None:
+        self.ring.append(frames.numbered(*position, event), self.count, time_ms)
+        self._tell(position, event, time_ms)
+
+    def _tell(self, position: Position, event: bytes, time_ms: int) -> None:
+        for follow in self.followers:
+            follow(self, position, event, time_ms)
 
     def _encode(self, payload: bytes) -> bytes:
         data = payload if payload.isascii() else self._utf8(payload)

@@ -3,24 +3,22 @@
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from relay import frames
-from relay.arrivals import Arrivals
+from relay.catalogue import Found
+from relay.channel import Channel
+from relay.commands import Commands
 from relay.conf import Settings
-from relay.fanout import Fanout, Subscriber
-from relay.feed import Feed
-from relay.intake import Intake
-from relay.journal import Journal
-from relay.keys import Keys
+from relay.fanout import Subscriber
+from relay.group import Group
 from relay.listener import Listener
-from relay.log import Log
 from relay.ring import Ring
 from relay.start import Start
 from relay.stats import Stats
 from relay.subscription import RedisAddress
-from relay.writers import Writer
+from relay.writers import Chunk, Writer
 
 logger = logging.getLogger("relay")
 
@@ -36,36 +34,37 @@ def jitter(milliseconds: int) -> int:
     return round(milliseconds * random.uniform(0.5, 1.5))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """An open stream: what it gets, and the subscriber that brings it there."""
+
+    of: Channel | Group
+    subscriber: Subscriber
+    names: tuple[str, ...]
+    """The channels, or patterns, that it has."""
+    user: str
+    """Whose it is: a user's id or a token's subject; empty for nobody's."""
+
+
 class Hub:
     """`start` and `stop` in the event loop that serves; `join` and `leave` for each stream."""
 
     def __init__(self, settings: Settings) -> None:
-        loop = asyncio.get_running_loop()
         address = RedisAddress(settings.redis_url)
-        keys = Keys.of(settings.prefix, settings.channel)
         self.settings = settings
+        self.catalogue = settings.catalogue()
         self.stats = Stats()
-        self._ring = Ring(settings.ring_events, settings.ring_bytes)
-        self._feed = Feed(settings.channel, self._ring, settings.event_bytes, self.stats)
-        self._fanout = Fanout(self._feed, loop, settings.client_buffer_bytes, self.stats)
-        self._intake = Intake(self._feed, keys.marker, lambda: len(self._fanout) > 0, self._on_new)
-        self._log = log = Log(address.client, keys, settings.history_size, settings.history_seconds)
-        self._listener = Listener(
-            address,
-            keys,
-            self._feed,
-            self._intake,
-            log,
-            self._on_live,
-            filling=settings.history,
-        )
-        self._journal = Journal(self._feed, log, lambda: self.live) if settings.history else None
-        self._arrivals = Arrivals(
-            self._feed, self._fanout, log if settings.history else None, self._journal, self.stats
-        )
-        self._fanout.on_drained = self._listener.resume
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self._commands = Commands(address.client)
+        self._listener = Listener(address, settings.prefix, self._commands)
+        self._channels: dict[str, Channel] = {}
+        self._groups: dict[tuple[str, ...], Group] = {}
+        self.streams: set[Stream] = set()
+        """All that are open."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        for found in self.catalogue.always:
+            self._channel(found)
 
     @property
     def live(self) -> bool:
@@ -75,30 +74,28 @@ class Hub:
     @property
     def full(self) -> bool:
         """Whether another stream would be over the limit, or the hub is going down."""
-        return self._stopping or len(self._fanout) >= self.settings.max_streams
+        return self._stopping or len(self.streams) >= self.settings.max_streams
 
     def start(self) -> None:
         """Begins to listen, to write the history and to tick."""
         self._supervise(self._listener.run(), "listener")
         self._supervise(self._tick(), "ticker")
-        if self._journal:
-            self._supervise(self._journal.run(), "journal")
 
     def end_streams(self) -> None:
         """Ends every open stream properly and turns new ones away. Harmless when called again."""
         self._stopping = True
-        self._arrivals.stop()
-        self._fanout.finish(self.retry)
+        for each in self._all():
+            each.bringing.stop()
+            each.fanout.finish(self.retry)
 
     async def stop(self) -> None:
-        """Ends the streams, writes what the history lacks, then ends the tasks."""
+        """Ends the streams, writes what the histories lack, then ends the tasks."""
         self.end_streams()
-        if self._journal and self.live:
-            await self._journal.flush()
+        await asyncio.gather(*(channel.stop() for channel in self._channels.values()))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._log.aclose()
+        await self._commands.aclose()
         await asyncio.sleep(FLUSH_SECONDS)
 
     def retry(self) -> bytes:
@@ -108,49 +105,123 @@ class Hub:
     def overload_retry(self) -> bytes:
         return frames.retry(jitter(self.settings.overload_retry_ms))
 
-    def join(self, writer: Writer, start: Start) -> Subscriber:
-        """Opens a stream: `writer` gets what `start` asks for, and everything from here on."""
+    def join(
+        self,
+        writer: Writer,
+        founds: Sequence[Found],
+        starts: Mapping[str, Start],
+        user: str = "",
+    ) -> Stream:
+        """Opens a stream: `writer` gets what `starts` asks for, and everything from here on."""
         self.stats.streams_opened += 1
-        subscriber = self._arrivals.join(writer, start)
-        self.stats.streams_open = len(self._fanout)
-        return subscriber
+        channels = [self._channel(found) for found in founds]
+        names = tuple(channel.name for channel in channels)
+        of: Channel | Group
+        if len(founds) == 1 and not founds[0].is_wildcard:
+            of = channels[0]
+            subscriber = of.arrivals.join(writer, starts[of.name])
+        else:
+            of = self._group(channels)
+            subscriber = of.multiple.join(writer, starts)
+        stream = Stream(of, subscriber, names, user)
+        self.streams.add(stream)
+        self.stats.streams_open = len(self.streams)
+        return stream
 
-    def leave(self, subscriber: Subscriber) -> None:
-        """Closes a stream; harmless when it is closed already."""
-        self._arrivals.leave(subscriber)
-        self.stats.streams_open = len(self._fanout)
+    def end(self, stream: Stream) -> None:
+        """Ends an open stream properly; its client may come back, and is then asked again who it is."""
+        if stream in self.streams:
+            stream.of.bringing.leave(stream.subscriber)
+            stream.subscriber.writer.finish(Chunk(self.retry()))
 
-    def _on_new(self) -> None:
-        """The feed has something new: a message, a marker, a gap."""
-        self._fanout.wake()
-        if self._journal:
-            self._journal.wake()
-        if self._ring.crowded(self._fanout.target):
+    def leave(self, stream: Stream) -> None:
+        """Forgets a stream that its client or `end` has ended; harmless when called again."""
+        if stream not in self.streams:
+            return
+        self.streams.remove(stream)
+        self.stats.streams_open = len(self.streams)
+        stream.of.bringing.leave(stream.subscriber)
+        if isinstance(stream.of, Channel):
+            self._now_unused([stream.of])
+            return
+        key = _key(stream.of.channels)
+        if not len(stream.of.fanout) and self._groups.get(key) is stream.of:
+            del self._groups[key]
+            stream.of.close()
+            self._now_unused(stream.of.channels)
+
+    # -- channels come and go
+
+    def _channel(self, found: Found) -> Channel:
+        channel = self._channels.get(found.name)
+        if channel is None:
+            channel = Channel(
+                found, self.settings, self._commands, self._loop, self.stats, self._crowded
+            )
+            channel.fanout.on_drained = self._drained
+            channel.is_live = lambda: self.live
+            self._channels[found.name] = channel
+            channel.start(self._supervise)
+            self._listener.add(channel)
+        channel.unused_since = None
+        return channel
+
+    def _group(self, channels: Sequence[Channel]) -> Group:
+        key = _key(channels)
+        group = self._groups.get(key)
+        if group is None:
+            ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
+            chunk_bytes = self.settings.client_buffer_bytes
+            group = Group(channels, ring, self._loop, chunk_bytes, self.stats)
+            group.fanout.on_drained = self._drained
+            self._groups[key] = group
+        return group
+
+    def _now_unused(self, channels: Iterable[Channel]) -> None:
+        for channel in channels:
+            if not len(channel) and not channel.spec.always:
+                channel.unused_since = self._loop.time()
+
+    def _leave_unused(self) -> None:
+        idle = self._loop.time() - self.settings.channel_idle_seconds
+        for channel in list(self._channels.values()):
+            if channel.unused_since is not None and channel.unused_since <= idle:
+                del self._channels[channel.name]
+                self._listener.remove(channel)
+                self._supervise(channel.stop(), f"end of {channel.name}")
+
+    # -- flow control between Redis and the streams
+
+    def _crowded(self, channel: Channel) -> None:
+        """There is something new; when it comes faster than it can be sent, reading stops a while."""
+        if channel.crowded:
             self._listener.pause()
 
-    def _on_live(self, alone: bool) -> None:
-        if alone and self._journal:
-            self._journal.begin()
+    def _drained(self) -> None:
+        self._listener.resume()
+
+    # -- time
 
     async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        heartbeat_due = loop.time() + self.settings.heartbeat_seconds
+        heartbeat_due = self._loop.time() + self.settings.heartbeat_seconds
         while True:
-            await asyncio.sleep(min(TICK_SECONDS, max(0.0, heartbeat_due - loop.time())))
-            self._fanout.cut_stalled(self.settings.stall_seconds)
-            self.stats.streams_open = len(self._fanout)
-            if loop.time() >= heartbeat_due:
-                heartbeat_due = loop.time() + self.settings.heartbeat_seconds
-                self._beat()
+            await asyncio.sleep(min(TICK_SECONDS, max(0.0, heartbeat_due - self._loop.time())))
+            for each in self._all():
+                each.fanout.cut_stalled(self.settings.stall_seconds)
+            self._leave_unused()
+            if self._loop.time() >= heartbeat_due:
+                heartbeat_due = self._loop.time() + self.settings.heartbeat_seconds
+                for each in self._all():
+                    each.beat()
 
-    def _beat(self) -> None:
-        if len(self._fanout):
-            self._feed.heartbeat(time.time_ns() // 1_000_000)
-            self._fanout.wake()
+    def _all(self) -> list[Channel | Group]:
+        return [*self._channels.values(), *self._groups.values()]
 
-    def _supervise(self, work: Coroutine[object, object, None], name: str) -> None:
-        task = asyncio.create_task(self._watch(work, name), name=f"relay-{name}")
-        self._tasks.append(task)
+    def _supervise(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._watch(work, name), name=f"relay: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _watch(self, work: Coroutine[object, object, None], name: str) -> None:
         try:
@@ -159,3 +230,7 @@ class Hub:
             logger.exception("The %s of the hub failed; this is a bug. Ending every stream.", name)
             self.end_streams()
             raise
+
+
+def _key(channels: Sequence[Channel]) -> tuple[str, ...]:
+    return tuple(sorted(channel.name for channel in channels))

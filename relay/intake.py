@@ -20,19 +20,16 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 class Session:
     """What one connection brings."""
 
-    __slots__ = ("epoch", "held", "held_bytes", "marked", "probe_channel", "probed")
+    __slots__ = ("epoch", "held", "held_bytes", "marked")
 
-    def __init__(self, probe_channel: str) -> None:
-        self.probe_channel = probe_channel
+    def __init__(self) -> None:
         self.epoch: int | None = None
         """The first marker it heard."""
-        self.held: list[bytes | int] = []
-        """Messages, and epochs of later markers, since then."""
+        self.held: list[tuple[bytes, bytes] | int] = []
+        """Messages (payload, source) and epochs of later markers, since then."""
         self.held_bytes = 0
         self.marked = asyncio.Event()
         """Set with the first marker."""
-        self.probed = asyncio.Event()
-        """Set with every message on `probe_channel`."""
 
 
 class Intake:
@@ -41,14 +38,12 @@ class Intake:
     def __init__(
         self,
         feed: Feed,
-        marker_channel: str,
         has_streams: Callable[[], bool],
         on_new: Callable[[], None],
     ) -> None:
         self._has_streams = has_streams
         self._feed = feed
         self._channel = feed.channel.encode()
-        self._marker_channel = marker_channel.encode()
         self._on_new = on_new
         self._live: Session | None = None
         self._next: Session | None = None
@@ -58,19 +53,20 @@ class Intake:
         """A marker came with an epoch that is no later than the one before; a new one is needed."""
 
     def take(self, session: Session, messages: Sequence[Sequence[bytes]]) -> None:
-        """Takes [b"message", channel, payload] of each message of one read, in order."""
+        """Takes the messages of one read on the channel and its marker channel, in order.
+
+        Each is [b"message", channel, payload], or [b"pmessage", pattern, channel, payload].
+        """
         now_ms = time.time_ns() // 1_000_000
         receive, channel = self._feed.receive, self._channel
-        for _, name, payload in messages:
-            if name == channel:
-                if session is self._live:
-                    receive(payload, now_ms)
-                elif session is self._next:
-                    self._hold(session, payload)
-            elif name == self._marker_channel:
+        for message in messages:
+            payload = message[-1]
+            if message[1] != channel:
                 self._marker(session, payload, now_ms)
-            else:
-                session.probed.set()
+            elif session is self._live:
+                receive(payload, now_ms, message[2] if len(message) == 4 else b"")
+            elif session is self._next:
+                self._hold(session, payload, message[2] if len(message) == 4 else b"")
         self._on_new()
 
     def is_held(self, session: Session) -> bool:
@@ -134,8 +130,8 @@ class Intake:
             self._live = session
             self._mark(epoch, now_ms)
 
-    def _hold(self, session: Session, payload: bytes) -> None:
-        session.held.append(payload)
+    def _hold(self, session: Session, payload: bytes, source: bytes) -> None:
+        session.held.append((payload, source))
         session.held_bytes += len(payload)
         if session.held_bytes > MAX_HELD_BYTES:
             self.give_up(session)
@@ -146,7 +142,7 @@ class Intake:
             if isinstance(item, int):
                 self._mark(item, now_ms)
             else:
-                self._feed.receive(item, now_ms)
+                self._feed.receive(item[0], now_ms, item[1])
         session.held.clear()
         self.promoted.set()
         self._on_new()

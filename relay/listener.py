@@ -4,17 +4,16 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
-from relay.feed import Feed
-from relay.history import History, HistoryUnavailable
-from relay.intake import Intake, Session
-from relay.keys import Keys
+from relay.channel import Channel
+from relay.commands import Commands
+from relay.history import HistoryUnavailable
+from relay.intake import Session
 from relay.rejoin import fill
-from relay.subscription import RedisAddress, Subscription, SubscriptionRefused
+from relay.subscription import Names, RedisAddress, Subscription, SubscriptionRefused
 
 logger = logging.getLogger("relay")
 
@@ -33,15 +32,72 @@ HANDOVER_SECONDS = 0.2
 BACKOFF_SECONDS = 0.05, 1.0
 """The first and the longest pause between two attempts, before jitter shortens it."""
 
+AT_ONCE = 64
+"""How many channels are entered at the same time."""
+
+
+@dataclass(slots=True)
+class Entered:
+    """What one connection brings of one channel."""
+
+    channel: Channel
+    session: Session
+    alone: bool = False
+    """No other hub process heard its marker."""
+
 
 @dataclass(slots=True)
 class Connection:
-    """A subscribed connection and what it brings."""
+    """A subscribed connection, and the channels it has entered, by the names that messages carry."""
 
-    session: Session
-    subscription: Subscription
-    alone: bool = False
-    """No other hub process heard its marker."""
+    probe_channel: str
+    subscription: Subscription | None = None
+    routes: dict[bytes, Entered] = field(default_factory=dict)
+    entered: dict[Channel, Entered] = field(default_factory=dict)
+    probed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with every message on `probe_channel`."""
+    received: int = 0
+
+    @property
+    def open(self) -> bool:
+        return self.subscription is not None and not self.subscription.closed.done()
+
+    def add(self, channel: Channel) -> Entered:
+        entered = self.entered[channel] = Entered(channel, Session())
+        for name in (*channel.names.channels, *channel.names.patterns):
+            self.routes[name.encode()] = entered
+        return entered
+
+    def remove(self, channel: Channel) -> None:
+        entered = self.entered.pop(channel, None)
+        if entered:
+            channel.intake.drop(entered.session)
+            for name in (*channel.names.channels, *channel.names.patterns):
+                self.routes.pop(name.encode(), None)
+
+    def receive(self, messages: Sequence[Sequence[bytes]]) -> None:
+        """Hands each run of messages of one channel to its intake."""
+        self.received += 1
+        run: list[Sequence[bytes]] = []
+        of: Entered | None = None
+        for message in messages:
+            entered = self.routes.get(message[1])
+            if entered is not of and of is not None:
+                of.channel.intake.take(of.session, run)
+                run = []
+            of = entered
+            if entered is not None:
+                run.append(message)
+            else:
+                self.probed.set()
+        if of is not None:
+            of.channel.intake.take(of.session, run)
+
+    def abort(self, reason: str) -> None:
+        for entered in self.entered.values():
+            entered.channel.intake.drop(entered.session)
+        if self.subscription:
+            self.subscription.abort(reason)
 
 
 class Listener:
@@ -51,45 +107,47 @@ class Listener:
     missing right) is an error of its own, because only a person can mend it.
     """
 
-    def __init__(
-        self,
-        address: RedisAddress,
-        keys: Keys,
-        feed: Feed,
-        intake: Intake,
-        log: History,
-        on_live: Callable[[bool], None],
-        *,
-        filling: bool,
-    ) -> None:
-        """`on_live(alone)` is called when a new connection counts."""
+    def __init__(self, address: RedisAddress, prefix: str, commands: Commands) -> None:
         self._address = address
-        self._keys = keys
-        self._feed = feed
-        self._intake = intake
-        self._log = log
-        self._on_live = on_live
-        self._filling = filling
+        self._prefix = prefix
+        self._commands = commands
+        self._channels: dict[Channel, None] = {}
         self._connection: Connection | None = None
         self._paused = False
         self._lost_at: float | None = None
         self._refusal = ""
+        self._entering: set[asyncio.Task[None]] = set()
 
     @property
     def live(self) -> bool:
         """Whether what is published reaches this process now, as far as it can know."""
         return self._connection is not None and self._lost_at is None
 
+    def add(self, channel: Channel) -> None:
+        """From now on, as soon as can be, the channel gets its messages."""
+        self._channels[channel] = None
+        if self._connection is not None and self._connection.open:
+            self._enter_later(self._connection, [channel])
+
+    def remove(self, channel: Channel) -> None:
+        """The channel gets nothing more."""
+        self._channels.pop(channel, None)
+        connection = self._connection
+        if connection is not None:
+            connection.remove(channel)
+            if connection.subscription:
+                connection.subscription.unsubscribe(channel.names)
+
     def pause(self) -> None:
         """Stops reading until `resume`: for when messages come faster than they can be sent."""
-        if self._connection and not self._paused:
+        if self._connection and self._connection.subscription and not self._paused:
             self._paused = True
             self._connection.subscription.pause()
 
     def resume(self) -> None:
         if self._paused:
             self._paused = False
-            if self._connection:
+            if self._connection and self._connection.subscription:
                 self._connection.subscription.resume()
 
     async def run(self) -> None:
@@ -101,8 +159,72 @@ class Listener:
                 else:
                     await self._watch(self._connection)
         finally:
+            for task in self._entering:
+                task.cancel()
             if self._connection:
-                self._connection.subscription.abort("the hub stops")
+                self._connection.abort("the hub stops")
+
+    # -- entering channels
+
+    def _enter_later(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        task = asyncio.create_task(self._enter_quietly(connection, channels))
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+
+    async def _enter_quietly(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await self._enter(connection, channels)
+            await self._take_over(connection, channels, None)
+        except SubscriptionRefused as error:
+            self._refused(error)
+        except (OSError, TimeoutError):
+            connection.abort(
+                "a channel could not be entered"
+            )  # a new connection enters all of them
+
+    async def _enter(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        """Subscribes, and waits until each channel has heard a marker, at the latest our own."""
+        assert connection.subscription is not None
+        entered = [connection.add(channel) for channel in channels if channel in self._channels]
+        if entered:
+            await connection.subscription.subscribe(_names(e.channel for e in entered))
+        for first in range(0, len(entered), AT_ONCE):
+            await asyncio.gather(*(self._mark(e) for e in entered[first : first + AT_ONCE]))
+
+    async def _mark(self, entered: Entered) -> None:
+        channel = entered.channel
+        try:
+            heard = await channel.log.open_epoch(channel.feed.newest_epoch)
+        except HistoryUnavailable as error:
+            kind = SubscriptionRefused if error.refused else ConnectionError
+            raise kind(str(error)) from None
+        entered.alone = heard <= 1
+        await entered.session.marked.wait()
+
+    async def _take_over(
+        self, connection: Connection, channels: Iterable[Channel], old: Connection | None
+    ) -> None:
+        """Lets each session count, with the hole before it filled as far as can be."""
+        held = [
+            e for c in channels if (e := connection.entered.get(c)) and c.intake.is_held(e.session)
+        ]
+        if old and old.open and held:
+            waits = [e.channel.intake.promoted.wait() for e in held]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*waits), HANDOVER_SECONDS)
+        if old:
+            old.abort("another connection took over")
+        await asyncio.gather(
+            *(
+                fill(c.feed, c.intake, e.session, c.history, alone=e.alone)
+                for e in held
+                if (c := e.channel).intake.is_held(e.session)
+            )
+        )
+        for channel in channels:
+            if (e := connection.entered.get(channel)) is not None:
+                channel.on_live(e.alone)
 
     # -- a connection that is lost, or silent and perhaps not lost
 
@@ -110,14 +232,16 @@ class Listener:
         pause, longest_pause = BACKOFF_SECONDS
         while True:
             try:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    connection = await self._connect()
+                connection = await self._connect()
             except (OSError, TimeoutError) as error:
                 self._lost(error)
             else:
-                await self._take_over(connection)
+                old, self._connection = self._connection, connection
+                self._paused = False
+                await self._take_over(connection, list(connection.entered), old)
+                missing = [c for c in self._channels if c not in connection.entered]
+                self._enter_later(connection, missing)
                 self._live()
-                self._on_live(connection.alone)
                 return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, longest_pause)
@@ -126,55 +250,36 @@ class Listener:
                 return
 
     async def _connect(self) -> Connection:
-        """A connection that is subscribed and has heard a marker, at the latest its own."""
-        session = Session(f"{self._keys.prefix}:probe:{secrets.token_hex(8)}")
-        channels = [self._feed.channel, self._keys.marker, session.probe_channel]
-        receive = partial(self._intake.take, session)
-        subscription = await self._address.subscribe(channels, receive)
-        connection = Connection(session, subscription)
+        connection = Connection(f"{self._prefix}:probe:{secrets.token_hex(8)}")
         try:
-            connection.alone = await self._open_epoch() <= 1
-            await session.marked.wait()
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await self._commands.renew()
+                connection.subscription = await self._address.connect(
+                    Names([connection.probe_channel]), connection.receive
+                )
+            async with asyncio.timeout(SILENCE_SECONDS + len(self._channels) / 1000):
+                await self._enter(connection, list(self._channels))
         except BaseException:
-            self._intake.drop(session)
-            subscription.abort("the attempt was given up")
+            connection.abort("the attempt was given up")
             raise
         return connection
-
-    async def _open_epoch(self) -> int:
-        try:
-            return await self._log.open_epoch(self._feed.newest_epoch)
-        except HistoryUnavailable as error:
-            kind = SubscriptionRefused if error.refused else ConnectionError
-            raise kind(str(error)) from None
-
-    async def _take_over(self, connection: Connection) -> None:
-        old, self._connection = self._connection, connection
-        self._paused = False
-        if old and self._intake.is_held(connection.session) and not old.subscription.closed.done():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._intake.promoted.wait(), HANDOVER_SECONDS)
-        if old:
-            self._intake.drop(old.session)
-            old.subscription.abort("another connection took over")
-        if self._intake.is_held(connection.session):
-            log = self._log if self._filling else None
-            await fill(self._feed, self._intake, connection.session, log, alone=connection.alone)
 
     def _is_back(self) -> bool:
         connection = self._connection
         return (
             connection is not None
+            and connection.subscription is not None
+            and connection.open
             and connection.subscription.heard
-            and not connection.subscription.closed.done()
         )
 
     # -- a connection that lives
 
     async def _watch(self, connection: Connection) -> None:
         """Returns when the connection has ended, or nothing comes back through it any more."""
+        assert connection.subscription is not None
         pings = asyncio.create_task(self._pings(connection.subscription))
-        probes = asyncio.create_task(self._probes(connection.session))
+        probes = asyncio.create_task(self._probes(connection))
         watches: list[asyncio.Future[str]] = [connection.subscription.closed, pings, probes]
         try:
             done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
@@ -191,34 +296,34 @@ class Listener:
             subscription.ping()
             await asyncio.sleep(PING_SECONDS)
             silent = 0.0 if subscription.heard or self._paused else silent + PING_SECONDS
-            if self._intake.outdated:
-                await self._renew_epoch()
+            for channel in [c for c in self._channels if c.intake.outdated]:
+                await self._renew_epoch(channel)
         return f"no sign of life for {silent:g} s"
 
-    async def _probes(self, session: Session) -> str:
+    async def _probes(self, connection: Connection) -> str:
         """Publishes to this process itself, each time from a new connection.
 
         Finds a master that was replaced and is left alone with its old connections.
         """
         while True:
             await asyncio.sleep(PROBE_SECONDS)
-            session.probed.clear()
-            before = self._feed.count
+            connection.probed.clear()
+            before = connection.received
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    await self._address.publish(session.probe_channel, b"")
+                    await self._address.publish(connection.probe_channel, b"")
             except (OSError, TimeoutError):
                 continue  # no probe was sent; whether Redis is there is for the pings to say
             try:
-                await asyncio.wait_for(session.probed.wait(), SILENCE_SECONDS)
+                await asyncio.wait_for(connection.probed.wait(), SILENCE_SECONDS)
             except TimeoutError:
-                if self._feed.count == before and not self._paused:
+                if connection.received == before and not self._paused:
                     return "what is published no longer arrives"
 
-    async def _renew_epoch(self) -> None:
+    async def _renew_epoch(self, channel: Channel) -> None:
         try:
-            await self._log.open_epoch(self._feed.newest_epoch)
-            self._intake.outdated = False
+            await channel.log.open_epoch(channel.feed.newest_epoch)
+            channel.intake.outdated = False
         except HistoryUnavailable:
             pass  # the next ping tries again
 
@@ -232,17 +337,30 @@ class Listener:
             logger.info("Redis %s: back after %.1f s, live again", self._address.name, away)
 
     def _lost(self, error: Exception) -> None:
-        reason = str(error) or "no answer"
-        if isinstance(error, SubscriptionRefused) and reason != self._refusal:
-            self._refusal = reason
+        if isinstance(error, SubscriptionRefused):
+            self._refused(error)
+        if self._lost_at is None:
+            self._lost_at = asyncio.get_running_loop().time()
+            logger.warning(
+                "Redis %s: lost (%s). Streams stay open; reconnecting.",
+                self._address.name,
+                str(error) or "no answer",
+            )
+
+    def _refused(self, error: SubscriptionRefused) -> None:
+        if str(error) != self._refusal:
+            self._refusal = str(error)
             logger.error(
                 "Redis %s: %s. Check REDIS_URL and the ACL rights of its user"
                 " (docs/operations.md); trying again until it works.",
                 self._address.name,
-                reason,
+                error,
             )
-        if self._lost_at is None:
-            self._lost_at = asyncio.get_running_loop().time()
-            logger.warning(
-                "Redis %s: lost (%s). Streams stay open; reconnecting.", self._address.name, reason
-            )
+
+
+def _names(channels: Iterable[Channel]) -> Names:
+    names = [channel.names for channel in channels]
+    return Names(
+        [name for each in names for name in each.channels],
+        [name for each in names for name in each.patterns],
+    )

@@ -1,9 +1,10 @@
 """Brings a client from the position it knows to its place in the ring, through the history."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from relay import frames
+from relay.bringing import Send
 from relay.chain import Entry, missed_between
 from relay.events import Gap, GapReason
 from relay.feed import Feed
@@ -19,7 +20,12 @@ WAIT_SECONDS = 3.0
 
 POLL_SECONDS = 0.05
 
-Send = Callable[[bytes], Awaitable[None]]
+Number = Callable[[Position, bytes], bytes]
+"""Puts the id of a position before an event."""
+
+
+def _numbered(position: Position, event: bytes) -> bytes:
+    return frames.numbered(*position, event)
 
 
 class Replay:
@@ -33,7 +39,9 @@ class Replay:
         self._is_failing = is_failing
         self._stats = stats
 
-    async def bring(self, at: Position, send: Send) -> tuple[Place, bytes]:
+    async def bring(
+        self, at: Position, send: Send, number: Number = _numbered
+    ) -> tuple[Place, bytes]:
         """Sends every message after `at` until the ring has what follows.
 
         Returns the place there, and a last notice that must be sent before it. Between the return and
@@ -44,19 +52,20 @@ class Replay:
         while (place := self._feed.find(at)) is None:
             entries = await self._after(at)
             if entries:
-                body, at = self._body(at, entries)
+                body, at = self._body(at, entries, number)
                 await send(body)
                 deadline = loop.time() + WAIT_SECONDS
             elif self._feed.position is None or (self._may_come(at) and loop.time() < deadline):
                 await asyncio.sleep(POLL_SECONDS)
             elif self._feed.find(at) is None:
-                return self._leap(at)
+                return self._leap(at, number)
         return place, b""
 
-    def leap(self) -> tuple[Place, bytes]:
+    def leap(self, number: Number = _numbered) -> tuple[Place, bytes]:
         """For a client with an id that is no position at all: live from here, and it is told."""
         place = self._end()
-        return place, self.gap(None, self._feed.position_at(place), None, GapReason.UNKNOWN_ID)
+        at = self._feed.position_at(place)
+        return place, self.gap(None, at, None, GapReason.UNKNOWN_ID, number)
 
     async def _after(self, at: Position) -> list[Entry]:
         if self._pages is None or self._is_ahead(at):
@@ -74,18 +83,20 @@ class Replay:
         newest = self._feed.position
         return newest is not None and at > newest
 
-    def _body(self, at: Position, entries: list[Entry]) -> tuple[bytes, Position]:
+    def _body(self, at: Position, entries: list[Entry], number: Number) -> tuple[bytes, Position]:
         parts = []
         for entry in entries:
             missed = missed_between(at, entry)
             if missed != 0:
-                parts.append(self.gap(at, before(entry.position), missed, _reason(at, entry)))
+                parts.append(
+                    self.gap(at, before(entry.position), missed, _reason(at, entry), number)
+                )
             if entry.event is not None:
-                parts.append(frames.numbered(*entry.position, entry.event))
+                parts.append(number(entry.position, entry.event))
             at = entry.position
         return b"".join(parts), at
 
-    def _leap(self, at: Position) -> tuple[Place, bytes]:
+    def _leap(self, at: Position, number: Number) -> tuple[Place, bytes]:
         """The way ends here: tells what is missing up to where the ring begins, or up to now."""
         newest = self._feed.position
         if newest is None or at > newest:
@@ -95,18 +106,23 @@ class Replay:
             if self._pages is None or self._is_failing():
                 reason = GapReason.HISTORY_UNAVAILABLE
         missed = self._feed.missed_since(at, place)
-        return place, self.gap(at, self._feed.position_at(place), missed, reason)
+        return place, self.gap(at, self._feed.position_at(place), missed, reason, number)
 
     def _end(self) -> Place:
         return self._feed.ring.place(self._feed.ring.end)
 
     def gap(
-        self, start: Position | None, end: Position | None, missed: int | None, reason: GapReason
+        self,
+        start: Position | None,
+        end: Position | None,
+        missed: int | None,
+        reason: GapReason,
+        number: Number = _numbered,
     ) -> bytes:
         """The notice of a gap, which is counted."""
         self._stats.gaps_resume += 1
         event = frames.hub_event(Gap(self._feed.channel, start, end, missed, reason))
-        return frames.numbered(*end, event) if end else event
+        return number(end, event) if end else event
 
 
 def _reason(at: Position, entry: Entry) -> GapReason:

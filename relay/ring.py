@@ -87,6 +87,10 @@ class Ring:
         """The entries from `first` up to but not including `last`, all of which must be kept."""
         return b"".join(self._frames[first - self._offset : last - self._offset])
 
+    def entries(self, first: int, last: int) -> list[bytes]:
+        """The entries from `first` up to but not including `last`, all of which must be kept."""
+        return self._frames[first - self._offset : last - self._offset]
+
     def messages(self, first: int, last: int) -> Iterator[tuple[bytes, int, int]]:
         """(frame, count, time_ms) of each message, but not the notices, from `first` to before `last`."""
         count = self.count_at(first)

@@ -1,11 +1,17 @@
 """Where a client wants its stream to start: read from its request, which may hold anything."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+from relay import vector
+from relay.catalogue import Catalogue, Found
 from relay.position import Position
+
+MAX_CHANNELS = 50
+"""How many channels one stream can have."""
 
 _SPAN = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -42,25 +48,58 @@ class Since:
 
 Start = Live | After | Rewind | Since
 
+Query = Mapping[str, Sequence[str]]
+"""As urllib.parse.parse_qs returns it."""
 
-def parse_start(last_event_id: bytes | None, query_string: bytes, now_ms: int) -> Start:
-    """The `Last-Event-ID` header wins, then `last_event_id`, `rewind` and `since` of the query.
+
+def parse_query(query_string: bytes) -> Query:
+    """The fields of a query, undecodable bytes replaced. Raises ValueError for more than a hundred."""
+    return parse_qs(query_string.decode("latin-1"), max_num_fields=100) if query_string else {}
+
+
+def find_channels(catalogue: Catalogue, names: Sequence[str]) -> list[Found]:
+    """What the catalogue has under each name, each once.
+
+    Raises ValueError for too many names, LookupError for one that is not there; neither repeats it.
+    """
+    if len(names) > MAX_CHANNELS:
+        raise ValueError(f"A stream can have up to {MAX_CHANNELS} channels.")
+    founds = [catalogue.find(name) for name in dict.fromkeys(names)]
+    if None in founds:
+        raise LookupError("There is no such channel.")
+    return [found for found in founds if found is not None]
+
+
+def parse_starts(
+    names: Sequence[str], last_event_id: bytes | None, query: Query, now_ms: int
+) -> Mapping[str, Start]:
+    """For each channel of a stream, where it starts.
+
+    The `Last-Event-ID` header wins, then `last_event_id`, `rewind` and `since` of the query. An id
+    without names is the first channel's; a channel that the id does not name starts now.
 
     Raises ValueError, with a sentence for the developer, for a `rewind` or `since` that cannot be
     read; a last event id never raises.
     """
-    if last_event_id:
-        return After(Position.parse(last_event_id.decode("latin-1")))
-    if not query_string:
-        return Live()
-    query = parse_qs(query_string.decode("latin-1"), max_num_fields=100)
-    if "last_event_id" in query:
-        return After(Position.parse(query["last_event_id"][0]))
+    text = (last_event_id or b"").decode("latin-1") or query.get("last_event_id", [""])[0]
+    if text:
+        return _after(names, text)
+    start: Start = Live()
     if "rewind" in query:
-        return _rewind(query["rewind"][0])
-    if "since" in query:
-        return Since(_time_ms(query["since"][0], now_ms))
-    return Live()
+        start = _rewind(query["rewind"][0])
+    elif "since" in query:
+        start = Since(_time_ms(query["since"][0], now_ms))
+    return dict.fromkeys(names, start)
+
+
+def _after(names: Sequence[str], text: str) -> Mapping[str, Start]:
+    position = Position.parse(text)
+    if position is not None:
+        return dict.fromkeys(names, Live()) | {names[0]: After(position)}
+    positions = vector.decode(text)
+    if positions is None:
+        return dict.fromkeys(names, After(None))
+    return {name: After(positions[name]) if name in positions else Live() for name in names}
 
 
 def _rewind(text: str) -> Start:

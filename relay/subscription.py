@@ -7,12 +7,15 @@ SUBSCRIBE, PING in subscribed mode); parsing is hiredis, addresses and TLS are r
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
+    BlockingConnectionPool,
     Connection,
     ConnectionPool,
     SSLConnection,
@@ -26,28 +29,53 @@ READ_BYTES = 64 * 1024
 """The most that is taken from the socket in one turn of the event loop."""
 
 COMMAND_SECONDS = 2.0
+COMMAND_CONNECTIONS = 16
 
 Receive = Callable[[Sequence[Sequence[bytes]]], None]
-"""Takes the messages of one read, each as [b"message", channel, payload]."""
+"""Takes the messages of one read, each as [b"message", channel, payload], or, of a pattern, as
+[b"pmessage", pattern, channel, payload]."""
 
 
 class SubscriptionRefused(ConnectionError):
     """Redis answered, and said no: a wrong password, a missing right, a wrong command."""
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What to subscribe to: channels (SUBSCRIBE) and patterns (PSUBSCRIBE)."""
+
+    channels: Sequence[str]
+    patterns: Sequence[str] = ()
+
+
+class _Awaited:
+    """A command whose answer is still to come; of a subscription, the names not yet confirmed."""
+
+    __slots__ = ("command", "done", "names")
+
+    def __init__(self, command: str, names: Iterable[str] = ()) -> None:
+        self.command = command
+        self.names = {name.encode() for name in names}
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def succeed(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # whoever awaits it gets it; nobody has to
+
+
 class Subscription(asyncio.BufferedProtocol):
     """Authenticates, subscribes, and then only listens.
 
-    `subscribed` resolves when Redis has confirmed every channel, or fails with the reason. `closed`
-    resolves, never fails, with the reason the connection ended. An error of the socket, ETIMEDOUT
-    included, arrives once as `connection_lost`: nothing here polls, so nothing can spin.
+    `closed` resolves, never fails, with the reason the connection ended. An error of the socket,
+    ETIMEDOUT included, arrives once as `connection_lost`: nothing here polls, so nothing can spin.
     """
 
-    def __init__(
-        self, channels: Iterable[str], username: str | None, password: str | None, receive: Receive
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        self._channels = list(channels)
+    def __init__(self, username: str | None, password: str | None, receive: Receive) -> None:
         self._username = username
         self._password = password
         self._receive = receive
@@ -55,13 +83,11 @@ class Subscription(asyncio.BufferedProtocol):
         self._buffer = bytearray(READ_BYTES)
         self._view = memoryview(self._buffer)
         self._transport: asyncio.Transport | None = None
-        self._awaited: list[str] = []  # commands whose answer is still to come
+        self._awaited: deque[_Awaited] = deque()
         self._error: Exception | None = None
-        self._unconfirmed = len(self._channels)
         self.heard = False
         """Set with every read; a listener that resets it learns whether Redis is alive."""
-        self.subscribed: asyncio.Future[None] = loop.create_future()
-        self.closed: asyncio.Future[str] = loop.create_future()
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     # -- asyncio.BufferedProtocol
 
@@ -70,7 +96,6 @@ class Subscription(asyncio.BufferedProtocol):
         if self._password is not None:
             self._command("AUTH", *([self._username] if self._username else []), self._password)
         self._command("CLIENT", "SETNAME", "relay-hub")
-        self._command("SUBSCRIBE", *self._channels)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
@@ -85,17 +110,44 @@ class Subscription(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = self._error or exc or ConnectionError("Redis closed the connection")
-        if not self.subscribed.done():
-            self.subscribed.set_exception(reason)
-            self.subscribed.exception()  # whoever awaits it gets it; nobody has to
+        for awaited in self._awaited:
+            awaited.fail(reason)
         if not self.closed.done():
             self.closed.set_result(str(reason))
 
     # -- for the listener
 
+    async def subscribe(self, names: Names) -> None:
+        """Returns when Redis has confirmed every name.
+
+        Raises SubscriptionRefused when Redis says no, OSError when the connection ends.
+        """
+        if self._transport is None or self.closed.done():
+            raise ConnectionError("the connection has ended")
+        waiting = [
+            self._command(command, *words, names=words)
+            for command, words in (
+                ("SUBSCRIBE", names.channels),
+                ("PSUBSCRIBE", names.patterns),
+            )
+            if words
+        ]
+        await asyncio.gather(*(awaited.done for awaited in waiting))
+
+    def unsubscribe(self, names: Names) -> None:
+        """From the next message on, nothing of `names` comes any more; at the latest soon."""
+        if self._transport is not None and not self.closed.done():
+            for command, words in (
+                ("UNSUBSCRIBE", names.channels),
+                ("PUNSUBSCRIBE", names.patterns),
+            ):
+                if words:
+                    self._transport.write(hiredis.pack_command((command, *words)))  # type: ignore[arg-type]
+
     def ping(self) -> None:
         """Makes Redis say something, through the very path the messages take."""
-        self._command("PING", "relay-hub")
+        if self._transport is not None:
+            self._transport.write(hiredis.pack_command(("PING", "relay-hub")))  # type: ignore[arg-type]
 
     def pause(self) -> None:
         """Leaves what comes in the socket until `resume`; Redis buffers it for a while."""
@@ -113,17 +165,18 @@ class Subscription(asyncio.BufferedProtocol):
 
     # -- RESP
 
-    def _command(self, *words: str) -> None:
+    def _command(self, command: str, *words: str, names: Iterable[str] = ()) -> _Awaited:
         assert self._transport is not None
-        if words[0] != "PING":
-            self._awaited.append(words[0])
-        self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
+        awaited = _Awaited(command, names)
+        self._awaited.append(awaited)
+        self._transport.write(hiredis.pack_command((command, *words)))  # type: ignore[arg-type]
+        return awaited
 
     def _read(self) -> None:
         gets = self._reader.gets
         messages: list[Any] = []
         while (reply := gets()) is not False:
-            if type(reply) is list and reply[0] == b"message":
+            if type(reply) is list and (reply[0] == b"message" or reply[0] == b"pmessage"):
                 messages.append(reply)
             else:
                 self._answer(reply)
@@ -132,19 +185,29 @@ class Subscription(asyncio.BufferedProtocol):
 
     def _answer(self, reply: object) -> None:
         if isinstance(reply, list):
-            if reply[0] == b"subscribe":
-                self._confirm()
-            return  # the answer to a PING, in subscribed mode
-        command = self._awaited.pop(0) if self._awaited else "PING"
-        if isinstance(reply, hiredis.ReplyError) and command != "CLIENT":  # a name is a courtesy
-            self._fail(SubscriptionRefused(f"Redis refused {command}: {reply}"))
+            if reply[0] in (b"subscribe", b"psubscribe"):
+                self._confirm(reply[1])
+            return  # otherwise an answer in subscribed mode: to a PING or an UNSUBSCRIBE
+        awaited = self._awaited.popleft() if self._awaited else None
+        if isinstance(reply, hiredis.ReplyError) and awaited is not None:
+            self._refused(awaited, reply)
 
-    def _confirm(self) -> None:
-        self._unconfirmed -= 1
-        if self._unconfirmed == 0:
-            self._awaited.clear()
-            if not self.subscribed.done():
-                self.subscribed.set_result(None)
+    def _refused(self, awaited: _Awaited, reply: hiredis.ReplyError) -> None:
+        error = SubscriptionRefused(f"Redis refused {awaited.command}: {reply}")
+        if awaited.names:
+            awaited.fail(error)
+        elif awaited.command == "AUTH":
+            self._awaited.appendleft(awaited)
+            self._fail(error)
+
+    def _confirm(self, name: bytes) -> None:
+        for awaited in self._awaited:
+            if name in awaited.names:
+                awaited.names.remove(name)
+                if not awaited.names:
+                    self._awaited.remove(awaited)
+                    awaited.succeed()
+                return
 
     def _fail(self, error: Exception) -> None:
         if self._error is None:
@@ -179,14 +242,17 @@ class RedisAddress:
 
     def client(self) -> Redis:
         """A client for commands: two seconds for an answer, and no attempt repeated in silence."""
-        return Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             self._url,
+            max_connections=COMMAND_CONNECTIONS,
+            timeout=COMMAND_SECONDS,
             client_name="relay-hub-commands",
             socket_connect_timeout=COMMAND_SECONDS,
             socket_timeout=COMMAND_SECONDS,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
+        return Redis.from_pool(pool)
 
     async def publish(self, channel: str, payload: bytes) -> None:
         """PUBLISH by a connection made for it alone. Raises OSError."""
@@ -196,15 +262,15 @@ class RedisAddress:
         except RedisError as error:
             raise ConnectionError(str(error)) from None
 
-    async def subscribe(self, channels: Iterable[str], receive: Receive) -> Subscription:
-        """A connection that is subscribed to all of `channels`.
+    async def connect(self, names: Names, receive: Receive) -> Subscription:
+        """A connection that is subscribed to `names`.
 
         Raises OSError when Redis cannot be reached, SubscriptionRefused when it says no.
         """
         loop = asyncio.get_running_loop()
 
         def factory() -> Subscription:
-            return Subscription(channels, self._username, self._password, receive)
+            return Subscription(self._username, self._password, receive)
 
         if self._path is not None:
             _, subscription = await loop.create_unix_connection(factory, self._path)
@@ -213,7 +279,7 @@ class RedisAddress:
                 factory, self._host, self._port, ssl=self._ssl
             )
         try:
-            await subscription.subscribed
+            await subscription.subscribe(names)
         except BaseException:
             subscription.abort("the attempt was given up")
             raise

@@ -1,0 +1,89 @@
+"""Several channels as one: their events in the order of arrival, each with the position in all."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from relay import frames, vector
+from relay.events import Gap, GapReason
+from relay.feed import Feed
+from relay.position import Position
+from relay.ring import Place, Ring
+
+Positions = Mapping[str, Position | None]
+
+
+class Composite:
+    """A source for a fan-out, shared by every client that asked for the same channels.
+
+    Its ids are those of relay/vector.py. It follows the feeds from when it is made until `close`.
+    """
+
+    def __init__(self, feeds: Sequence[Feed], ring: Ring) -> None:
+        self.feeds = list(feeds)
+        self.ring = ring
+        self._keys = {feed: quote(feed.channel, safe=frames.SAFE).encode() for feed in feeds}
+        self._count = 0
+        for feed in feeds:
+            feed.followers.append(self._take)
+
+    @property
+    def positions(self) -> Positions:
+        """Where each channel is now."""
+        return {feed.channel: feed.position for feed in self.feeds}
+
+    def close(self) -> None:
+        for feed in self.feeds:
+            feed.followers.remove(self._take)
+
+    def greeting(self) -> bytes:
+        """The position in every channel as a bare id; nothing where there is none."""
+        identity = vector.encode(b"", self.positions)
+        return frames.with_id(identity, b"\n") if identity else b""
+
+    def heartbeat(self, time_ms: int) -> None:
+        """A comment on every stream; it carries the positions."""
+        frame = frames.COMMENT + (self.greeting() or b"\n")
+        self.ring.append(frame, self._count, time_ms)
+
+    def number(self, feed: Feed, position: Position, positions: Positions, event: bytes) -> bytes:
+        """An event of `feed` with its id: who spoke, its position, then those of the others."""
+        source, event = frames.source_of(event)
+        ordered = {feed.channel: position, **positions, feed.channel: position}
+        return frames.with_id(vector.encode(source or self._keys[feed], ordered), event)
+
+    def bookmark(self, cursor: int) -> object:
+        """The positions before `cursor`, as the id of the last entry has them."""
+        if cursor <= self.ring.start:
+            return self.positions if cursor == self.ring.end else None
+        return _positions(self.ring.entries(cursor - 1, cursor)[0])
+
+    def fallen(self, place: Place, bookmark: object) -> bytes:
+        """A gap for each channel that spoke between the bookmark and where the ring begins."""
+        starts = bookmark if isinstance(bookmark, dict) else {}
+        ends = _before(self.ring.entries(self.ring.start, self.ring.start + 1)[0])
+        notices = []
+        for feed in self.feeds:
+            start, end = starts.get(feed.channel), ends.get(feed.channel)
+            missed = feed.distance(start, end) if start and end else None
+            if missed != 0 and end is not None:
+                gap = Gap(feed.channel, start, end, missed, GapReason.SLOW_CLIENT)
+                notices.append(self.number(feed, end, ends, frames.hub_event(gap)))
+        return b"".join(notices)
+
+    def _take(self, feed: Feed, position: Position, event: bytes, time_ms: int) -> None:
+        self._count += 1
+        frame = self.number(feed, position, self.positions, event)
+        self.ring.append(frame, self._count, time_ms)
+
+
+def _before(frame: bytes) -> dict[str, Position | None]:
+    """Where each channel was before this frame; the channel of a message stands first in its id."""
+    positions = dict(_positions(frame))
+    speaker, at = next(iter(positions.items()))
+    if at and at.offset and frame.startswith(b"id: @=") and b"\nevent: hub.gap\n" not in frame:
+        positions[speaker] = Position(at.epoch, at.offset - 1)
+    return positions
+
+
+def _positions(frame: bytes) -> Positions:
+    return vector.decode(frames.id_of(frame).decode()) or {}

@@ -1,0 +1,45 @@
+"""Several channels that clients asked for together."""
+
+import time
+from collections.abc import Sequence
+
+from relay.channel import Channel
+from relay.composite import Composite
+from relay.fanout import Fanout, Loop
+from relay.multiple import Multiple
+from relay.ring import Ring
+from relay.stats import Stats
+
+
+class Group:
+    """Made when the first client asks for just these channels, and dropped with the last."""
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        ring: Ring,
+        loop: Loop,
+        chunk_bytes: int,
+        stats: Stats,
+    ) -> None:
+        self.channels = channels
+        self.composite = Composite([channel.feed for channel in channels], ring)
+        self.fanout = Fanout(self.composite, loop, chunk_bytes, stats)
+        arrivals = {channel.feed: channel.arrivals for channel in channels}
+        self.multiple = Multiple(self.composite, self.fanout, arrivals)
+        self.bringing = self.multiple.bringing
+        for channel in channels:
+            channel.parts.append(self.fanout)
+
+    def close(self) -> None:
+        """Forgets the group; no stream may be open."""
+        self.bringing.stop()
+        self.composite.close()
+        for channel in self.channels:
+            channel.parts.remove(self.fanout)
+
+    def beat(self) -> None:
+        """A heartbeat on every stream."""
+        self.composite.heartbeat(time.time_ns() // 1_000_000)
+        self.fanout.wake()
+        self.bringing.beat()

@@ -1,0 +1,98 @@
+"""Brings a stream of several channels to where all of them are live, each through its own history."""
+
+from collections.abc import Mapping
+
+from relay import frames
+from relay.arrivals import Arrivals
+from relay.bringing import Bringing, Send
+from relay.composite import Composite
+from relay.fanout import Fanout, Subscriber
+from relay.feed import Feed
+from relay.position import Position
+from relay.replay import Number
+from relay.ring import Place
+from relay.start import Live, Start
+from relay.writers import Writer
+
+CHUNK_BYTES = 64 * 1024
+
+
+class Multiple:
+    """The streams of one composite; `arrivals` has those of each of its feeds."""
+
+    def __init__(
+        self, composite: Composite, fanout: Fanout, arrivals: Mapping[Feed, Arrivals]
+    ) -> None:
+        self._composite = composite
+        self._fanout = fanout
+        self._arrivals = arrivals
+        self.bringing = Bringing(fanout)
+
+    def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
+        """From now on `writer` gets what `starts` asks of each channel, then what is published."""
+        known = all(self._composite.positions.values())
+        if known and all(isinstance(start, Live) for start in starts.values()):
+            return self._fanout.join(writer, self._end(), self._composite.greeting())
+        return self.bringing.bring(writer, lambda send: self._way(starts, send))
+
+    async def _way(self, starts: Mapping[str, Start], send: Send) -> tuple[Place, bytes]:
+        journey = _Journey(self._composite, self._arrivals, send)
+        await journey.begin(starts)
+        while (late := journey.late()) is not None:
+            await journey.advance(late)
+        return self._end(), self._composite.greeting()
+
+    def _end(self) -> Place:
+        return self._composite.ring.place(self._composite.ring.end)
+
+
+class _Journey:
+    """Where one client is in each feed."""
+
+    def __init__(self, composite: Composite, arrivals: Mapping[Feed, Arrivals], send: Send) -> None:
+        self._composite = composite
+        self._arrivals = arrivals
+        self._send = send
+        self._at: dict[Feed, Position] = {}
+
+    async def begin(self, starts: Mapping[str, Start]) -> None:
+        """Finds every start before anything is sent: an id must never lack a channel."""
+        gaps = {}
+        for feed in self._composite.feeds:
+            self._at[feed], gaps[feed] = await self._arrivals[feed].begin(starts[feed.channel])
+        for feed, reason in gaps.items():
+            if reason:
+                gap = self._arrivals[feed].replay.gap
+                await self._send(gap(None, self._at[feed], None, reason, self._numbering(feed)))
+
+    def late(self) -> Feed | None:
+        """A feed that has something the client lacks."""
+        for feed, at in self._at.items():
+            place = feed.find(at)
+            if place is None or place.cursor < feed.ring.end:
+                return feed
+        return None
+
+    async def advance(self, feed: Feed) -> None:
+        """Sends what comes next in `feed`, from the history or a part of its ring."""
+        number = self._numbering(feed)
+        replay = self._arrivals[feed].replay
+        place, notice = await replay.bring(self._at[feed], self._send, number)
+        ring = feed.ring
+        end = ring.reach(place.cursor, CHUNK_BYTES)
+        parts = [notice]
+        for frame in ring.entries(place.cursor, end):
+            at = Position.parse(frames.id_of(frame).decode())
+            if at is not None and not frame.startswith(frames.COMMENT):  # not a heartbeat
+                parts.append(number(at, frames.unnumbered(frame)))
+        self._at[feed] = feed.position_at(ring.place(end)) or self._at[feed]
+        if body := b"".join(parts):
+            await self._send(body)
+
+    def _numbering(self, feed: Feed) -> Number:
+        def number(position: Position, event: bytes) -> bytes:
+            self._at[feed] = position
+            positions = {f.channel: p for f, p in self._at.items()}
+            return self._composite.number(feed, position, positions, event)
+
+        return number
