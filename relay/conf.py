@@ -4,6 +4,7 @@ A setting is an attribute of the Django settings module, or an environment varia
 that the project's settings module takes over as text; either is accepted and validated here.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +12,9 @@ from typing import Any
 
 from django.conf import settings as django_settings
 
+from relay.addresses import Network, parse_networks
 from relay.catalogue import Catalogue, Spec, parse_channels
+from relay.origins import Origins
 from relay.subscription import RedisAddress
 
 
@@ -35,6 +38,14 @@ class Settings:
     history_seconds: float
     channels: tuple[tuple[str, Mapping[str, Any]], ...]
     channel_idle_seconds: float
+    allowed_origins: Origins
+    trusted_proxies: tuple[Network, ...]
+    max_streams_per_user: int
+    max_streams_per_address: int
+    token_key: str
+    token_jwks: str
+    token_audience: str
+    token_seconds: float
 
     def catalogue(self) -> Catalogue:
         """What RELAY_CHANNELS says, and the default channel, which needs no entry."""
@@ -100,6 +111,30 @@ def _prefix(value: Any) -> str:
     return value
 
 
+def _words(value: Any) -> list[str]:
+    return value.replace(",", " ").split() if isinstance(value, str) else list(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _token_key(value: Any) -> str:
+    if not isinstance(value, str) or 0 < len(value) < 32:
+        raise ValueError
+    return value
+
+
+def _jwks(value: Any) -> str:
+    if value:
+        keys = json.loads(value)["keys"]
+        if not keys or any(key["kty"] != "RSA" for key in keys):
+            raise ValueError
+    return str(value)
+
+
 def _redis_url(value: Any) -> str:
     RedisAddress(value)
     return str(value)
@@ -158,10 +193,30 @@ _SETTINGS = (
         " docs/settings.md.",
     ),
     _duration("RELAY_CHANNEL_IDLE_SECONDS", 60.0, 0.0, 86_400.0),
+    _Setting(
+        "RELAY_ALLOWED_ORIGINS",
+        "",
+        lambda value: Origins(_words(value)),
+        "Use origins such as https://app.example.com or https://*.example.com.",
+    ),
+    _Setting(
+        "RELAY_TRUSTED_PROXIES",
+        "",
+        lambda value: parse_networks(_words(value)),
+        "Use addresses or networks such as 10.0.0.0/8.",
+    ),
+    _number("RELAY_MAX_STREAMS_PER_USER", 0, 0, 1_000_000, "streams (0: no limit)"),
+    _number("RELAY_MAX_STREAMS_PER_ADDRESS", 0, 0, 1_000_000, "streams (0: no limit)"),
+    _Setting("RELAY_TOKEN_KEY", "", _token_key, "Use a secret of at least 32 characters."),
+    _Setting("RELAY_TOKEN_JWKS", "", _jwks, "Use a JSON Web Key Set with RS256 keys (RFC 7517)."),
+    _Setting("RELAY_TOKEN_AUDIENCE", "relay-hub", _text, "Use the text that `aud` must be."),
+    _duration("RELAY_TOKEN_SECONDS", 300.0, 1.0, 86_400.0),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in _SETTINGS}
 NAMES = tuple(DEFAULTS)
+SECRETS = ("REDIS_URL", "RELAY_TOKEN_KEY")
+"""Settings whose values are never shown."""
 
 
 def load() -> Settings:
@@ -181,8 +236,8 @@ def problems() -> Iterator[Problem]:
         value = _value(setting)
         try:
             setting.parse(value)
-        except (ValueError, TypeError, OverflowError):
-            shown = "" if setting.name == "REDIS_URL" else f": {value!r}"
+        except (ValueError, TypeError, OverflowError, LookupError, AttributeError):
+            shown = "" if setting.name in SECRETS else f": {value!r}"
             yield Problem(number, f"{setting.name} is not valid{shown}.", setting.hint)
 
 

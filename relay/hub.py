@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,15 @@ def jitter(milliseconds: int) -> int:
     return round(milliseconds * random.uniform(0.5, 1.5))
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose stream it is; empty where that is not known."""
+
+    user: str = ""
+    """A user's id, or a token's subject."""
+    address: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
     """An open stream: what it gets, and the subscriber that brings it there."""
@@ -42,8 +52,7 @@ class Stream:
     subscriber: Subscriber
     names: tuple[str, ...]
     """The channels, or patterns, that it has."""
-    user: str
-    """Whose it is: a user's id or a token's subject; empty for nobody's."""
+    owner: Owner
 
 
 class Hub:
@@ -61,6 +70,7 @@ class Hub:
         self._groups: dict[tuple[str, ...], Group] = {}
         self.streams: set[Stream] = set()
         """All that are open."""
+        self._owned: Counter[tuple[str, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         for found in self.catalogue.always:
@@ -75,6 +85,16 @@ class Hub:
     def full(self) -> bool:
         """Whether another stream would be over the limit, or the hub is going down."""
         return self._stopping or len(self.streams) >= self.settings.max_streams
+
+    def has_enough(self, owner: Owner) -> bool:
+        """Whether this user, or this address, has as many streams as one may have."""
+        limits = {
+            "user": self.settings.max_streams_per_user,
+            "address": self.settings.max_streams_per_address,
+        }
+        return any(
+            limits[what] and self._owned[what, who] >= limits[what] for what, who in _limited(owner)
+        )
 
     def start(self) -> None:
         """Begins to listen, to write the history and to tick."""
@@ -110,7 +130,7 @@ class Hub:
         writer: Writer,
         founds: Sequence[Found],
         starts: Mapping[str, Start],
-        user: str = "",
+        owner: Owner = Owner(),
     ) -> Stream:
         """Opens a stream: `writer` gets what `starts` asks for, and everything from here on."""
         self.stats.streams_opened += 1
@@ -123,8 +143,9 @@ class Hub:
         else:
             of = self._group(channels)
             subscriber = of.multiple.join(writer, starts)
-        stream = Stream(of, subscriber, names, user)
+        stream = Stream(of, subscriber, names, owner)
         self.streams.add(stream)
+        self._owned.update(_limited(owner))
         self.stats.streams_open = len(self.streams)
         return stream
 
@@ -139,6 +160,10 @@ class Hub:
         if stream not in self.streams:
             return
         self.streams.remove(stream)
+        for who in _limited(stream.owner):
+            self._owned[who] -= 1
+            if not self._owned[who]:
+                del self._owned[who]
         self.stats.streams_open = len(self.streams)
         stream.of.bringing.leave(stream.subscriber)
         if isinstance(stream.of, Channel):
@@ -230,6 +255,11 @@ class Hub:
             logger.exception("The %s of the hub failed; this is a bug. Ending every stream.", name)
             self.end_streams()
             raise
+
+
+def _limited(owner: Owner) -> list[tuple[str, str]]:
+    """What the streams of an owner are counted by."""
+    return [(w, who) for w, who in (("user", owner.user), ("address", owner.address)) if who]
 
 
 def _key(channels: Sequence[Channel]) -> tuple[str, ...]:

@@ -1,0 +1,109 @@
+"""Who asks, and whether the rule of a channel lets them."""
+
+import inspect
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
+from django.contrib.auth import aget_user
+from django.contrib.auth.models import AnonymousUser
+from django.http.cookie import parse_cookie
+from django.utils.module_loading import import_string
+
+from relay import tokens
+from relay.catalogue import Found, Rule
+from relay.problem import Problem
+
+logger = logging.getLogger("relay")
+
+TOKEN_COOKIE = "relay_token"  # noqa: S105  (its name)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """`key` is a user's id or a token's subject, empty for nobody; `ends_at` is Unix time."""
+
+    user: Any
+    key: str = ""
+    claims: Mapping[str, Any] | None = None
+    ends_at: float | None = None
+
+
+async def identify(headers: Mapping[bytes, bytes], query: Mapping[str, Any]) -> Viewer:
+    """By a token (Authorization header, `token` of the query, cookie), else by the Django session.
+
+    Raises Problem (401) for a token that is not valid.
+    """
+    cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+    token = _token(headers, query, cookies)
+    if token:
+        try:
+            claims = tokens.decode(token)
+        except tokens.TokenRefused as error:
+            raise Problem(401, str(error), [(b"WWW-Authenticate", b"Bearer")]) from None
+        return Viewer(AnonymousUser(), claims["sub"], claims, float(claims["exp"]))
+    return await _session_viewer(cookies.get(django_settings.SESSION_COOKIE_NAME, ""))
+
+
+async def require(viewer: Viewer, found: Found, scope: Mapping[str, Any]) -> None:
+    """Raises Problem unless `viewer` may see the channel: 401 for nobody, 403 for somebody."""
+    rule = found.rule
+    if rule == "public":
+        return
+    if viewer.claims is not None:
+        if tokens.grants(viewer.claims, "channels", found.name):
+            return
+        raise Problem(403, "The token does not grant this channel.")
+    if rule is not None and await _allows(rule, viewer, found, scope):
+        return
+    if viewer.key:
+        raise Problem(403, "This user may not see this channel.")
+    raise Problem(401, "Sign in to see this channel.", [(b"WWW-Authenticate", b"Bearer")])
+
+
+async def _allows(rule: Rule, viewer: Viewer, found: Found, scope: Mapping[str, Any]) -> bool:
+    if callable(rule):
+        return await _call(rule, viewer, found, scope)
+    if rule == "signed-in":
+        return bool(viewer.user.is_authenticated)
+    if rule == "owner":
+        return bool(viewer.key) and found.fields.get("user_id") == viewer.key
+    if rule.startswith("perm:"):
+        return bool(await viewer.user.ahas_perm(rule.removeprefix("perm:")))
+    return await _call(import_string(rule), viewer, found, scope)
+
+
+async def _call(rule: Any, viewer: Viewer, found: Found, scope: Mapping[str, Any]) -> bool:
+    """Asks a site's own function; one that fails refuses."""
+    try:
+        if inspect.iscoroutinefunction(rule):
+            return bool(await rule(viewer.user, found.name, scope))
+        return bool(await sync_to_async(rule)(viewer.user, found.name, scope))
+    except Exception:
+        logger.exception("The access rule of %r failed; nobody gets in by it.", found.spec.pattern)
+        return False
+
+
+def _token(
+    headers: Mapping[bytes, bytes], query: Mapping[str, Any], cookies: Mapping[str, str]
+) -> str:
+    kind, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    return str(query.get("token", [""])[0]) or cookies.get(TOKEN_COOKIE, "")
+
+
+async def _session_viewer(session_key: str) -> Viewer:
+    if not session_key:
+        return Viewer(AnonymousUser())
+    session = import_module(django_settings.SESSION_ENGINE).SessionStore(session_key)
+    user = await aget_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
+    if not user.is_authenticated:
+        return Viewer(AnonymousUser())
+    return Viewer(user, str(user.pk), None, time.time() + await session.aget_expiry_age())
