@@ -76,7 +76,7 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [FRONTEND]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-WHITENOISE_MAX_AGE = 0 if DEBUG else 300
+WHITENOISE_MAX_AGE = 0  # revalidated each time: modules of two versions must not mix
 
 CHANNEL_LAYERS = {
     "default": {
