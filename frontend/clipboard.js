@@ -1,5 +1,17 @@
-/** Copies `text`; resolves to whether it worked. */
-export async function copy(text) {
+import { say } from "./say.js";
+
+const SHOW_MS = 1500;
+
+/** Copies `text`; the button says for a moment whether it worked. */
+export async function copyFrom(button, text) {
+  const result = (await copy(text)) ? "Copied" : "Not copied";
+  button.dataset.label ??= button.textContent;
+  button.textContent = result;
+  say(result);
+  setTimeout(() => (button.textContent = button.dataset.label), SHOW_MS);
+}
+
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -5,26 +5,21 @@ import { runsOf } from "./text.js";
  * keys keep their order and their duplicates. What fits on a line stays on one.
  */
 
-const LINE = 96;
 const INDENT = "  ";
 const MAX_INDENTS = 24; // else 60 KB of "[" would become a gigabyte of spaces
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
 
 /**
  * @param {string} text
+ * @param {number} columns that fit on a line
  * @returns {import("./text.js").Run[] | null} null when `text` is not a JSON object or array
  */
-export function prettyJson(text) {
-  return isContainer(text) ? new Layout(text.match(TOKEN)).runs() : null;
-}
-
-/** Whether it may be worth a parse; cheap. */
-export function looksLikeJson(text) {
-  return /^\s*[[{]/.test(text);
+export function prettyJson(text, columns) {
+  return isContainer(text) ? new Layout(text.match(TOKEN), columns).runs() : null;
 }
 
 function isContainer(text) {
-  if (!looksLikeJson(text)) return false;
+  if (!/^\s*[[{]/.test(text)) return false; // cheap, and true of most texts
   try {
     JSON.parse(text);
     return true;
@@ -35,12 +30,14 @@ function isContainer(text) {
 
 class Layout {
   #tokens;
+  #columns;
   #widths;
   #runs = [];
   #broken = []; // one flag for each container that is open: does it span lines?
 
-  constructor(tokens) {
+  constructor(tokens, columns) {
     this.#tokens = tokens;
+    this.#columns = columns;
     this.#widths = flatWidths(tokens);
   }
 
@@ -58,7 +55,7 @@ class Layout {
   }
 
   #open(token, index) {
-    this.#broken.push(this.#widths[index] + this.#broken.length * INDENT.length > LINE);
+    this.#broken.push(this.#widths[index] + this.#broken.length * INDENT.length > this.#columns);
     const empty = isCloser(this.#tokens[index + 1]);
     this.#punctuate(token, empty ? "" : this.#edge(token));
   }

@@ -9,14 +9,14 @@
  */
 export function bindKeys(actions, enabled) {
   document.addEventListener("keydown", (event) => {
-    const action = Object.hasOwn(actions, event.key.toLowerCase()) && actions[event.key.toLowerCase()];
-    if (!action || !enabled() || isElsewhere(event)) return;
+    const key = event.key?.toLowerCase(); // autofill sends key events that have none
+    if (!Object.hasOwn(actions, key) || !enabled() || isElsewhere(event)) return;
     event.preventDefault();
-    action();
+    actions[key]();
   });
 }
 
 function isElsewhere(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return true;
-  return event.target.closest("input, textarea, select, [contenteditable], dialog") !== null;
+  return event.target.closest("input, textarea, select, [contenteditable], dialog[open]") !== null;
 }

@@ -4,14 +4,23 @@ import { formatBytes, formatDuration, plural } from "./format.js";
  * What one line of the log says.
  *
  * @typedef {object} Record
- * @property {"message" | "gap" | "tooLarge" | "notice"} kind
- * @property {string} text the payload as it came, or a sentence of ours
+ * @property {"message" | "gap" | "tooLarge" | "disconnected" | "resumed"} kind
+ * @property {string} text the payload as it came, or our words on what happened, to stand after its label
  * @property {number} at when it was received, in ms since 1970
  * @property {string} id the event's id, empty when it had none
  * @property {number | null} [missed] of a gap: how many messages, null when nobody knows
  */
 
 const MAKERS = { message, "hub.gap": gap, "hub.oversize": tooLarge };
+
+const REASONS = new Map([
+  ["slow-client", "this page read more slowly than messages came in"],
+  ["redis-lost", "the hub lost its connection to Redis for a while"],
+  ["expired", "this page was away for longer than the hub keeps messages"],
+  ["unheard", "no hub was listening for a while"],
+  ["unknown-id", "the hub does not know the place where this page had stopped"],
+  ["history-unavailable", "the hub’s history cannot be read"],
+]);
 
 /** The names of events that the hub sends beside plain messages. */
 export const HUB_EVENTS = ["hub.gap", "hub.oversize"];
@@ -21,10 +30,12 @@ export function recordOf(event, at = Date.now()) {
   return { at, id: event.id, ...MAKERS[event.type](event.data) };
 }
 
-/** The line for a pause that the hub cannot know of: without ids nothing can be asked for again. */
-export function disconnection(ms, at = Date.now()) {
-  const text = `Disconnected for ${formatDuration(ms)}. Messages published in that time did not arrive here.`;
-  return { at, id: "", kind: "notice", text };
+/** The line for a connection that is back after `ms`; `resumed` when it went on after a known id. */
+export function reconnection(ms, resumed, at = Date.now()) {
+  const away = formatDuration(ms);
+  if (resumed) return { at, id: "", kind: "resumed", text: `after ${away}, where this page had stopped.` };
+  const text = `for ${away}. Messages published in that time may not have arrived here.`;
+  return { at, id: "", kind: "disconnected", text };
 }
 
 function message(data) {
@@ -44,9 +55,7 @@ function gapCount(missed, channel) {
 }
 
 function gapReason(reason) {
-  if (reason === "slow-client") return "this page read more slowly than messages came in";
-  if (reason === "redis-lost") return "the hub lost its connection to Redis for a while";
-  return reason ? `the hub says “${reason}”` : "the hub gave no reason";
+  return REASONS.get(reason) ?? (reason ? `the hub says “${reason}”` : "the hub gave no reason");
 }
 
 function tooLarge(data) {

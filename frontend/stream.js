@@ -88,8 +88,14 @@ export class Stream {
 
   #take({ type, data, lastEventId }) {
     this.#lastId = lastEventId;
-    if (this.#state !== State.LIVE) this.#live();
+    this.#alive();
     this.#on.event({ type, data, id: lastEventId });
+  }
+
+  /** An event on a connection that `offline` had written off: nothing was lost. */
+  #alive() {
+    this.#lostAt = null;
+    this.#enter(State.LIVE);
   }
 
   #live() {

@@ -1,4 +1,5 @@
 import { plural } from "./format.js";
+import { say } from "./say.js";
 
 const EVERY_MS = 5000;
 
@@ -7,35 +8,27 @@ const EVERY_MS = 5000;
  * to be read aloud.
  */
 export class Summary {
-  #element;
   #tally;
   #told = { messages: 0, gaps: 0, oversize: 0 };
 
-  constructor(element, tally) {
-    this.#element = element;
+  constructor(tally) {
     this.#tally = tally;
     setInterval(() => this.#tell(), EVERY_MS);
-  }
-
-  /** Says something at once. */
-  say(text) {
-    this.#element.textContent = text;
   }
 
   #tell() {
     if (document.hidden) return;
     const { messages, gaps, oversize } = this.#tally;
     const parts = [
-      this.#part(messages - this.#told.messages, "new message"),
-      this.#part(gaps - this.#told.gaps, "gap"),
-      this.#part(oversize - this.#told.oversize, "message too large", "messages too large"),
+      part(messages - this.#told.messages, "new message"),
+      part(gaps - this.#told.gaps, "gap"),
+      part(oversize - this.#told.oversize, "oversize message"),
     ].filter(Boolean);
     this.#told = { messages, gaps, oversize };
-    if (parts.length) this.say(parts.join(", "));
+    if (parts.length) say(parts.join(", "));
   }
+}
 
-  #part(number, noun, nouns) {
-    if (number === 0) return "";
-    return number > 1 && nouns ? `${plural(number, "").trimEnd()} ${nouns}` : plural(number, noun);
-  }
+function part(number, noun) {
+  return number === 0 ? "" : plural(number, noun);
 }

@@ -13,9 +13,11 @@ export class Tally {
   missed = 0;
   unknownGaps = 0;
   oversize = 0;
+  reconnects = 0;
+  resumes = 0;
 
   add(record) {
-    this[record.kind]?.(record);
+    this[record.kind](record);
   }
 
   message(record) {
@@ -31,5 +33,14 @@ export class Tally {
 
   tooLarge() {
     this.oversize += 1;
+  }
+
+  disconnected() {
+    this.reconnects += 1;
+  }
+
+  resumed() {
+    this.reconnects += 1;
+    this.resumes += 1;
   }
 }

@@ -6,15 +6,9 @@
  */
 
 // Controls but for tab and newline, soft hyphen, bidi controls and isolates, zero-width spaces, line and
-// paragraph separators, invisible fillers, BOM. Joiners (200C, 200D) stay: scripts and emoji need them.
+// paragraph separators, invisible fillers, BOM, tags. Joiners (200C, 200D) stay: scripts and emoji need them.
 const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]/g;
-
-/** Whether `text` holds characters that would not be seen. */
-export function hasHidden(text) {
-  HIDDEN.lastIndex = 0;
-  return HIDDEN.test(text);
-}
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]+/gu;
 
 /** @returns {Run[]} */
 export function runsOf(text, kind = "plain") {
@@ -22,16 +16,11 @@ export function runsOf(text, kind = "plain") {
   let end = 0;
   for (const match of text.matchAll(HIDDEN)) {
     if (match.index > end) runs.push({ kind, text: text.slice(end, match.index) });
-    runs.push({ kind: "hidden", text: nameOf(match[0]) });
-    end = match.index + 1;
+    runs.push({ kind: "hidden", text: Array.from(match[0], nameOf).join(" ") });
+    end = match.index + match[0].length;
   }
   if (end < text.length) runs.push({ kind, text: text.slice(end) });
   return runs;
-}
-
-/** The same without runs: hidden characters are replaced by their names. */
-export function visible(text) {
-  return text.replace(HIDDEN, nameOf);
 }
 
 /** The first `limit` characters, not ending inside a surrogate pair. */
@@ -42,7 +31,7 @@ export function cut(text, limit) {
 }
 
 function nameOf(character) {
-  const code = character.charCodeAt(0);
+  const code = character.codePointAt(0);
   if (code < 0x20) return String.fromCharCode(0x2400 + code); // Unicode has pictures for these
   return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }

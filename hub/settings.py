@@ -82,7 +82,7 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [FRONTEND]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-WHITENOISE_MAX_AGE = 0 if DEBUG else 300
+WHITENOISE_MAX_AGE = 0  # revalidated each time: modules of two versions must not mix
 
 # Only channels that are not public, and what signs people in, ever ask the database.
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}

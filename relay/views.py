@@ -6,12 +6,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from relay import conf
 from relay.lifespan import get_hub
 
 
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    response = render(request, "index.html")
+    response = render(request, "index.html", {"channel": conf.load().channel})
     response["Cache-Control"] = "no-cache"
     return response
 

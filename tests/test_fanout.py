@@ -12,7 +12,6 @@ from relay.ring import Ring
 from relay.stats import Stats
 from relay.writers import Chunk
 
-
 EPOCH = 1_700_000_000_000
 
 

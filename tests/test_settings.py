@@ -15,6 +15,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 WRONG = {
     "REDIS_URL": ["", "127.0.0.1", "http://127.0.0.1", "redis://h:port/0", None],
     "RELAY_CHANNEL": ["", "a\nb", "x" * 513, b"bytes", None],
+    "RELAY_PREFIX": ["", "a b", "{x}", "x" * 65, b"bytes", None],
 }
 WRONG_NUMBERS = ["", "x", "-1", "1e400", "nan", None, True, [], "10000000000000"]
 """No number setting takes any of these."""
