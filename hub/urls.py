@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from relay import views
+from relay import token_views, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("health/", views.health, name="health"),
+    path("token/", token_views.token, name="token"),
 ]

@@ -44,7 +44,7 @@ class Channel:
             else Names([found.name, self.keys.marker])
         )
         ring = Ring(settings.ring_events, settings.ring_bytes)
-        self.feed = Feed(found.name, ring, spec.event_bytes, stats)
+        self.feed = Feed(found.name, ring, spec.event_bytes, stats, envelope=spec.envelope)
         self.fanout = Fanout(self.feed, loop, settings.client_buffer_bytes, stats)
         self.log = Log(commands, self.keys, spec.history_size, spec.history_seconds)
         self.history = self.log if spec.history else None

@@ -120,7 +120,13 @@ class StreamConsumer(AsyncHttpConsumer):
     @contextmanager
     def _open(self, hub: Hub, writer: Writer, admission: gate.Admission) -> Iterator[None]:
         """The stream, for as long as the client stays and may see it."""
-        stream = hub.join(writer, admission.founds, admission.starts, admission.owner)
+        stream = hub.join(
+            writer,
+            admission.founds,
+            admission.starts,
+            admission.latest_seconds,
+            admission.owner,
+        )
         end: asyncio.TimerHandle | None = None
         if admission.ends_at is not None:
             left = max(admission.ends_at - time.time(), 0)

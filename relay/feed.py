@@ -7,6 +7,7 @@ from itertools import islice
 
 from relay import frames
 from relay.chain import Entry, Run, missed_between
+from relay.envelope import unwrap
 from relay.events import Gap, GapReason, Oversize
 from relay.position import Position
 from relay.ring import Place, Ring
@@ -47,7 +48,16 @@ class Feed:
     which is what makes the count exact and joining free of gaps.
     """
 
-    def __init__(self, channel: str, ring: Ring, max_event_bytes: int, stats: Stats) -> None:
+    def __init__(
+        self,
+        channel: str,
+        ring: Ring,
+        max_event_bytes: int,
+        stats: Stats,
+        *,
+        envelope: bool = False,
+    ) -> None:
+        self._envelope = envelope
         self.channel = channel
         self.ring = ring
         self.count = 0
@@ -111,6 +121,13 @@ class Feed:
         if entry.event is not None:
             self.count += 1
             self._append(entry.position, entry.event, entry.time_ms)
+
+    def newest_event(self) -> bytes:
+        """The newest message without its id; nothing if the ring has none."""
+        ring = self.ring
+        place = ring.index_after(self.count - 1) if self.count > ring.dropped else None
+        messages = ring.messages(place, ring.end) if place is not None else iter(())
+        return next((frames.unnumbered(frame) for frame, _, _ in messages), b"")
 
     def heartbeat(self, time_ms: int) -> None:
         """A comment on every stream, in order with everything else; it carries the position."""
@@ -270,6 +287,11 @@ class Feed:
 
     def _encode(self, payload: bytes) -> bytes:
         data = payload if payload.isascii() else self._utf8(payload)
+        if self._envelope and (wish := unwrap(data)) is not None:
+            return frames.named(wish.event, wish.retry_ms, self._plain(wish.data))
+        return self._plain(data)
+
+    def _plain(self, data: bytes) -> bytes:
         # Most messages are far from the limit; what a line end can add at most (a byte becomes seven)
         # decides whether the exact size has to be worked out.
         if len(data) * 7 + 8 > self._max_event_bytes:

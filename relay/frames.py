@@ -38,6 +38,13 @@ def message(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
+def named(name: str | None, retry_ms: int | None, event: bytes) -> bytes:
+    """An event with a name or a reconnection time, both of which must have been checked."""
+    fields = f"event: {name}\n" if name else ""
+    fields += f"retry: {retry_ms}\n" if retry_ms is not None else ""
+    return fields.encode("ascii") + event
+
+
 def message_size(data: bytes) -> int:
     """How many bytes `message(data)` has, without making them."""
     line_feeds, returns = data.count(b"\n"), data.count(b"\r")

@@ -18,7 +18,7 @@ from relay.addresses import client_address
 from relay.catalogue import Found
 from relay.hub import Hub, Owner
 from relay.problem import Problem
-from relay.start import Start, find_channels, parse_query, parse_starts
+from relay.start import Start, find_channels, parse_latest, parse_query, parse_starts
 
 METHODS = b"GET, HEAD, OPTIONS"
 
@@ -41,6 +41,7 @@ class Admission:
 
     founds: Sequence[Found]
     starts: Mapping[str, Start]
+    latest_seconds: float | None
     owner: Owner
     ends_at: float | None
 
@@ -96,6 +97,7 @@ async def admit(hub: Hub, scope: Scope, headers: Headers) -> Admission:
         names = [found.name for found in founds]
         now_ms = time.time_ns() // 1_000_000
         starts = parse_starts(names, headers.get(b"last-event-id"), query, now_ms)
+        latest = parse_latest(query)
     except LookupError as error:
         raise Problem(404, error.args[0]) from None
     except ValueError as error:
@@ -105,9 +107,8 @@ async def admit(hub: Hub, scope: Scope, headers: Headers) -> Admission:
         viewer = await identify(headers, query)
         for found in founds:
             await require(viewer, found, scope)
-    return Admission(
-        founds, starts, Owner(viewer.key, _address(hub, scope, headers)), viewer.ends_at
-    )
+    owner = Owner(viewer.key, _address(hub, scope, headers))
+    return Admission(founds, starts, latest, owner, viewer.ends_at)
 
 
 def _address(hub: Hub, scope: Scope, headers: Headers) -> str:

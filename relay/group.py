@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from relay.channel import Channel
 from relay.composite import Composite
 from relay.fanout import Fanout, Loop
+from relay.latest import Latest
 from relay.multiple import Multiple
 from relay.ring import Ring
 from relay.stats import Stats
@@ -21,9 +22,16 @@ class Group:
         loop: Loop,
         chunk_bytes: int,
         stats: Stats,
+        latest_seconds: float | None,
     ) -> None:
         self.channels = channels
-        self.composite = Composite([channel.feed for channel in channels], ring)
+        self.latest_seconds = latest_seconds
+        feeds = [channel.feed for channel in channels]
+        self.composite = (
+            Composite(feeds, ring)
+            if latest_seconds is None
+            else Latest(feeds, ring, latest_seconds, loop, lambda: self.fanout.wake())
+        )
         self.fanout = Fanout(self.composite, loop, chunk_bytes, stats)
         arrivals = {channel.feed: channel.arrivals for channel in channels}
         self.multiple = Multiple(self.composite, self.fanout, arrivals)

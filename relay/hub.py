@@ -30,6 +30,9 @@ FLUSH_SECONDS = 0.2
 """What a stopping hub gives the server to push the last bytes into the sockets."""
 
 
+GroupKey = tuple[frozenset[str], float | None]
+
+
 def jitter(milliseconds: int) -> int:
     """Half to one and a half times as much, so that clients do not come back all at once."""
     return round(milliseconds * random.uniform(0.5, 1.5))
@@ -67,7 +70,7 @@ class Hub:
         self._commands = Commands(address.client)
         self._listener = Listener(address, settings.prefix, self._commands)
         self._channels: dict[str, Channel] = {}
-        self._groups: dict[tuple[str, ...], Group] = {}
+        self._groups: dict[GroupKey, Group] = {}
         self.streams: set[Stream] = set()
         """All that are open."""
         self._owned: Counter[tuple[str, str]] = Counter()
@@ -130,6 +133,7 @@ class Hub:
         writer: Writer,
         founds: Sequence[Found],
         starts: Mapping[str, Start],
+        latest_seconds: float | None = None,
         owner: Owner = Owner(),
     ) -> Stream:
         """Opens a stream: `writer` gets what `starts` asks for, and everything from here on."""
@@ -137,11 +141,11 @@ class Hub:
         channels = [self._channel(found) for found in founds]
         names = tuple(channel.name for channel in channels)
         of: Channel | Group
-        if len(founds) == 1 and not founds[0].is_wildcard:
+        if len(founds) == 1 and not founds[0].is_wildcard and latest_seconds is None:
             of = channels[0]
             subscriber = of.arrivals.join(writer, starts[of.name])
         else:
-            of = self._group(channels)
+            of = self._group(channels, latest_seconds)
             subscriber = of.multiple.join(writer, starts)
         stream = Stream(of, subscriber, names, owner)
         self.streams.add(stream)
@@ -169,7 +173,7 @@ class Hub:
         if isinstance(stream.of, Channel):
             self._now_unused([stream.of])
             return
-        key = _key(stream.of.channels)
+        key = _key(stream.of.channels, stream.of.latest_seconds)
         if not len(stream.of.fanout) and self._groups.get(key) is stream.of:
             del self._groups[key]
             stream.of.close()
@@ -191,13 +195,13 @@ class Hub:
         channel.unused_since = None
         return channel
 
-    def _group(self, channels: Sequence[Channel]) -> Group:
-        key = _key(channels)
+    def _group(self, channels: Sequence[Channel], latest_seconds: float | None) -> Group:
+        key = _key(channels, latest_seconds)
         group = self._groups.get(key)
         if group is None:
             ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
             chunk_bytes = self.settings.client_buffer_bytes
-            group = Group(channels, ring, self._loop, chunk_bytes, self.stats)
+            group = Group(channels, ring, self._loop, chunk_bytes, self.stats, latest_seconds)
             group.fanout.on_drained = self._drained
             self._groups[key] = group
         return group
@@ -262,5 +266,5 @@ def _limited(owner: Owner) -> list[tuple[str, str]]:
     return [(w, who) for w, who in (("user", owner.user), ("address", owner.address)) if who]
 
 
-def _key(channels: Sequence[Channel]) -> tuple[str, ...]:
-    return tuple(sorted(channel.name for channel in channels))
+def _key(channels: Sequence[Channel], latest_seconds: float | None) -> GroupKey:
+    return frozenset(channel.name for channel in channels), latest_seconds

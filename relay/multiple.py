@@ -8,6 +8,7 @@ from relay.bringing import Bringing, Send
 from relay.composite import Composite
 from relay.fanout import Fanout, Subscriber
 from relay.feed import Feed
+from relay.latest import Latest
 from relay.position import Position
 from relay.replay import Number
 from relay.ring import Place
@@ -30,9 +31,12 @@ class Multiple:
 
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
         """From now on `writer` gets what `starts` asks of each channel, then what is published."""
-        known = all(self._composite.positions.values())
+        composite = self._composite
+        known = all(composite.positions.values())
+        if isinstance(composite, Latest):
+            return self._fanout.join(writer, self._end(), composite.newest(starts))
         if known and all(isinstance(start, Live) for start in starts.values()):
-            return self._fanout.join(writer, self._end(), self._composite.greeting())
+            return self._fanout.join(writer, self._end(), composite.greeting())
         return self.bringing.bring(writer, lambda send: self._way(starts, send))
 
     async def _way(self, starts: Mapping[str, Start], send: Send) -> tuple[Place, bytes]:

@@ -17,6 +17,7 @@ _SPAN = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _UNIX_MS = re.compile(r"[0-9]{1,15}")
 _OFFSET = re.compile(r"(T.*) (?=[0-9]{2}:?[0-9]{2}$)")  # in a query, + is a space
+_SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -100,6 +101,16 @@ def _after(names: Sequence[str], text: str) -> Mapping[str, Start]:
     if positions is None:
         return dict.fromkeys(names, After(None))
     return {name: After(positions[name]) if name in positions else Live() for name in names}
+
+
+def parse_latest(query: Query) -> float | None:
+    """The interval of `latest`, in seconds. Raises ValueError for what is none."""
+    text = query.get("latest", [""])[0]
+    if not text:
+        return None
+    if not _SECONDS.fullmatch(text) or not 0.05 <= float(text) <= 3600:
+        raise ValueError("latest is not valid. Use a number of seconds from 0.05 to 3600.")
+    return float(text)
 
 
 def _rewind(text: str) -> Start:

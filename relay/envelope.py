@@ -1,0 +1,78 @@
+"""Messages that say how they want to be an event: the hub's own JSON envelope, and CloudEvents 1.0.
+
+Only channels whose entry has `envelope` read them (docs/publishing.md); everywhere else, and for
+whatever is neither, a message is its own data.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NAME = re.compile(r"(?!hub\.)[A-Za-z][A-Za-z0-9_.:/-]{0,127}")
+"""What an event may be called; `hub.` is for what the hub itself says."""
+
+MAX_RETRY_MS = 3_600_000
+_OWN_KEYS = {"event", "data", "retry"}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """`data` is the text of the event, `event` its name, `retry_ms` its reconnection time."""
+
+    data: bytes
+    event: str | None = None
+    retry_ms: int | None = None
+
+
+def wrap(event: str, data: str) -> bytes:
+    """The envelope of a named event. Raises ValueError for a name that cannot be one."""
+    if not NAME.fullmatch(event):
+        raise ValueError(f"{event!r} is no event name. Use letters, digits and _ . : / -")
+    return json.dumps({"event": event, "data": data}, ensure_ascii=False).encode()
+
+
+def unwrap(payload: bytes) -> Envelope | None:
+    """What the payload says; None for whatever is no envelope."""
+    if not payload.startswith(b"{"):
+        return None
+    try:
+        message = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if "specversion" in message:
+        return _cloud_event(message)
+    return _own(message)
+
+
+def _own(message: Mapping[str, Any]) -> Envelope | None:
+    event, retry = message.get("event"), message.get("retry")
+    if "data" not in message or not message.keys() <= _OWN_KEYS:
+        return None
+    if event is not None and not _is_name(event):
+        return None
+    if retry is not None and not (type(retry) is int and 0 <= retry <= MAX_RETRY_MS):
+        return None
+    return Envelope(_text(message["data"]), event, retry)
+
+
+def _cloud_event(message: Mapping[str, Any]) -> Envelope | None:
+    """CloudEvents 1.0.2, section 3.1: the attributes that every event has."""
+    required = all(isinstance(message.get(key), str) for key in ("id", "source", "type"))
+    if message["specversion"] != "1.0" or not required or not _is_name(message["type"]):
+        return None
+    return Envelope(_text(message.get("data", message.get("data_base64", ""))), message["type"])
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
+def _text(data: Any) -> bytes:
+    text = (
+        data
+        if isinstance(data, str)
+        else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    )
+    return text.encode(errors="replace")

@@ -1,0 +1,29 @@
+"""`manage.py token`: a token on the command line, for a try or for another service."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from relay import conf, tokens
+
+
+class Command(BaseCommand):
+    help = "Prints a token for SUBJECT that grants the channels (and, with --publish, publishing)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("subject", metavar="SUBJECT")
+        parser.add_argument("--channel", action="append", default=[], metavar="NAME")
+        parser.add_argument("--publish", action="append", default=[], metavar="NAME")
+        parser.add_argument("--seconds", type=float, help="how long it is valid")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        seconds = options["seconds"]
+        if seconds is not None and not 0 < seconds <= 31_536_000:
+            raise CommandError(f"--seconds is not valid: {seconds:g}. Use a number up to a year.")
+        try:
+            channels = options["channel"] or [conf.load().channel]
+            text = tokens.issue(options["subject"], channels, seconds, options["publish"])
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(text)
