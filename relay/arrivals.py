@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from relay import frames
 from relay.events import GapReason
@@ -25,14 +26,22 @@ class Arrivals:
     """`join` and `leave` of the streams of one feed. `log` is None where there is no history."""
 
     def __init__(
-        self, feed: Feed, fanout: Fanout, log: History | None, journal: Journal | None, stats: Stats
+        self,
+        feed: Feed,
+        fanout: Fanout,
+        log: History | None,
+        journal: Journal | None,
+        is_live: Callable[[], bool],
+        stats: Stats,
     ) -> None:
         self._feed = feed
         self._fanout = fanout
         self._log = log
         self._stats = stats
         pages = Pages(log, stats) if log else None
-        self._replay = Replay(feed, pages, lambda: journal is None or journal.failing, stats)
+        self._replay = Replay(
+            feed, pages, is_live, lambda: journal is None or journal.failing, stats
+        )
         self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
 
     def join(self, writer: Writer, start: Start) -> Subscriber:
@@ -109,12 +118,18 @@ class Arrivals:
 
     async def _bring(self, subscriber: Subscriber, start: Start) -> None:
         ready = asyncio.Event()
-        subscriber.writer.on_ready = ready.set
+
+        def on_ready() -> None:
+            subscriber.full = False
+            ready.set()
 
         async def send(body: bytes) -> None:
             ready.clear()
-            if not subscriber.writer.send(Chunk(body)):
+            subscriber.full = not subscriber.writer.send(Chunk(body))
+            if subscriber.full:
                 await ready.wait()
+
+        subscriber.writer.on_ready = on_ready
 
         try:
             place, notice = await self._way(start, send)

@@ -30,16 +30,17 @@ class Subscriber:
     """A writer and how far it has come: a cursor into the ring, no queue of its own.
 
     `seen` is the number of messages before the cursor. `current` says that live passes serve it; one
-    that is not current is behind (its writer is full), held, or has left.
+    that is not current is behind (its writer is `full`), held, or has left.
     """
 
-    __slots__ = ("current", "cursor", "progress", "seen", "stalled_at", "writer")
+    __slots__ = ("current", "cursor", "full", "progress", "seen", "stalled_at", "writer")
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.cursor = 0
         self.seen = 0
         self.current = False
+        self.full = False
         self.progress: object = None
         self.stalled_at = 0.0
 
@@ -91,7 +92,8 @@ class Fanout:
         """Goes on from the ring, after the notice; the writer must not be full."""
         subscriber.cursor, subscriber.seen = place
         subscriber.writer.on_ready = lambda: self._catch_up(subscriber)
-        if not notice or subscriber.writer.send(Chunk(notice)):
+        subscriber.full = bool(notice) and not subscriber.writer.send(Chunk(notice))
+        if not subscriber.full:
             self._catch_up(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -115,7 +117,7 @@ class Fanout:
     def cut_stalled(self, seconds: float) -> None:
         """Cuts whoever is behind and has taken nothing for `seconds`."""
         now = self._loop.time()
-        for subscriber in list(self._behind):
+        for subscriber in [s for s in self._behind if s.full]:
             progress = subscriber.writer.progress()
             if progress != subscriber.progress:
                 subscriber.progress = progress
@@ -173,6 +175,7 @@ class Fanout:
         if not subscriber.current:
             return
         subscriber.current = False
+        subscriber.full = True
         subscriber.progress = None
         del self._current[subscriber]
         self._behind[subscriber] = None
@@ -186,7 +189,8 @@ class Fanout:
             if subscriber.cursor == self._ring.end:
                 self._become_current(subscriber)
                 return
-            if not subscriber.writer.send(self._next_chunk(subscriber)):
+            subscriber.full = not subscriber.writer.send(self._next_chunk(subscriber))
+            if subscriber.full:
                 return
         self._loop.call_soon(self._catch_up, subscriber)
 

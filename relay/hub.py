@@ -61,16 +61,22 @@ class Hub:
         )
         self._journal = Journal(self._feed, log, lambda: self.live) if settings.history else None
         self._arrivals = Arrivals(
-            self._feed, self._fanout, log if settings.history else None, self._journal, self.stats
+            self._feed,
+            self._fanout,
+            log if settings.history else None,
+            self._journal,
+            lambda: self.live,
+            self.stats,
         )
         self._fanout.on_drained = self._listener.resume
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._failed = False
 
     @property
     def live(self) -> bool:
-        """Whether the subscription stands."""
-        return self._listener.live
+        """Whether the subscription stands, and nothing in here has failed."""
+        return self._listener.live and not self._failed
 
     @property
     def full(self) -> bool:
@@ -157,5 +163,6 @@ class Hub:
             await work
         except Exception:
             logger.exception("The %s of the hub failed; this is a bug. Ending every stream.", name)
+            self._failed = True
             self.end_streams()
             raise
