@@ -1,6 +1,7 @@
 """The ASGI application: `daphne hub.asgi:application`, or any other ASGI server."""
 
 import os
+import sys
 from typing import Any, cast
 
 from channels.routing import URLRouter
@@ -10,9 +11,15 @@ from django.urls import re_path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 django_application = get_asgi_application()
 
+from relay import conf  # noqa: E402
 from relay.lifespan import Receive, lifespan, start_with_reactor  # noqa: E402
 from relay.routing import urlpatterns  # noqa: E402
 from relay.writers import Send  # noqa: E402
+
+try:
+    conf.load()
+except ValueError as error:
+    sys.exit(f"error: {error}")  # better no hub than one that answers nothing
 
 _http = URLRouter([*urlpatterns, re_path(r"", cast(Any, django_application))])
 

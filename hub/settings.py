@@ -73,6 +73,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "hub.urls"
 ASGI_APPLICATION = "hub.asgi.application"
 USE_TZ = True
+TIME_ZONE = "UTC"
 
 TEMPLATES = [
     {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [FRONTEND]},

@@ -1,6 +1,7 @@
 """Brings each new stream to its place in the ring: at once where it can be, else through the history."""
 
 import asyncio
+from collections.abc import Callable
 
 from relay import frames
 from relay.bringing import Bringing, Send
@@ -30,10 +31,13 @@ class Arrivals:
         fanout: Fanout,
         history: History | None,
         journal: Journal | None,
+        is_live: Callable[[], bool],
         stats: Stats,
     ) -> None:
         pages = Pages(history, stats) if history else None
-        self.replay = Replay(feed, pages, lambda: journal is None or journal.failing, stats)
+        self.replay = Replay(
+            feed, pages, is_live, lambda: journal is None or journal.failing, stats
+        )
         self._feed = feed
         self._fanout = fanout
         self._history = history

@@ -48,15 +48,16 @@ class Channel:
         self.fanout = Fanout(self.feed, loop, settings.client_buffer_bytes, stats)
         self.log = Log(commands, self.keys, spec.history_size, spec.history_seconds)
         self.history = self.log if spec.history else None
-        self.journal = (
-            Journal(self.feed, self.log, lambda: self.is_live()) if spec.history else None
+        self.journal = Journal(self.feed, self.log, self._is_live) if spec.history else None
+        self.arrivals = Arrivals(
+            self.feed, self.fanout, self.history, self.journal, self._is_live, stats
         )
-        self.arrivals = Arrivals(self.feed, self.fanout, self.history, self.journal, stats)
         self.bringing = self.arrivals.bringing
         self.intake = Intake(self.feed, lambda: len(self) > 0, self._wake)
         self.parts: list[Fanout] = []
         """The fan-outs of streams of several channels that this one is among."""
         self.is_live: Callable[[], bool] = lambda: True
+        """Whether this process is subscribed at all."""
         self.unused_since: float | None = None
         self._on_new = on_new
         self._task: asyncio.Task[None] | None = None
@@ -94,6 +95,9 @@ class Channel:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _is_live(self) -> bool:
+        return self.is_live() and not self.intake.filling
 
     def _wake(self) -> None:
         for fanout in (self.fanout, *self.parts):

@@ -142,9 +142,14 @@ class Feed:
         segment = self._segment_of(position)
         if segment is None:
             return None
-        count = segment.base + position.offset
-        index = segment.index if count == segment.count else self.ring.index_after(count)
-        return Place(index, count) if index is not None and index >= self.ring.start else None
+        ring, count = self.ring, segment.base + position.offset
+        index = segment.index if count == segment.count else ring.index_after(count)
+        if count == ring.dropped and index is not None and index <= ring.start:
+            # Nothing but notices has been dropped since; one of a gap is no small loss.
+            return (
+                Place(ring.start, count) if self.unbroken(segment.index + 1, ring.start) else None
+            )
+        return Place(index, count) if index is not None and index >= ring.start else None
 
     def place_beyond(self, position: Position) -> Place:
         """The first place in the ring where everything is later than `position`, which is not in it."""

@@ -76,13 +76,14 @@ class Hub:
         self._owned: Counter[tuple[str, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._failed = False
         for found in self.catalogue.always:
             self._channel(found)
 
     @property
     def live(self) -> bool:
-        """Whether the subscription stands."""
-        return self._listener.live
+        """Whether the subscription stands, and nothing in here has failed."""
+        return self._listener.live and not self._failed
 
     @property
     def full(self) -> bool:
@@ -257,6 +258,7 @@ class Hub:
             await work
         except Exception:
             logger.exception("The %s of the hub failed; this is a bug. Ending every stream.", name)
+            self._failed = True
             self.end_streams()
             raise
 

@@ -69,6 +69,11 @@ class Intake:
                 self._hold(session, payload, message[2] if len(message) == 4 else b"")
         self._on_new()
 
+    @property
+    def filling(self) -> bool:
+        """Whether a connection is held back until the hole before it is filled."""
+        return self._next is not None
+
     def is_held(self, session: Session) -> bool:
         return session is self._next
 

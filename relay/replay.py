@@ -32,11 +32,17 @@ class Replay:
     """One client's way. `pages` is None where there is no history."""
 
     def __init__(
-        self, feed: Feed, pages: Pages | None, is_failing: Callable[[], bool], stats: Stats
+        self,
+        feed: Feed,
+        pages: Pages | None,
+        is_live: Callable[[], bool],
+        is_failing: Callable[[], bool],
+        stats: Stats,
     ) -> None:
         self._feed = feed
         self._pages = pages
         self._is_failing = is_failing
+        self._is_live = is_live
         self._stats = stats
 
     async def bring(
@@ -55,7 +61,10 @@ class Replay:
                 body, at = self._body(at, entries, number)
                 await send(body)
                 deadline = loop.time() + WAIT_SECONDS
-            elif self._feed.position is None or (self._may_come(at) and loop.time() < deadline):
+            elif not self._is_live():
+                deadline = loop.time() + WAIT_SECONDS
+                await asyncio.sleep(POLL_SECONDS)
+            elif self._may_come(at) and loop.time() < deadline:
                 await asyncio.sleep(POLL_SECONDS)
             elif self._feed.find(at) is None:
                 return self._leap(at, number)

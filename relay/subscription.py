@@ -97,8 +97,8 @@ class Subscription(asyncio.BufferedProtocol):
             self._command("AUTH", *([self._username] if self._username else []), self._password)
         self._command("CLIENT", "SETNAME", "relay-hub")
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view  # TLS takes slices of it, and a slice of a bytearray is a copy
 
     def buffer_updated(self, nbytes: int) -> None:
         self.heard = True

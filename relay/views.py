@@ -17,6 +17,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@require_safe
 async def health(request: HttpRequest) -> HttpResponse:
     """200 while the subscription to Redis stands, else 503; the counters either way."""
     hub = get_hub()

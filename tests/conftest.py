@@ -22,7 +22,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
 def redis_server() -> Iterator[RedisServer]:
     server = RedisServer()
     yield server
-    server.kill()
+    server.close()
 
 
 @pytest.fixture

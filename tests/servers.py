@@ -44,6 +44,7 @@ class RedisServer:
         self.options = options
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
+        self.folder = tempfile.TemporaryDirectory(prefix="redis-")
         self.start()
 
     def start(self, *options: str) -> None:
@@ -52,7 +53,7 @@ class RedisServer:
         self.process = subprocess.Popen(
             [*command, *self.options, *options],
             stdout=subprocess.DEVNULL,
-            cwd=tempfile.gettempdir(),
+            cwd=self.folder.name,
         )
         wait_until(self._answers, "redis-server answers")
 
@@ -72,6 +73,11 @@ class RedisServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def close(self) -> None:
+        """Kills it and removes its folder."""
+        self.kill()
+        self.folder.cleanup()
 
     def _answers(self) -> bool:
         try:

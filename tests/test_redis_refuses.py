@@ -128,7 +128,7 @@ def replica(redis_server: RedisServer) -> Iterator[RedisServer]:
             20,
         )
     yield server
-    server.kill()
+    server.close()
 
 
 def test_a_promoted_replica_with_a_shorter_history_is_honest(
@@ -186,7 +186,7 @@ def test_an_isolated_old_master_is_noticed_and_left(
                 assert stream.event().data == "2"
             assert "what is published no longer arrives" in hub.log()
     finally:
-        new.kill()
+        new.close()
 
 
 def test_the_newest_position_is_not_trimmed_by_age(

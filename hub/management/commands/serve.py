@@ -90,8 +90,8 @@ def _require_redis(url: str) -> None:
         ) from None
     except redis.exceptions.NoPermissionError as error:
         raise CommandError(
-            f"Redis {name} denied the subscription: {error}. Give the user of REDIS_URL the right"
-            f" to it (ACL SETUSER … +subscribe +ping &{channel})."
+            f"Redis {name} denied the subscription: {error}. Give the user of REDIS_URL the rights"
+            f" in docs/operations.md, &{channel} among them."
         ) from None
     except (redis.exceptions.RedisError, OSError) as error:
         raise CommandError(
