@@ -84,7 +84,9 @@ def raw_request(url: str, text: bytes, timeout: float = 10.0) -> socket.socket:
     return connection
 
 
-def open_raw_stream(url: str, receive_buffer: int | None = None) -> socket.socket:
+def open_raw_stream(
+    url: str, receive_buffer: int | None = None, path: str = "/stream/"
+) -> socket.socket:
     """A stream on a plain socket, read no further than its first event-stream bytes."""
     parts = urlsplit(url)
     connection = socket.socket()
@@ -92,7 +94,7 @@ def open_raw_stream(url: str, receive_buffer: int | None = None) -> socket.socke
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.settimeout(30.0)
     connection.connect((parts.hostname, parts.port))
-    connection.sendall(b"GET /stream/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     head = b""
     while b"retry:" not in head:
         received = connection.recv(4096)
