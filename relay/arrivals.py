@@ -38,6 +38,7 @@ class Arrivals:
         self.replay = Replay(
             feed, pages, is_live, lambda: journal is None or journal.failing, stats
         )
+        self._is_live = is_live
         self._feed = feed
         self._fanout = fanout
         self._history = history
@@ -53,11 +54,12 @@ class Arrivals:
 
     async def begin(self, start: Start) -> tuple[Position, GapReason | None]:
         """The position after which `start` begins; with a reason where what is before it is lost."""
+        was_live = self._is_live()
         while (at := self._feed.position) is None:  # not subscribed yet
             await asyncio.sleep(POLL_SECONDS)
         match start:
             case Live():
-                return at, None
+                return at, None if was_live else GapReason.REDIS_LOST
             case After(position):
                 return (position, None) if position else (at, GapReason.UNKNOWN_ID)
             case Rewind() | Since():

@@ -53,7 +53,7 @@ class Channel:
             self.feed, self.fanout, self.history, self.journal, self._is_live, stats
         )
         self.bringing = self.arrivals.bringing
-        self.intake = Intake(self.feed, lambda: len(self) > 0, self._wake)
+        self.intake = Intake(self.feed, self._wake)
         self.parts: list[Fanout] = []
         """The fan-outs of streams of several channels that this one is among."""
         self.is_live: Callable[[], bool] = lambda: True

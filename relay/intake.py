@@ -38,10 +38,8 @@ class Intake:
     def __init__(
         self,
         feed: Feed,
-        has_streams: Callable[[], bool],
         on_new: Callable[[], None],
     ) -> None:
-        self._has_streams = has_streams
         self._feed = feed
         self._channel = feed.channel.encode()
         self._on_new = on_new
@@ -128,7 +126,7 @@ class Intake:
     def _first_marker(self, session: Session, epoch: int, now_ms: int) -> None:
         session.epoch = epoch
         session.marked.set()
-        if self._feed.position is not None or self._has_streams():
+        if self._feed.position is not None:
             self._next = session
             self.promoted.clear()
         else:

@@ -22,8 +22,7 @@ async def fill(
 ) -> None:
     """Brings the feed to where `session` began, so that it counts; what cannot be had is a gap."""
     loop = asyncio.get_running_loop()
-    hopeless = alone or log is None or feed.position is None
-    deadline = loop.time() + (0.0 if hopeless else FILL_SECONDS)
+    deadline = loop.time() + (0.0 if alone or log is None else FILL_SECONDS)
     while intake.is_held(session):
         entries = await _after(feed, log)
         for entry in entries:
@@ -36,7 +35,7 @@ async def fill(
 
 async def _after(feed: Feed, log: History | None) -> Sequence[Entry]:
     at = feed.position
-    if log is None or at is None:  # streams that were open before Redis was there have no position
+    if log is None or at is None:
         return []
     try:
         return await log.read(Position(at.epoch, at.offset + 1), PAGE_ENTRIES, PAGE_BYTES)

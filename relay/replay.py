@@ -59,7 +59,8 @@ class Replay:
             entries = await self._after(at)
             if entries:
                 body, at = self._body(at, entries, number)
-                await send(body)
+                if body:  # not where there was nothing but boundaries
+                    await send(body)
                 deadline = loop.time() + WAIT_SECONDS
             elif not self._is_live():
                 deadline = loop.time() + WAIT_SECONDS

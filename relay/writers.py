@@ -22,7 +22,7 @@ class Chunk:
 
     @property
     def framed(self) -> bytes:
-        if not self._framed:
+        if not self._framed and self.body:  # an empty chunk would end the response
             self._framed = b"%x\r\n%b\r\n" % (len(self.body), self.body)
         return self._framed
 

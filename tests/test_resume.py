@@ -117,6 +117,21 @@ def test_a_quiet_client_that_has_seen_nothing_continues_too(
         assert shown(read_to(again, "3")) == numbers(1, 3)
 
 
+def test_a_history_of_nothing_but_boundaries_does_not_end_the_stream(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub()
+    last = collect(hub, redis_server, 3)[-1]
+    start_hub()  # a second epoch, and a third, linked and without a message
+    fresh = start_hub()
+    wait_until(lambda: len(logged(redis_server)) == 6, "the boundaries are in the log")
+    with Stream(fresh.url, last_id=last.id) as stream:
+        fresh.wait_for_streams(1)
+        wait_until(lambda: fresh.health()["resumed"] == 1, "it is live")
+        publish(redis_server, 4, 4)
+        assert shown(read_to(stream, "4")) == ["4"]
+
+
 def test_what_was_cut_in_the_middle_comes_again(hub: HubProcess, redis_server: RedisServer) -> None:
     big = "x" * 300_000
     raw = open_raw_stream(hub.url, receive_buffer=4096)
