@@ -12,7 +12,7 @@ from relay.position import Position
 
 logger = logging.getLogger("relay")
 
-LINGER_SECONDS = 0.02
+LINGER_SECONDS = 0.1
 """How long a first message waits for company before it is written."""
 
 STUCK_SECONDS = 0.1
