@@ -223,15 +223,23 @@ def load() -> Settings:
     """The settings in force. Raises ValueError naming the first that is not valid."""
     for problem in problems():
         raise ValueError(f"{problem.text} {problem.hint}")
-    values = [setting.parse(_value(setting)) for setting in _SETTINGS]
-    names = (field.name for field in fields(Settings))
-    settings = Settings(**dict(zip(names, values, strict=True)))
-    settings.catalogue()
-    return settings
+    return _settings()
 
 
 def problems() -> Iterator[Problem]:
     """What is wrong with the settings, one by one."""
+    found = list(_wrong_values())
+    yield from found
+    if not found:
+        try:
+            _settings().catalogue()
+        except ValueError as error:  # each entry is well formed, but cannot be served
+            number = NAMES.index("RELAY_CHANNELS") + 1
+            hint = _SETTINGS[number - 1].hint
+            yield Problem(number, f"RELAY_CHANNELS is not valid: {error}.", hint)
+
+
+def _wrong_values() -> Iterator[Problem]:
     for number, setting in enumerate(_SETTINGS, start=1):
         value = _value(setting)
         try:
@@ -239,6 +247,12 @@ def problems() -> Iterator[Problem]:
         except (ValueError, TypeError, OverflowError, LookupError, AttributeError):
             shown = "" if setting.name in SECRETS else f": {value!r}"
             yield Problem(number, f"{setting.name} is not valid{shown}.", setting.hint)
+
+
+def _settings() -> Settings:
+    values = [setting.parse(_value(setting)) for setting in _SETTINGS]
+    names = (field.name for field in fields(Settings))
+    return Settings(**dict(zip(names, values, strict=True)))
 
 
 def unknown_names() -> list[str]:

@@ -15,8 +15,9 @@ from playwright.sync_api import Browser
 from pytest_django import Settings
 
 from relay import conf
-from relay.consumers import METHODS, STREAM_HEADERS
+from relay.consumers import STREAM_HEADERS
 from relay.events import Gap, GapReason, Oversize
+from relay.gate import METHODS
 from relay.position import Position
 from relay.stats import Stats
 from tests.servers import ROOT, HubProcess, RedisServer, wait_until
@@ -193,16 +194,14 @@ def test_the_headers_of_a_stream_are_those_that_are_shown() -> None:
 
 
 def statuses() -> set[str]:
-    """Every status that the consumer of `/stream/` gives; starting a stream is 200."""
+    """Every status that `/stream/` answers with; starting a stream is 200."""
     found = {"200"}
-    for node in ast.walk(ast.parse((ROOT / "relay" / "consumers.py").read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {
-            "self._problem",
-            "self.send_response",
-        }:
-            first = node.args[0]
-            if isinstance(first, ast.Constant):
-                found.add(str(first.value))
+    for module in ("consumers", "gate", "access"):
+        for node in ast.walk(ast.parse((ROOT / f"relay/{module}.py").read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"self._answer", "Problem"}:
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    found.add(str(first.value))
     return found
 
 

@@ -5,9 +5,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.position import Position
-from relay.start import After, Live, Rewind, Since, Start, parse_start
+from relay.start import After, Live, Rewind, Since, Start, parse_query, parse_starts
 
 NOW = 1_800_000_000_000
+
+
+def parse_start(header: bytes | None, query: bytes, now_ms: int) -> Start:
+    return parse_starts(["a"], header, parse_query(query), now_ms)["a"]
+
+
+def test_an_id_of_several_channels_gives_each_its_own_place() -> None:
+    def starts(names: str, text: bytes) -> dict[str, Start]:
+        return dict(parse_starts(list(names), text, {}, NOW))
+
+    assert starts("ab", b"@=b&b=5-3&a=4-1") == {
+        "a": After(Position(4, 1)),
+        "b": After(Position(5, 3)),
+    }
+    assert starts("ac", b"@=b&b=5-3&a=4-1") == {"a": After(Position(4, 1)), "c": Live()}
+    assert starts("b", b"@=b&b=5-3&a=4-1") == {"b": After(Position(5, 3))}
+    assert starts("ab", b"5-3") == {"a": After(Position(5, 3)), "b": Live()}
+    assert starts("ab", b"junk") == {"a": After(None), "b": After(None)}
+    assert starts("ab", b"a=junk&b=5-3") == {"a": After(None), "b": After(Position(5, 3))}
 
 
 @pytest.mark.parametrize(
