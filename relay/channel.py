@@ -17,6 +17,7 @@ from relay.log import Log
 from relay.ring import Ring
 from relay.stats import Stats
 from relay.subscription import Names
+from relay.trouble import Trouble
 
 
 class Channel:
@@ -32,6 +33,7 @@ class Channel:
         commands: Commands,
         loop: Loop,
         stats: Stats,
+        trouble: Trouble,
         on_new: Callable[["Channel"], None],
     ) -> None:
         spec = found.spec
@@ -48,7 +50,9 @@ class Channel:
         self.fanout = Fanout(self.feed, loop, settings.client_buffer_bytes, stats)
         self.log = Log(commands, self.keys, spec.history_size, spec.history_seconds)
         self.history = self.log if spec.history else None
-        self.journal = Journal(self.feed, self.log, self._is_live) if spec.history else None
+        self.journal = (
+            Journal(self.feed, self.log, self._is_live, trouble) if spec.history else None
+        )
         self.arrivals = Arrivals(
             self.feed, self.fanout, self.history, self.journal, self._is_live, stats
         )

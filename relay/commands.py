@@ -23,14 +23,20 @@ class Commands:
     def __init__(self, connect: Callable[[], Redis]) -> None:
         self._connect = connect
         self._client = connect()
+        self._before: Redis | None = None
 
     async def renew(self) -> None:
-        """Forgets the connections there are: they may lead to a server that was replaced."""
-        before, self._client = self._client, self._connect()
-        await before.aclose()
+        """Makes new connections: those there are may lead to a server that was replaced.
+
+        What is under way on the old ones gets until the next time to end.
+        """
+        old, self._before, self._client = self._before, self._client, self._connect()
+        if old:
+            await old.aclose()
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        for client in filter(None, (self._before, self._client)):
+            await client.aclose()
 
     async def run(self, *words: Any) -> Any:
         try:

@@ -19,6 +19,7 @@ from relay.ring import Ring
 from relay.start import Start
 from relay.stats import Stats
 from relay.subscription import RedisAddress
+from relay.trouble import Trouble
 from relay.writers import Chunk, Writer
 
 logger = logging.getLogger("relay")
@@ -69,6 +70,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._commands = Commands(address.client)
         self._listener = Listener(address, settings.prefix, self._commands)
+        self._trouble = Trouble()
         self._channels: dict[str, Channel] = {}
         self._groups: dict[GroupKey, Group] = {}
         self.streams: set[Stream] = set()
@@ -186,7 +188,13 @@ class Hub:
         channel = self._channels.get(found.name)
         if channel is None:
             channel = Channel(
-                found, self.settings, self._commands, self._loop, self.stats, self._crowded
+                found,
+                self.settings,
+                self._commands,
+                self._loop,
+                self.stats,
+                self._trouble,
+                self._crowded,
             )
             channel.fanout.on_drained = self._drained
             channel.is_live = lambda: self.live

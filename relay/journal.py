@@ -1,7 +1,6 @@
 """Brings what this process has heard into the log, unless another process does."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 
@@ -9,8 +8,7 @@ from relay.chain import Run
 from relay.feed import Feed
 from relay.history import History, HistoryUnavailable
 from relay.position import Position
-
-logger = logging.getLogger("relay")
+from relay.trouble import Trouble
 
 LINGER_SECONDS = 0.1
 """How long a first message waits for company before it is written."""
@@ -38,16 +36,19 @@ class Journal:
     missing begins to write. Nothing on the way of a live message waits for any of it.
     """
 
-    def __init__(self, feed: Feed, log: History, is_live: Callable[[], bool]) -> None:
+    def __init__(
+        self, feed: Feed, log: History, is_live: Callable[[], bool], trouble: Trouble
+    ) -> None:
         self._feed = feed
         self._is_live = is_live
+        self._trouble = trouble
         self._log = log
         self._wake = asyncio.Event()
         self._at: Position | None = None  # up to here the log has what this process has
         self._due: Position | None = None
         self._stuck_since: float | None = None
         self._alone = False
-        self._told = False
+        self._trim_at: float | None = None  # nothing was written that could grow old
         self.failing = False
         """The last attempt to write or look failed."""
         self.writing = False
@@ -70,19 +71,19 @@ class Journal:
     async def run(self) -> None:
         """Writes and watches until it is cancelled."""
         loop = asyncio.get_running_loop()
-        trim_at = loop.time() + TRIM_SECONDS
-        while True:
-            await self._wait(trim_at)
-            try:
-                while self.behind and await self.step(loop.time()):
-                    pass
-                if loop.time() >= trim_at:
-                    trim_at = loop.time() + TRIM_SECONDS * random.uniform(0.5, 1.5)
-                    await self._log.trim()
-                self._works()
-            except HistoryUnavailable as error:
-                self._fails(error)
-                await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))
+        try:
+            while True:
+                await self._wait()
+                try:
+                    while self.behind and await self.step(loop.time()):
+                        pass
+                    await self._trim(loop.time())
+                    self._works()
+                except HistoryUnavailable as error:
+                    self._fails(error)
+                    await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))
+        finally:
+            self._trouble.end(self)
 
     async def flush(self) -> None:
         """Writes what is not written yet; for when the process stops. Gives up after a second."""
@@ -103,19 +104,25 @@ class Journal:
         await self._watch()
         return self.writing
 
-    async def _wait(self, trim_at: float) -> None:
-        """Until there is something to do: news, or the next look at what another process writes."""
+    async def _wait(self) -> None:
+        """Until there is something to do: news, a look at what another process writes, a trim."""
         if self.behind and not self.writing:
             await asyncio.sleep(random.uniform(*WATCH_SECONDS))
             return
         if not self.behind:
             self._wake.clear()
             try:
-                async with asyncio.timeout_at(trim_at):
+                async with asyncio.timeout_at(self._trim_at):
                     await self._wake.wait()
             except TimeoutError:
                 return
         await asyncio.sleep(LINGER_SECONDS if self._stuck_since is None else STUCK_SECONDS)
+
+    async def _trim(self, now: float) -> None:
+        """Drops what is too old, from time to time while there is something new."""
+        if self._trim_at is not None and now >= self._trim_at:
+            self._trim_at = None
+            await self._log.trim()
 
     async def _watch(self) -> None:
         newest = await self._log.newest()
@@ -139,6 +146,8 @@ class Journal:
             self._stuck_since = None
             self._at = result.newest if self._feed.knows(result.newest) else run.last
             self.writing = result.number > 0
+            if self.writing and self._trim_at is None:
+                self._trim_at = now + TRIM_SECONDS * random.uniform(0.5, 1.5)
             self._due = None
             self._alone = self._alone and self.behind
             return self.behind
@@ -158,18 +167,10 @@ class Journal:
 
     def _works(self) -> None:
         self.failing = False
-        if self._told:
-            self._told = False
-            logger.info("The history is written again.")
+        self._trouble.end(self)
 
     def _fails(self, error: HistoryUnavailable) -> None:
         # That Redis is away is for the listener to say.
-        news = error.refused or (self.failing and self._is_live())
-        if news and not self._told:
-            self._told = True
-            logger.warning(
-                "The history cannot be written: %s. Live messages go on; a client that comes back"
-                " may be told of a gap.",
-                error,
-            )
+        if error.refused or (self.failing and self._is_live()):
+            self._trouble.begin(self, error)
         self.failing = True

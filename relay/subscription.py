@@ -30,6 +30,8 @@ READ_BYTES = 64 * 1024
 
 COMMAND_SECONDS = 2.0
 COMMAND_CONNECTIONS = 16
+QUEUE_SECONDS = 10.0
+"""How long a command waits for one of the connections: thousands of channels may write at once."""
 
 Receive = Callable[[Sequence[Sequence[bytes]]], None]
 """Takes the messages of one read, each as [b"message", channel, payload], or, of a pattern, as
@@ -245,7 +247,7 @@ class RedisAddress:
         pool = BlockingConnectionPool.from_url(
             self._url,
             max_connections=COMMAND_CONNECTIONS,
-            timeout=COMMAND_SECONDS,
+            timeout=QUEUE_SECONDS,
             client_name="relay-hub-commands",
             socket_connect_timeout=COMMAND_SECONDS,
             socket_timeout=COMMAND_SECONDS,

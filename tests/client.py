@@ -80,7 +80,11 @@ def raw_request(url: str, text: bytes, timeout: float = 10.0) -> socket.socket:
     """A plain socket with the request sent and nothing read."""
     parts = urlsplit(url)
     connection = socket.create_connection((str(parts.hostname), parts.port or 80), timeout)
-    connection.sendall(text)
+    try:
+        connection.sendall(text)
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 

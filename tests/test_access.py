@@ -35,7 +35,7 @@ def served(site: Site) -> "object":
     hub = HubProcess(redis_server.url, **site.env, RELAY_ALLOWED_ORIGINS="https://app.example.com")
     yield hub
     hub.close()
-    redis_server.kill()
+    redis_server.close()
 
 
 def token(**claims: object) -> str:

@@ -23,6 +23,7 @@ ORDER = [
     "start",
     "fanout",
     "history",
+    "trouble",
     "journal",
     "bringing",
     "pages",
