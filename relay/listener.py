@@ -165,6 +165,7 @@ class Listener:
         connection = self._connection
         return (
             connection is not None
+            and self._intake.counts(connection.session)
             and connection.subscription.heard
             and not connection.subscription.closed.done()
         )
