@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from relay.chain import Entry
 from relay.events import GapReason
 from relay.feed import Feed
+from relay.position import Position
 
 MAX_HELD_BYTES = 64 * 1024 * 1024
 """What may be held back; over it the hole is given up."""
@@ -20,11 +21,15 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 class Session:
     """What one connection brings."""
 
-    __slots__ = ("epoch", "held", "held_bytes", "marked")
+    __slots__ = ("at", "epoch", "held", "held_bytes", "late", "marked")
 
     def __init__(self) -> None:
         self.epoch: int | None = None
         """The first marker it heard."""
+        self.at: Position | None = None
+        """How far it has come since, while it does not count."""
+        self.late = False
+        """The feed had counted that marker before, by the connection before: there is no hole."""
         self.held: list[tuple[bytes, bytes] | int] = []
         """Messages (payload, source) and epochs of later markers, since then."""
         self.held_bytes = 0
@@ -64,7 +69,7 @@ class Intake:
             elif session is self._live:
                 receive(payload, now_ms, message[2] if len(message) == 4 else b"")
             elif session is self._next:
-                self._hold(session, payload, message[2] if len(message) == 4 else b"")
+                self._hold(session, payload, message[2] if len(message) == 4 else b"", now_ms)
         self._on_new()
 
     @property
@@ -73,11 +78,16 @@ class Intake:
         return self._next is not None
 
     def is_held(self, session: Session) -> bool:
-        return session is self._next
+        """Whether there is a hole before what `session` brings."""
+        return session is self._next and not session.late
+
+    def counts(self, session: Session) -> bool:
+        """Whether `session` counts, or will as soon as it has come to where the feed is."""
+        return session is self._live or (session is self._next and session.late)
 
     def give_up(self, session: Session) -> None:
         """What was not filled by now is lost: every stream is told, and `session` counts."""
-        if session is self._next and session.epoch is not None:
+        if self.is_held(session) and session.epoch is not None:
             now_ms = time.time_ns() // 1_000_000
             self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
             self._promote(session, now_ms)
@@ -87,7 +97,7 @@ class Intake:
 
         What follows the hole says how much of it is missing; from there on `session` counts.
         """
-        if session is not self._next or session.epoch is None:
+        if not self.is_held(session) or session.epoch is None:
             return
         if entry.position > (session.epoch, 0):
             self.give_up(session)
@@ -115,7 +125,10 @@ class Intake:
         elif session.epoch is None:
             self._first_marker(session, epoch, now_ms)
         elif session is self._next:
-            session.held.append(epoch)
+            session.at = Position(epoch, 0)
+            if not session.late:
+                session.held.append(epoch)
+            self._meet(session, now_ms)
 
     def _mark(self, epoch: int, now_ms: int) -> None:
         at = self._feed.position
@@ -129,11 +142,24 @@ class Intake:
         if self._feed.position is not None:
             self._next = session
             self.promoted.clear()
+            session.at = Position(epoch, 0)
+            session.late = self._feed.knows(session.at)
+            self._meet(session, now_ms)
         else:
             self._live = session
             self._mark(epoch, now_ms)
 
-    def _hold(self, session: Session, payload: bytes, source: bytes) -> None:
+    def _meet(self, session: Session, now_ms: int) -> None:
+        """One that is late counts when it has come to where the feed is; that was all counted."""
+        if session.late and session.at == self._feed.position:
+            self._promote(session, now_ms)
+
+    def _hold(self, session: Session, payload: bytes, source: bytes, now_ms: int) -> None:
+        assert session.at is not None
+        if session.late:
+            session.at = Position(session.at.epoch, session.at.offset + 1)
+            self._meet(session, now_ms)
+            return
         session.held.append((payload, source))
         session.held_bytes += len(payload)
         if session.held_bytes > MAX_HELD_BYTES:

@@ -270,6 +270,7 @@ class Listener:
             connection is not None
             and connection.subscription is not None
             and connection.open
+            and all(e.channel.intake.counts(e.session) for e in connection.entered.values())
             and connection.subscription.heard
         )
 

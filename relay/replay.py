@@ -18,6 +18,9 @@ from relay.stats import Stats
 WAIT_SECONDS = 3.0
 """How long a client waits for a history, or a feed, that has yet to come to where the client is."""
 
+AHEAD_SECONDS = 6.0
+"""How long it waits for a feed that looks live: more than a lost connection takes to be noticed."""
+
 POLL_SECONDS = 0.05
 
 Number = Callable[[Position, bytes], bytes]
@@ -53,19 +56,19 @@ class Replay:
         Returns the place there, and a last notice that must be sent before it. Between the return and
         joining at that place nothing may be awaited. `send` returns when the client takes more.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + WAIT_SECONDS
+        polls = 0  # counted, not timed: a process that was stopped has yet to hear what it missed
         while (place := self._feed.find(at)) is None:
             entries = await self._after(at)
             if entries:
                 body, at = self._body(at, entries, number)
                 if body:  # not where there was nothing but boundaries
                     await send(body)
-                deadline = loop.time() + WAIT_SECONDS
+                polls = 0
             elif not self._is_live():
-                deadline = loop.time() + WAIT_SECONDS
+                polls = 0
                 await asyncio.sleep(POLL_SECONDS)
-            elif self._may_come(at) and loop.time() < deadline:
+            elif self._may_come(at) and polls * POLL_SECONDS < self._patience(at):
+                polls += 1
                 await asyncio.sleep(POLL_SECONDS)
             elif self._feed.find(at) is None:
                 return self._leap(at, number)
@@ -88,6 +91,9 @@ class Replay:
     def _may_come(self, at: Position) -> bool:
         """Whether waiting can help: the feed is not there yet, or the history has yet to be written."""
         return self._is_ahead(at) or (self._pages is not None and not self._is_failing())
+
+    def _patience(self, at: Position) -> float:
+        return AHEAD_SECONDS if self._is_ahead(at) else WAIT_SECONDS
 
     def _is_ahead(self, at: Position) -> bool:
         newest = self._feed.position
