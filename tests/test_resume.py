@@ -298,9 +298,9 @@ def test_since_gives_what_came_from_that_time_on(
 def test_a_wrong_wish_is_told_to_the_developer(hub: HubProcess, query: str) -> None:
     status, headers, body = answer(hub.url, "GET", f"/stream/?{query}")
     assert status == 400
-    assert re.match(rb"(rewind|since) is not valid\. Use ", body)
+    assert re.match(r"(rewind|since) is not valid\. Use ", json.loads(body)["detail"])
     assert b"evil" not in body
-    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert headers["Content-Type"] == "application/problem+json"
 
 
 def test_without_a_history_ids_and_the_ring_still_work(
