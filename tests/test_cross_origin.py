@@ -68,8 +68,9 @@ def listen(page: Page, url: str, *, credentials: bool = False) -> None:
 
 
 def wait_for_subscription(redis_server: RedisServer, channel: str) -> None:
+    """Until a hub has opened an epoch: what is published from then on reaches its streams."""
     with redis_server.client() as client:
-        wait_until(lambda: client.pubsub_numsub(channel)[0][1] == 1, f"{channel} is subscribed")
+        wait_until(lambda: client.exists(f"relay:{{{channel}}}:epoch"), f"{channel} is counted")
 
 
 def wait_for(page: Page, item: object) -> None:
