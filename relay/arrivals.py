@@ -55,8 +55,10 @@ class Arrivals:
     async def begin(self, start: Start) -> tuple[Position, GapReason | None]:
         """The position after which `start` begins; with a reason where what is before it is lost."""
         was_live = self._is_live()
-        while (at := self._feed.position) is None:  # not subscribed yet
+        at = self._feed.position
+        while at is None:  # not subscribed yet: it gets all that is heard from the first marker on
             await asyncio.sleep(POLL_SECONDS)
+            at = self._feed.first_position
         match start:
             case Live():
                 return at, None if was_live else GapReason.REDIS_LOST
