@@ -50,12 +50,15 @@ class Arrivals:
         found = self._at_once(start)
         if found is not None:
             return self._fanout.join(writer, *found)
-        return self.bringing.bring(writer, lambda send: self._way(start, send))
-
-    async def begin(self, start: Start) -> tuple[Position, GapReason | None]:
-        """The position after which `start` begins; with a reason where what is before it is lost."""
-        was_live = self._is_live()
         at = self._feed.position
+        return self.bringing.bring(writer, lambda send: self._way(start, at, send))
+
+    async def begin(self, start: Start, at: Position | None) -> tuple[Position, GapReason | None]:
+        """The position after which `start` begins; with a reason where what is before it is lost.
+
+        `at` is where the feed was when the client came.
+        """
+        was_live = self._is_live()
         while at is None:  # not subscribed yet: it gets all that is heard from the first marker on
             await asyncio.sleep(POLL_SECONDS)
             at = self._feed.first_position
@@ -109,8 +112,8 @@ class Arrivals:
 
     # -- what only the history has
 
-    async def _way(self, start: Start, send: Send) -> tuple[Place, bytes]:
-        at, reason = await self.begin(start)
+    async def _way(self, start: Start, came_at: Position | None, send: Send) -> tuple[Place, bytes]:
+        at, reason = await self.begin(start, came_at)
         if reason:
             await send(self.replay.gap(None, at, None, reason))
         elif isinstance(start, Live):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from relay import frames
 from relay.arrivals import Arrivals
 from relay.bringing import Bringing, Send
-from relay.composite import Composite
+from relay.composite import Composite, Positions
 from relay.fanout import Fanout, Subscriber
 from relay.feed import Feed
 from relay.latest import Latest
@@ -37,11 +37,14 @@ class Multiple:
             return self._fanout.join(writer, self._end(), composite.newest(starts))
         if known and all(isinstance(start, Live) for start in starts.values()):
             return self._fanout.join(writer, self._end(), composite.greeting())
-        return self.bringing.bring(writer, lambda send: self._way(starts, send))
+        positions = composite.positions
+        return self.bringing.bring(writer, lambda send: self._way(starts, positions, send))
 
-    async def _way(self, starts: Mapping[str, Start], send: Send) -> tuple[Place, bytes]:
+    async def _way(
+        self, starts: Mapping[str, Start], came_at: Positions, send: Send
+    ) -> tuple[Place, bytes]:
         journey = _Journey(self._composite, self._arrivals, send)
-        await journey.begin(starts)
+        await journey.begin(starts, came_at)
         while (late := journey.late()) is not None:
             await journey.advance(late)
         return self._end(), self._composite.greeting()
@@ -59,11 +62,13 @@ class _Journey:
         self._send = send
         self._at: dict[Feed, Position] = {}
 
-    async def begin(self, starts: Mapping[str, Start]) -> None:
+    async def begin(self, starts: Mapping[str, Start], came_at: Positions) -> None:
         """Finds every start before anything is sent: an id must never lack a channel."""
         gaps = {}
         for feed in self._composite.feeds:
-            self._at[feed], gaps[feed] = await self._arrivals[feed].begin(starts[feed.channel])
+            self._at[feed], gaps[feed] = await self._arrivals[feed].begin(
+                starts[feed.channel], came_at[feed.channel]
+            )
         for feed, reason in gaps.items():
             if reason:
                 gap = self._arrivals[feed].replay.gap

@@ -1,0 +1,29 @@
+"""`manage.py kick`: ends open streams on every hub process."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from relay.control import kick
+
+
+class Command(BaseCommand):
+    help = "Ends the streams of one user, of one channel, or all of them, on every hub process."
+
+    requires_system_checks = []  # it needs the hub's own settings alone, which conf.load() validates
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        who = parser.add_mutually_exclusive_group(required=True)
+        who.add_argument("--user", metavar="USER", help="the user's id, or a token's subject")
+        who.add_argument("--channel", metavar="CHANNEL", help="the name of a channel")
+        who.add_argument("--all", action="store_true", help="every stream there is")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user, channel = options["user"], options["channel"]
+        try:
+            number = kick(user=user, channel=channel, all=options["all"])
+        except (ValueError, ConnectionError) as error:
+            raise CommandError(str(error)) from None
+        processes = "1 hub process was" if number == 1 else f"{number} hub processes were"
+        self.stdout.write(f"{processes} told")
