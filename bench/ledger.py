@@ -1,28 +1,22 @@
 """What was published, and what each stream has received of it."""
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.histogram import Histogram
-
-PAYLOAD_BYTES = 100
-TOKEN_BYTES = 36
-_PADDING = b" " + b"." * (PAYLOAD_BYTES - TOKEN_BYTES - 1)
-
-find_tokens = re.compile(rb"^data: (\d{4} \d{10} \d{20})" + re.escape(_PADDING) + rb"$", re.MULTILINE).findall
-"""The tokens of all whole messages in a piece of an event stream. A message with a byte changed has none."""
+from bench.message import PADDING, make_token, number_of, phase_of
+from bench.wire import Found
 
 
 class Ledger:
     """The messages of one phase, numbered from 0, and the deliveries of all streams together.
 
-    A message is a token (phase, number and due time in nanoseconds) and padding, 100 bytes in all. The
-    due time is the publisher's `time.perf_counter_ns()`: the moment the message should be handed to
-    the socket. A publisher that is late does not make the latency look better.
+    The due time of a message is the publisher's `time.perf_counter_ns()`: the moment the message
+    should be handed to the socket. A publisher that is late does not make the latency look better.
     """
 
     def __init__(self, phase: int) -> None:
-        self.phase = b"%04d" % phase
+        self.phase = phase
         self.tokens: list[bytes] = []
         self.due_ns: list[int] = []
         self.delivered = 0
@@ -33,60 +27,48 @@ class Ledger:
 
     def payload(self, due_ns: int) -> bytes:
         """Enters the next message and returns it."""
-        token = b"%b %010d %020d" % (self.phase, len(self.tokens), due_ns)
+        token = make_token(self.phase, len(self.tokens), due_ns)
         self.tokens.append(token)
         self.due_ns.append(due_ns)
-        return token + _PADDING
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Exact counts over all streams of a phase, in messages; `broken` counts streams that ended early."""
-
-    delivered: int
-    lost: int
-    doubled: int
-    reordered: int
-    broken: int
+        return token + PADDING
 
 
 class Reception:
     """One stream's part of a ledger: which messages came, and which of them twice or out of turn."""
 
-    __slots__ = ("_holes", "_ledger", "_next", "doubled", "reordered")
+    __slots__ = ("_holes", "_ledger", "_next", "corrupt", "doubled", "gaps", "reordered")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._next = 0
+        self._next = 0  # one more than the highest number seen
         self._holes: set[int] = set()
         self.doubled = 0
         self.reordered = 0
-
-    @property
-    def next(self) -> int:
-        """One more than the highest number seen."""
-        return self._next
+        self.corrupt = 0
+        self.gaps = 0
 
     @property
     def lost(self) -> int:
         """How many of the messages published so far have not come."""
         return len(self._holes) + len(self._ledger.tokens) - self._next
 
-    def take(self, tokens: list[bytes], now_ns: int) -> None:
+    def take(self, found: Found, now_ns: int) -> None:
         """Enters what was read at `now_ns`."""
-        ledger = self._ledger
+        self.corrupt += found.corrupt
+        self.gaps += len(found.gaps)
+        tokens = found.tokens
         first = self._next
         end = first + len(tokens)
-        if ledger.tokens[first:end] != tokens:
+        if self._ledger.tokens[first:end] != tokens:
             self._take_singly(tokens, now_ns)
-            return
-        self._next = end
-        self._enter(first, end, now_ns)
+        elif tokens:
+            self._next = end
+            self._enter(first, end, now_ns)
 
     def _enter(self, first: int, end: int, now_ns: int) -> None:
         ledger = self._ledger
         ledger.delivered += end - first
-        ledger.last_ns = now_ns
+        ledger.last_ns = max(ledger.last_ns, now_ns)
         if end - first == 1:
             ledger.latency_ns.add(now_ns - ledger.due_ns[first])
         else:
@@ -94,8 +76,12 @@ class Reception:
 
     def _take_singly(self, tokens: list[bytes], now_ns: int) -> None:
         for token in tokens:
-            if token.startswith(self._ledger.phase):  # else it is late from an earlier phase
-                self._take_number(int(token[5:15]), now_ns)
+            if phase_of(token) != self._ledger.phase:  # late from an earlier phase
+                continue
+            if token in self._ledger.tokens[number_of(token) : number_of(token) + 1]:
+                self._take_number(number_of(token), now_ns)
+            else:  # well formed, but nothing that was published
+                self.corrupt += 1
 
     def _take_number(self, number: int, now_ns: int) -> None:
         if number >= self._next:
@@ -108,3 +94,42 @@ class Reception:
             self.doubled += 1
             return
         self._enter(number, number + 1, now_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Exact counts over all streams of a phase, in messages.
+
+    `reordered` came, but after a later one. `corrupt` are events that are no message of ours, so a
+    message with a changed byte counts there and as lost. `gaps` are notices that something was
+    missed. `broken` counts streams that ended early.
+    """
+
+    delivered: int = 0
+    lost: int = 0
+    doubled: int = 0
+    reordered: int = 0
+    corrupt: int = 0
+    gaps: int = 0
+    broken: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Every message came on every stream, once and in order."""
+        return self == Tally(delivered=self.delivered)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+def tally(ledger: Ledger, receptions: Iterable[Reception], broken: int) -> Tally:
+    parts = list(receptions)
+    return Tally(
+        delivered=ledger.delivered,
+        lost=sum(part.lost for part in parts),
+        doubled=sum(part.doubled for part in parts),
+        reordered=sum(part.reordered for part in parts),
+        corrupt=sum(part.corrupt for part in parts),
+        gaps=sum(part.gaps for part in parts),
+        broken=broken,
+    )

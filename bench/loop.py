@@ -4,12 +4,12 @@ import select
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 
-type Handler = Callable[[int], None]
+Handler: TypeAlias = Callable[[int], None]
 
 _SOCKETS_PER_TURN = 128
 """Small enough that a message which falls due during a turn is late by well under a millisecond."""
@@ -25,7 +25,12 @@ class Loop:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self._epoll.close()
 
     def add(self, fd: int, mask: int, handler: Handler) -> None:
@@ -35,25 +40,34 @@ class Loop:
     def change(self, fd: int, mask: int) -> None:
         self._epoll.modify(fd, mask)
 
+    def handle(self, fd: int, handler: Handler) -> None:
+        """Another handler for a socket that was added."""
+        self._handlers[fd] = handler
+
     def remove(self, fd: int) -> None:
         del self._handlers[fd]
         self._epoll.unregister(fd)
 
-    def turn(self, wait_seconds: float) -> None:
-        """Serves what is ready, waiting for it at most `wait_seconds`."""
+    def turn(self, wait_seconds: float) -> int:
+        """Serves what is ready, waiting for it at most `wait_seconds`; says how many sockets were."""
         handlers = self._handlers
-        for fd, mask in self._epoll.poll(wait_seconds, _SOCKETS_PER_TURN):
+        ready = self._epoll.poll(wait_seconds, _SOCKETS_PER_TURN)
+        for fd, mask in ready:
             handler = handlers.get(fd)
             if handler is not None:  # an earlier handler of this turn may have removed it
                 handler(mask)
+        return len(ready)
 
     def run_until(self, due_ns: int) -> None:
         """Turns until `time.perf_counter_ns()` reaches `due_ns`.
 
-        epoll rounds its wait up to whole milliseconds, so the last two are spent asking without waiting.
+        epoll rounds its wait up to whole milliseconds; select(2) does not, and an epoll is a file
+        that can be waited for. So a message goes out when it is due and nobody spins until then,
+        which would take the core from Redis.
         """
         while (left_ns := due_ns - time.perf_counter_ns()) > 0:
-            self.turn(max(left_ns // 1_000_000 - 1, 0) / 1000)
+            select.select([self._epoll], [], [], left_ns / 1e9)
+            self.turn(0)
 
     def wait_for(self, done: Callable[[], bool], deadline_ns: int) -> bool:
         """Turns until `done()` or the deadline (`time.perf_counter_ns`); says which."""

@@ -1,0 +1,179 @@
+"""The load client: many streams on one thread, every byte of them checked."""
+
+import os
+import socket
+import struct
+import time
+from types import TracebackType
+from typing import Self
+
+from bench.errors import BenchError
+from bench.ledger import Ledger, Reception, Tally, tally
+from bench.loop import READABLE, WRITABLE, Loop
+from bench.tape import Tape
+from bench.wire import ChunkedBody, EventStream, PlainBody, WireError, read_head
+
+IN_FLIGHT = 256
+"""Streams that are being opened at a time."""
+
+HEAD_BYTES = 16 * 1024
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # no TIME_WAIT: the next phase needs the ports
+
+
+class Stream:
+    """One connection: opens a stream, then puts all that comes on the crowd's tape."""
+
+    def __init__(self, crowd: "Crowd", number: int) -> None:
+        self._crowd = crowd
+        self._number = number
+        self._head = b""
+        self._body: ChunkedBody | PlainBody = PlainBody()
+        self._events = EventStream()
+        self._socket = socket.socket()
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.reception = Reception(Ledger(0))
+        self.broken = False
+
+    def connect(self) -> None:
+        error = self._socket.connect_ex(self._crowd.address)
+        if error not in {0, 115}:  # EINPROGRESS
+            self._fail(os.strerror(error))
+        self._crowd.loop.add(self._socket.fileno(), WRITABLE, self._request)
+
+    def check(self, now_ns: int, data: bytes) -> None:
+        """Takes one read off the tape."""
+        if self.broken:
+            return
+        self.reception.take(self._events.feed(self._body.feed(data)), now_ns)
+        self.broken = self._body.ended
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _request(self, mask: int) -> None:
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._fail(os.strerror(error))
+        self._socket.send(self._crowd.request)
+        self._crowd.loop.change(self._socket.fileno(), READABLE)
+        self._crowd.loop.handle(self._socket.fileno(), self._read_head)
+
+    def _read_head(self, mask: int) -> None:
+        try:
+            data = self._socket.recv(HEAD_BYTES)
+            self._head += data
+            found = read_head(self._head)
+        except (OSError, WireError) as error:
+            self._fail(str(error))
+        if not data:
+            self._fail("the connection was closed")
+        if not found:
+            return
+        head, rest = found
+        if head.status != 200:
+            self._fail(f"status {head.status}")
+        if head.chunked:
+            self._body = ChunkedBody()
+        self._head = b""
+        self._events.feed(self._body.feed(rest))
+        self._crowd.loop.handle(self._socket.fileno(), self._read)
+        self._crowd.opened()
+
+    def _read(self, mask: int) -> None:
+        try:
+            size = self._crowd.tape.read(self._socket, self._number)
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        if not size:
+            self.broken_at_end()
+
+    def broken_at_end(self) -> None:
+        self._crowd.loop.remove(self._socket.fileno())
+        self._crowd.ended(self)
+
+    def _fail(self, reason: str) -> None:
+        raise BenchError(f"stream {self._number + 1:,} could not be opened: {reason}")
+
+
+class Crowd:
+    """All streams of a phase. Use as a context manager: it closes every socket."""
+
+    def __init__(self, loop: Loop, address: tuple[str, int], path: str) -> None:
+        self.loop = loop
+        self.address = address
+        self.request = (
+            f"GET {path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
+            "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
+        ).encode()
+        self.tape = Tape()
+        self.ledger = Ledger(0)
+        self._streams: list[Stream] = []
+        self._open = 0
+        self._wanted = 0
+        self._ended: list[Stream] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self, count: int, seconds: float) -> None:
+        """Opens `count` streams; raises BenchError unless all of them answer with 200 in time."""
+        self._open, self._wanted = 0, count
+        for _ in range(min(count, IN_FLIGHT)):
+            self._connect_next()
+        deadline_ns = time.perf_counter_ns() + int(seconds * 1e9)
+        if not self.loop.wait_for(lambda: self._open == count, deadline_ns):
+            raise BenchError(f"only {self._open:,} of {count:,} streams opened in {seconds:g} s")
+
+    def expect(self, ledger: Ledger) -> None:
+        """From now on `ledger` is what every stream has to bring."""
+        self.ledger = ledger
+        for stream in self._streams:
+            stream.reception = Reception(ledger)
+
+    def check(self) -> Tally:
+        """Checks all that was read since the last time; returns the counts up to now."""
+        streams = self._streams
+        for owner, now_ns, data in self.tape.play():
+            streams[owner].check(now_ns, data)
+        for stream in self._ended:
+            stream.broken = True
+        broken = sum(stream.broken for stream in streams)
+        return tally(self.ledger, self.receptions(), broken)
+
+    def receptions(self) -> list[Reception]:
+        return [stream.reception for stream in self._streams]
+
+    def close(self) -> None:
+        for stream in self._streams:
+            stream.close()
+        self._streams = []
+
+    # -- for the streams
+
+    def opened(self) -> None:
+        self._open += 1
+        if len(self._streams) < self._wanted:
+            self._connect_next()
+
+    def ended(self, stream: Stream) -> None:
+        self._ended.append(stream)
+
+    def _connect_next(self) -> None:
+        stream = Stream(self, len(self._streams))
+        self._streams.append(stream)
+        stream.connect()

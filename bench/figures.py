@@ -1,0 +1,59 @@
+"""The figures that are measured, and those that the hub is to hold."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`heading` names the unit; `digits` are shown after the point."""
+
+    heading: str
+    digits: int = 0
+    has_ratio: bool = True
+
+    def show(self, value: float) -> str:
+        return "–" if math.isnan(value) else f"{value:,.{self.digits}f}"
+
+
+FIGURES = {
+    "cpu_us": Figure("CPU µs per delivery", 2),
+    "p50_ms": Figure("p50 ms", 1),
+    "p99_ms": Figure("p99 ms", 1),
+    "max_ms": Figure("slowest ms", 1, has_ratio=False),
+    "deliveries_per_s": Figure("deliveries/s"),
+    "messages_per_s": Figure("messages/s"),
+    "messages_per_cpu_s": Figure("messages per CPU second"),
+    "open_us": Figure("CPU µs per opened stream"),
+    "memory_kib": Figure("KiB per stream", 1),
+    "idle_percent": Figure("% of a core when idle", 2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the hub is to hold. A `ratio` is to nchan in the same run."""
+
+    scenario: str
+    figure: str
+    limit: float
+    at_least: bool = False
+    ratio: bool = False
+
+    def held(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+TARGETS = (
+    Target("live-1000", "cpu_us", 1.0, ratio=True),
+    Target("live-1000", "p99_ms", 1.0, ratio=True),
+    Target("live-5000", "cpu_us", 1.0, ratio=True),
+    Target("live-5000", "p99_ms", 1.0, ratio=True),
+    Target("live-10000", "cpu_us", 1.0, ratio=True),
+    Target("live-10000", "p99_ms", 1.0, ratio=True),
+    Target("burst", "deliveries_per_s", 30, at_least=True, ratio=True),
+    Target("ingest", "messages_per_s", 150_000, at_least=True),
+    Target("idle", "open_us", 400),
+    Target("idle", "memory_kib", 20),
+    Target("idle", "idle_percent", 3),
+)

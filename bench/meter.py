@@ -1,0 +1,79 @@
+"""What a phase cost, and whether anything but the server limited it."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from bench.process import core_busy_seconds, cpu_seconds, memory_bytes
+from bench.servers import Place, Running
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Clock and counters at one moment, in seconds."""
+
+    at: float
+    server_cpu: float
+    server_core: float
+    client_cpu: float
+    client_core: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The difference of two readings. Shares are of one core, from 0 to 1."""
+
+    seconds: float
+    cpu_seconds: float
+    client_core: float
+    """How busy it was, with whatever."""
+    others: float
+    """What other programs took of the server's core or of the client's, whichever was more."""
+
+    @property
+    def server_core(self) -> float:
+        """How busy the server was."""
+        return min(self.cpu_seconds / self.seconds, 1.0)
+
+
+class Meter:
+    """Reads from /proc; `start` begins, `cost` is what was used from there to the last `mark`."""
+
+    def __init__(self, running: Running, place: Place) -> None:
+        self._pids = running.child.pids()
+        self._place = place
+        self._first = self._last = self._read()
+
+    def start(self) -> None:
+        self._first = self._last = self._read()
+
+    def mark(self) -> None:
+        self._last = self._read()
+
+    def memory(self) -> int:
+        return memory_bytes(self._pids)
+
+    def cost(self) -> Cost:
+        first, last = self._first, self._last
+        seconds = max(last.at - first.at, 1e-9)
+        cpu = last.server_cpu - first.server_cpu
+        client_core = last.client_core - first.client_core
+        others = (
+            last.server_core - first.server_core - cpu,
+            client_core - (last.client_cpu - first.client_cpu),
+        )
+        return Cost(
+            seconds=seconds,
+            cpu_seconds=cpu,
+            client_core=min(client_core / seconds, 1.0),
+            others=max(*others, 0.0) / seconds,
+        )
+
+    def _read(self) -> Reading:
+        return Reading(
+            at=time.perf_counter(),
+            server_cpu=cpu_seconds(self._pids),
+            server_core=core_busy_seconds(self._place.server_core),
+            client_cpu=cpu_seconds([os.getpid(), self._place.redis_pid]),
+            client_core=core_busy_seconds(self._place.client_core),
+        )

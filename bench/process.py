@@ -1,0 +1,171 @@
+"""Child processes on a core of their own, and what they use of it."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.errors import BenchError
+
+ROOT = Path(__file__).resolve().parent.parent
+PR_SET_PDEATHSIG = 1  # prctl(2)
+STOP_SECONDS = 10.0
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_libc = ctypes.CDLL(None)
+
+
+class Child:
+    """A process and all that it starts, pinned to one core. Use as a context manager.
+
+    It ends with the block, and also when this process is killed: `death_signal` is what the kernel
+    sends it then.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        core: int,
+        env: Mapping[str, str] | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        self.name = name
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        parent = os.getpid()
+
+        def prepare() -> None:
+            os.sched_setaffinity(0, {core})
+            _libc.prctl(PR_SET_PDEATHSIG, death_signal)
+            if os.getppid() != parent:  # it died before it could be watched
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=None if env is None else dict(env),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the bench, which then ends its children
+                preexec_fn=prepare,
+            )
+        except OSError as error:
+            self._output.close()
+            raise BenchError(f"{name} cannot be started: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._output.close()
+
+    def wait_for_port(self, port: int, seconds: float = 20.0) -> None:
+        """Raises BenchError, with the last of what it wrote, unless it listens in time."""
+        deadline = time.monotonic() + seconds
+        while not _accepts(port):
+            self.require_alive()
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name} did not listen within {seconds:g} s:{self._said()}")
+            time.sleep(0.02)
+
+    def require_alive(self) -> None:
+        if self._process.poll() is not None:
+            raise BenchError(f"{self.name} ended ({self._process.returncode}):{self._said()}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def pids(self) -> list[int]:
+        """The process and its descendants, as they are now."""
+        parents = _parents()
+        found = [self._process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
+
+    def _said(self) -> str:
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").strip().splitlines()
+        return " " + (" / ".join(lines[-3:]) or "it wrote nothing")
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """User and system time of all threads of these processes, to a hundredth of a second."""
+    return sum(_ticks(pid) for pid in pids) / _TICKS_PER_SECOND
+
+
+def memory_bytes(pids: Sequence[int]) -> int:
+    """Resident memory, pages that are shared counted in parts (Pss, proc(5))."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def core_busy_seconds(core: int) -> float:
+    """How long this core has done anything at all since boot, for whomever."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq = map(int, ticks[:7])
+            return (user + nice + system + irq + softirq) / _TICKS_PER_SECOND
+    raise BenchError(f"/proc/stat has no core {core}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _ticks(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[11]) + int(fields[12])
+
+
+def _stat(pid: int) -> list[str]:
+    """/proc/<pid>/stat from the state on: what follows the name, which may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _parents() -> dict[int, int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int(_stat(int(entry.name))[1])
+            except OSError:  # it has just ended
+                continue
+    return parents

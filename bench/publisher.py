@@ -1,0 +1,156 @@
+"""Publishes over one connection, pipelined, as the server under test takes its messages."""
+
+import re
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from bench.errors import BenchError
+from bench.ledger import Ledger
+from bench.loop import READABLE, WRITABLE, Loop
+
+READ_BYTES = 64 * 1024
+WRITE_BYTES = 256 * 1024
+"""The most that is written in one turn, so that the streams are read all the while."""
+
+_find_statuses = re.compile(rb"HTTP/1\.1 (\d)").finditer
+
+
+class Dialect(Protocol):
+    """How a message is handed over. One connection keeps the messages in their order."""
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+    def request(self, payload: bytes) -> bytes:
+        """The bytes that publish one message."""
+
+    def count_answers(self, data: bytes) -> tuple[int, bytes]:
+        """How many answers `data` holds, and the rest of it. Raises BenchError at a refusal."""
+
+
+class RedisPublish:
+    """PUBLISH. `wrap` makes the message that is published of the payload."""
+
+    def __init__(
+        self, port: int, channel: str, wrap: Callable[[bytes], bytes] = lambda payload: payload
+    ) -> None:
+        self.address = "127.0.0.1", port
+        self._head = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n" % (len(channel), channel.encode())
+        self._wrap = wrap
+
+    def request(self, payload: bytes) -> bytes:
+        message = self._wrap(payload)
+        return b"%b$%d\r\n%b\r\n" % (self._head, len(message), message)
+
+    def count_answers(self, data: bytes) -> tuple[int, bytes]:
+        whole, end, rest = data.rpartition(b"\r\n")
+        if b"-" in whole:
+            raise BenchError(f"Redis refused a message: {whole[whole.find(b'-') :][:200]!r}")
+        return (whole + end).count(b"\r\n"), rest
+
+
+class HttpPost:
+    """POST on a connection that is kept alive, one message a request."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self.address = "127.0.0.1", port
+        self._head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ".encode()
+
+    def request(self, payload: bytes) -> bytes:
+        return b"%b%d\r\n\r\n%b" % (self._head, len(payload), payload)
+
+    def count_answers(self, data: bytes) -> tuple[int, bytes]:
+        answers = list(_find_statuses(data))
+        if any(answer[1] != b"2" for answer in answers):
+            raise BenchError(f"the server refused a message: {data[:200]!r}")
+        counted = answers[-1].end() if answers else 0
+        return len(answers), data[max(counted, len(data) - len(b"HTTP/1.1 ")) :]
+
+
+class Publisher:
+    """One connection that publishes and counts the answers. Use as a context manager."""
+
+    def __init__(self, loop: Loop, dialect: Dialect) -> None:
+        self._loop = loop
+        self._dialect = dialect
+        self._socket = socket.create_connection(dialect.address, timeout=5)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._unsent = memoryview(b"")
+        self._answer = b""
+        self.answered = 0
+        self._sent = 0
+        loop.add(self._socket.fileno(), READABLE, self._serve)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def at_rate(self, ledger: Ledger, per_second: float, count: int) -> None:
+        """Publishes `count` messages, each when it is due, whatever became of those before it."""
+        period_ns = 1e9 / per_second
+        start_ns = time.perf_counter_ns() + int(period_ns)
+        for number in range(count):
+            due_ns = start_ns + int(number * period_ns)
+            self._loop.run_until(due_ns)
+            self._send(self._dialect.request(ledger.payload(due_ns)), 1)
+
+    def prepare(self, ledger: Ledger, count: int) -> bytes:
+        """The requests of `count` messages, so that making them takes no time later."""
+        request, now_ns = self._dialect.request, time.perf_counter_ns()
+        return b"".join([request(ledger.payload(now_ns)) for _ in range(count)])
+
+    def flat_out(self, requests: bytes, count: int, seconds: float) -> None:
+        """Publishes as fast as it is taken; done when all is answered, else raises BenchError."""
+        self._send(requests, count)
+        deadline_ns = time.perf_counter_ns() + int(seconds * 1e9)
+        if not self._loop.wait_for(lambda: self.answered == self._sent, deadline_ns):
+            raise BenchError(
+                f"only {self.answered:,} of {self._sent:,} messages were taken in {seconds:g} s"
+            )
+
+    def _send(self, data: bytes, messages: int) -> None:
+        self._sent += messages
+        if self._unsent:
+            data = bytes(self._unsent) + data
+        self._unsent = memoryview(data)
+        self._write()
+        if self._unsent:
+            self._loop.change(self._socket.fileno(), READABLE | WRITABLE)
+
+    def _serve(self, mask: int) -> None:
+        if mask & WRITABLE:
+            self._write()
+            if not self._unsent:
+                self._loop.change(self._socket.fileno(), READABLE)
+        if mask & ~WRITABLE:
+            self._read()
+
+    def _write(self) -> None:
+        try:
+            sent = self._socket.send(self._unsent[:WRITE_BYTES])
+            self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise BenchError(f"publishing failed: {error}") from None
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except OSError as error:
+            raise BenchError(f"publishing failed: {error}") from None
+        if not data:
+            raise BenchError("the connection of the publisher was closed")
+        answers, self._answer = self._dialect.count_answers(self._answer + data)
+        self.answered += answers

@@ -1,0 +1,283 @@
+"""The servers that are compared: how each is started, read and published to."""
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.errors import BenchError, Missing
+from bench.process import Child, free_port
+from bench.publisher import Dialect, HttpPost, RedisPublish
+from hub.redis_server import find_redis_server
+
+CHANNEL = "demo_stream"
+MAX_STREAMS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where things run: one core for the server, one for the client and Redis."""
+
+    server_core: int
+    client_core: int
+    redis_port: int
+    redis_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that listens."""
+
+    child: Child
+    address: tuple[str, int]
+    path: str
+    dialect: Dialect
+
+
+class Server(ABC):
+    """`name` is what the command line calls it, `title` what the tables do.
+
+    The limits keep a server that loses or takes long from making a run endless: phases with more
+    streams are left out, and no more than `max_messages` are published at once.
+    """
+
+    max_streams = MAX_STREAMS
+    max_messages = 1_000_000
+    install = ""
+
+    def __init__(self, name: str, title: str) -> None:
+        self.name = name
+        self.title = title
+
+    def installed(self) -> bool:
+        return True
+
+    def require(self) -> None:
+        """Raises Missing, with what to do, when it is not installed."""
+        if not self.installed():
+            raise Missing(f"{self.title} is not installed: {self.install}")
+
+    @abstractmethod
+    def version(self) -> str:
+        """What is measured, for the report."""
+
+    @abstractmethod
+    def start(self, place: Place) -> AbstractContextManager[Running]:
+        """It runs and listens for as long as the block lasts."""
+
+
+class Hub(Server):
+    """This project. `settings` are environment variables, so that a variant is one more entry."""
+
+    def __init__(self, name: str, title: str, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(name, title)
+        self._settings = dict(settings or {})
+
+    def version(self) -> str:
+        return f"daphne {version('daphne')}, channels {version('channels')}"
+
+    @contextmanager
+    def start(self, place: Place) -> Iterator[Running]:
+        port = free_port()
+        command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)]
+        env = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+        env |= {
+            "SECRET_KEY": "only-for-the-benchmark" * 3,
+            "REDIS_URL": f"redis://127.0.0.1:{place.redis_port}/0",
+            "RELAY_MAX_STREAMS": str(MAX_STREAMS),
+            **self._settings,
+        }
+        with Child(self.title, command, place.server_core, env) as child:
+            child.wait_for_port(port)
+            dialect = RedisPublish(place.redis_port, CHANNEL)
+            yield Running(child, ("127.0.0.1", port), "/stream/", dialect)
+
+
+class Floor(Server):
+    """What any Python server has to do at the least (bench/floor.py)."""
+
+    def version(self) -> str:
+        return f"Python {sys.version.split()[0]}"
+
+    @contextmanager
+    def start(self, place: Place) -> Iterator[Running]:
+        port = free_port()
+        command = [sys.executable, "-m", "bench.floor", str(port), str(place.redis_port), CHANNEL]
+        with Child(self.title, command, place.server_core) as child:
+            child.wait_for_port(port)
+            dialect = RedisPublish(place.redis_port, CHANNEL)
+            yield Running(child, ("127.0.0.1", port), "/", dialect)
+
+
+class Nchan(Server):
+    """nginx with nchan: one worker, messages kept in memory, published by HTTP."""
+
+    max_messages = 100_000
+    install = "apt install nginx libnginx-mod-nchan"
+
+    def installed(self) -> bool:
+        return bool(_nginx() and _nchan_module())
+
+    def version(self) -> str:
+        nginx = re.search(r"nginx/(\S+)", _nginx_build())
+        package = _debian_version("libnginx-mod-nchan")
+        return f"nginx {nginx[1] if nginx else '?'}, libnginx-mod-nchan {package}"
+
+    @contextmanager
+    def start(self, place: Place) -> Iterator[Running]:
+        port = free_port()
+        with tempfile.TemporaryDirectory(prefix="relay-bench-") as directory:
+            config = Path(directory, "nginx.conf")
+            config.write_text(nginx_config(directory, port))
+            command = [_nginx(), "-p", directory, "-e", "stderr", "-c", str(config)]
+            # SIGTERM, because a worker outlives a master that is killed.
+            with Child(
+                self.title, command, place.server_core, death_signal=signal.SIGTERM
+            ) as child:
+                child.wait_for_port(port)
+                yield Running(child, ("127.0.0.1", port), "/stream/", HttpPost(port, "/publish/"))
+
+
+class EventStream(Server):
+    """django-eventstream on Daphne, its messages from Redis (bench/eventstream_project.py)."""
+
+    max_streams = 1_000
+    max_messages = 3_000
+    install = "pip install -r requirements-bench.txt"
+
+    def installed(self) -> bool:
+        return importlib.util.find_spec("django_eventstream") is not None
+
+    def version(self) -> str:
+        return f"django-eventstream {version('django-eventstream')}, daphne {version('daphne')}"
+
+    @contextmanager
+    def start(self, place: Place) -> Iterator[Running]:
+        port = free_port()
+        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0"]
+        command += ["bench.eventstream_project:application"]
+        env = {**os.environ, "REDIS_PORT": str(place.redis_port)}
+        with Child(self.title, command, place.server_core, env) as child:
+            child.wait_for_port(port)
+            dialect = RedisPublish(place.redis_port, "events_channel", _as_eventstream)
+            yield Running(child, ("127.0.0.1", port), "/events/", dialect)
+
+
+SERVERS: tuple[Server, ...] = (
+    Hub("hub", "Relay Hub"),
+    Hub("hub-log-off", "Relay Hub, log off", {"RELAY_HISTORY_SIZE": "0"}),
+    Floor("floor", "bare send loop"),
+    Nchan("nchan", "nchan"),
+    EventStream("django-eventstream", "django-eventstream"),
+)
+
+
+@contextmanager
+def start_redis(core: int) -> Iterator[tuple[int, int]]:
+    """A redis-server of the benchmark's own; yields its port and process id.
+
+    The limit of what it buffers for a subscriber is lifted: publishing flat out shall show how fast
+    a server is, not when Redis gives it up.
+    """
+    port = free_port()
+    try:
+        program = find_redis_server()
+    except RuntimeError as error:
+        raise BenchError(str(error)) from None
+    with tempfile.TemporaryDirectory(prefix="relay-bench-") as directory:
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
+        command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        command += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
+        with Child("redis-server", command, core) as child:
+            child.wait_for_port(port)
+            yield port, child.pid
+
+
+def redis_version() -> str:
+    words = subprocess.run([find_redis_server(), "--version"], capture_output=True, text=True)
+    found = re.search(r"v=(\S+)", words.stdout)
+    return found[1] if found else "?"
+
+
+def nginx_config(directory: str, port: int) -> str:
+    """The fastest set-up of nchan that loses nothing that it need not lose."""
+    return f"""\
+load_module {_nchan_module()};
+user {pwd.getpwuid(os.getuid()).pw_name};
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile {MAX_STREAMS};
+pid {directory}/nginx.pid;
+error_log stderr crit;
+events {{
+    worker_connections {MAX_STREAMS};
+    multi_accept on;
+}}
+http {{
+    access_log off;
+    tcp_nodelay on;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    client_body_temp_path {directory};
+    proxy_temp_path {directory};
+    fastcgi_temp_path {directory};
+    uwsgi_temp_path {directory};
+    scgi_temp_path {directory};
+    nchan_shared_memory_size 1024M;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location = /stream/ {{
+            nchan_subscriber eventsource;
+            nchan_channel_id {CHANNEL};
+            nchan_subscriber_first_message newest;
+        }}
+        location = /publish/ {{
+            nchan_publisher http;
+            nchan_channel_id {CHANNEL};
+            nchan_message_buffer_length 100000;
+            nchan_message_timeout 300s;
+        }}
+    }}
+}}
+"""
+
+
+def _as_eventstream(payload: bytes) -> bytes:
+    """What its `send_event(…, json_encode=False)` publishes."""
+    return b'{"channel": "%b", "event_type": "message", "data": "%b", "pub_id": null}' % (
+        CHANNEL.encode(),
+        payload,
+    )
+
+
+def _nginx() -> str:
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    return shutil.which("nginx", path=path) or ""
+
+
+def _nginx_build() -> str:
+    return subprocess.run([_nginx(), "-V"], capture_output=True, text=True).stderr
+
+
+def _nchan_module() -> str:
+    found = re.search(r"--modules-path=(\S+)", _nginx_build())
+    module = Path(found[1] if found else "/usr/lib/nginx/modules", "ngx_nchan_module.so")
+    return str(module) if module.exists() else ""
+
+
+def _debian_version(package: str) -> str:
+    if not shutil.which("dpkg-query"):
+        return "(not from Debian)"
+    command = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    return subprocess.run(command, capture_output=True, text=True).stdout or "(not from Debian)"

@@ -1,0 +1,161 @@
+"""HTTP/1.1 responses and event streams as they come over the wire: bytes in, messages out.
+
+The same decoder checks every server. It accepts events with and without `id:` lines, split over
+chunks and reads in any way, and it lets nothing that is wrong pass as right.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from bench.message import PADDING, TOKEN
+
+_CRLF = b"\r\n"
+_SIZE_LINE_BYTES = 100
+_HEX = re.compile(rb"[0-9A-Fa-f]{1,8}\Z")
+
+_find_messages = re.compile(
+    rb"^data: (%b)%b\n(?:id:[^\n]*\n)?\n" % (TOKEN, re.escape(PADDING)), re.MULTILINE
+).findall
+_is_message = re.compile(rb"(%b)%b\Z" % (TOKEN, re.escape(PADDING))).match
+
+
+class WireError(Exception):
+    """This is not an HTTP response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a response."""
+
+    status: int
+    chunked: bool
+
+
+def read_head(data: bytes) -> tuple[Head, bytes] | None:
+    """The head and what follows it, or None while it is not complete. Raises WireError."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    words = head.split(_CRLF, 1)[0].split()
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        raise WireError(f"not an HTTP response: {head[:60]!r}")
+    return Head(int(words[1]), b"transfer-encoding: chunked" in head.lower()), rest
+
+
+class PlainBody:
+    """A body that ends with its connection."""
+
+    ended = False
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+
+class ChunkedBody:
+    """A chunked body (RFC 9112, section 7.1).
+
+    `ended` is set by the last chunk, and where the framing is broken: from there on nothing can be
+    told apart, so nothing more is taken.
+    """
+
+    __slots__ = ("_left", "_rest", "ended")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._left = 0  # what the open chunk still lacks, its line end included
+        self.ended = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes of the body in what was read."""
+        if self._rest:
+            data = self._rest + data
+        out: list[bytes] = []
+        at, end = 0, len(data)
+        while at < end and not self.ended:
+            if not self._left:
+                line_end = data.find(_CRLF, at, at + _SIZE_LINE_BYTES)
+                if line_end < 0:
+                    self.ended = end - at >= _SIZE_LINE_BYTES
+                    break
+                self._open(data[at:line_end])
+                at = line_end + 2
+            elif self._left > 2:
+                piece = data[at : at + self._left - 2]
+                out.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+            elif end - at < 2:
+                break
+            else:
+                self.ended = data[at : at + 2] != _CRLF
+                self._left = 0
+                at += 2
+        self._rest = data[at:]
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _open(self, line: bytes) -> None:
+        size = line.partition(b";")[0].rstrip()
+        length = int(size, 16) if _HEX.match(size) else 0
+        self._left = length + 2
+        self.ended = not length
+
+
+@dataclass(slots=True)
+class Found:
+    """What a piece of an event stream held."""
+
+    tokens: list[bytes]
+    """Of all whole messages, in order. A message with a byte changed has none."""
+    corrupt: int = 0
+    """Unnamed events that are none of our messages."""
+    gaps: list[int | None] = field(default_factory=list)
+    """How many messages each `hub.gap` said were missed; None where it did not know."""
+
+
+class EventStream:
+    """Cuts a body into events (WHATWG HTML, section 9.2.6) and finds our messages among them."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, body: bytes) -> Found:
+        if self._rest:
+            body = self._rest + body
+        cut = body.rfind(b"\n\n") + 2
+        if cut == 1:
+            self._rest = body
+            return Found([])
+        events, self._rest = body[:cut], body[cut:]
+        tokens = _find_messages(events)
+        lines = events.count(b"\ndata:") + events.startswith(b"data:")
+        if len(tokens) == lines and b"event:" not in events:
+            return Found(tokens)
+        return _find_singly(events)
+
+
+def _find_singly(events: bytes) -> Found:
+    found = Found([])
+    for event in events.split(b"\n\n"):
+        lines = event.split(b"\n")
+        data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+        names = [line[6:].strip() for line in lines if line.startswith(b"event:")]
+        name = names[-1] if names else b""
+        if not data:
+            continue
+        if name == b"hub.gap":
+            found.gaps.append(_missed(b"\n".join(data)))
+        elif name in {b"", b"message"}:
+            message = _is_message(b"\n".join(data))
+            if message:
+                found.tokens.append(message[1])
+            else:
+                found.corrupt += 1
+    return found
+
+
+def _missed(data: bytes) -> int | None:
+    missed = json.loads(data).get("missed")
+    return None if missed is None else int(missed)
