@@ -15,12 +15,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace as changed
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 from unittest import mock
 
+from relay import channel, conf, intake
 from relay import hub as hub_module
-from relay import intake
 from relay.chain import Entry, Run
 from relay.conf import Settings
 from relay.frames import message
@@ -29,6 +30,7 @@ from relay.hub import Hub
 from relay.keys import Keys
 from relay.position import Position
 from relay.start import After, Live, Start
+from relay.subscription import Names
 from relay.writers import Chunk
 
 CHANNEL = "c"
@@ -517,9 +519,7 @@ CONFIRMED, PONG, END = "confirmed", "pong", "end"
 class Connection:
     """What Subscription is to the listener: a run of the one order, first in, first out."""
 
-    def __init__(
-        self, process: "Process", channels: Iterable[str], receive: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, process: "Process", receive: Callable[[Any], None]) -> None:
         self._process = process
         self._world = process.world
         self._redis = process.redis
@@ -530,12 +530,18 @@ class Connection:
         self._paused = False
         self._aborted = False
         self._deaf = False
-        self.channels = frozenset(channels)
+        self.channels: set[str] = set()
         self.heard = False
-        self.subscribed: asyncio.Future[None] = process.loop.create_future()
+        self._subscribing: deque[asyncio.Future[None]] = deque()
         self.closed: asyncio.Future[str] = process.loop.create_future()
 
     # -- for the listener
+
+    async def subscribe(self, names: Names) -> None:
+        confirmed: asyncio.Future[None] = self._process.loop.create_future()
+        self._subscribing.append(confirmed)
+        self._later(self.attach, names.channels)
+        await confirmed
 
     def ping(self) -> None:
         self._later(self.put, PONG)
@@ -557,11 +563,14 @@ class Connection:
 
     # -- at Redis
 
-    def attach(self) -> None:
-        if self._redis.down:
+    def attach(self, channels: Iterable[str]) -> None:
+        first = not self.channels
+        if self._redis.down or not (first or self in self._redis.connections):
             self.put(END)
         elif not self._aborted:
-            self._redis.connections.append(self)
+            self.channels.update(channels)
+            if first:
+                self._redis.connections.append(self)
             self.put(CONFIRMED)
 
     def detach(self) -> None:
@@ -625,17 +634,20 @@ class Connection:
             return
         self.heard = True
         messages = [item for item in items if isinstance(item, list)]
-        if CONFIRMED in items and not self.subscribed.done():
-            self.subscribed.set_result(None)
+        for _ in range(items.count(CONFIRMED)):
+            confirmed = self._subscribing.popleft()
+            if not confirmed.done():
+                confirmed.set_result(None)
         if messages:
             self._receive(messages)
         if END in items:
             self._end()
 
     def _end(self) -> None:
-        if not self.subscribed.done():
-            self.subscribed.set_exception(ConnectionError("refused"))
-            self.subscribed.exception()
+        for waiting in self._subscribing:
+            if not waiting.done():
+                waiting.set_exception(ConnectionError("refused"))
+                waiting.exception()
         if not self.closed.done():
             self.closed.set_result("Redis closed the connection")
 
@@ -656,26 +668,34 @@ class SimulatedAddress:
         except HistoryUnavailable as error:
             raise ConnectionError(str(error)) from None
 
-    async def subscribe(
-        self, channels: Iterable[str], receive: Callable[[Any], None]
-    ) -> Connection:
-        connection = Connection(self._process, channels, receive)
-        connection._later(connection.attach)
+    async def connect(self, names: Names, receive: Callable[[Any], None]) -> Connection:
+        connection = Connection(self._process, receive)
         try:
-            await connection.subscribed
+            await connection.subscribe(names)
         except BaseException:
             connection.abort("the attempt was given up")
             raise
         return connection
 
 
+class SimulatedCommands:
+    """What relay.commands.Commands is to the hub: here the log speaks to Redis by itself."""
+
+    def __init__(self, connect: Callable[[], "Process"]) -> None:
+        self.process = connect()
+
+    async def renew(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
 class SimulatedLog:
     """A relay.history.History: each method is a request that Redis executes at some later moment."""
 
-    def __init__(
-        self, connect: Callable[[], "Process"], keys: Keys, size: int, seconds: float
-    ) -> None:
-        self._process = connect()
+    def __init__(self, commands: SimulatedCommands, keys: Keys, size: int, seconds: float) -> None:
+        self._process = commands.process
         self._redis = self._process.redis
 
     async def open_epoch(self, known: int) -> int:
@@ -713,9 +733,6 @@ class SimulatedLog:
             lambda: self._redis.log.since(time_ms)
         )
         return found
-
-    async def aclose(self) -> None:
-        pass
 
 
 # -- processes
@@ -772,6 +789,11 @@ class Process:
     def unplug(self, seconds: float) -> None:
         """Nothing passes between this process and Redis for a while; then what was sent arrives."""
         self.unplugged_until = self.world.now + seconds
+
+    @property
+    def channel(self) -> channel.Channel:
+        """The one that all of this is about."""
+        return self.hub._channels[self.hub.settings.channel]
 
     # -- requests to Redis
 
@@ -946,8 +968,10 @@ class Client:
         if process.hub.full:
             writer.finish(Chunk(process.hub.overload_retry()))
             return
-        subscriber = process.hub.join(writer, start)
-        self._leave = lambda: process.hub.leave(subscriber)
+        found = process.hub.catalogue.find(process.hub.settings.channel)
+        assert found is not None
+        stream = process.hub.join(writer, [found], {found.name: start})
+        self._leave = lambda: process.hub.leave(stream)
 
     def lost(self) -> None:
         """The connection ends, by whoever's doing; what was not completely received comes again."""
@@ -1053,8 +1077,9 @@ class Simulation:
         clock = SimpleNamespace(time_ns=lambda: asyncio.get_running_loop().wall_ns())
         enter = self._stack.enter_context
         enter(mock.patch.object(hub_module, "RedisAddress", self._address))
-        enter(mock.patch.object(hub_module, "Log", SimulatedLog))
-        enter(mock.patch.object(hub_module, "time", clock))
+        enter(mock.patch.object(hub_module, "Commands", SimulatedCommands))
+        enter(mock.patch.object(channel, "Log", SimulatedLog))
+        enter(mock.patch.object(channel, "time", clock))
         enter(mock.patch.object(intake, "time", clock))
         logger, handler = logging.getLogger("relay"), _BugReports()
         before = logger.level, logger.propagate
@@ -1085,7 +1110,7 @@ class Simulation:
 
     def start_process(self) -> Process:
         name = len(self._named)
-        settings = Settings(redis_url=str(name), **self.settings)
+        settings = changed(conf.load(), redis_url=str(name), **self.settings)
         process = self._named[str(name)] = Process(self.world, self.redis, settings, name)
         self.processes.append(process)
         process.start()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,11 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 from channels.layers import channel_layers
-from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.contrib.auth import alogout
+from django.contrib.auth.models import Group, User
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import transaction
+from django.http import HttpRequest
 from django.test import Client
 from pytest_django import Settings
 
@@ -28,7 +31,6 @@ from relay import control, signals
 from relay.commands import Commands
 from relay.control import Kick, Kicks, akick
 from relay.control import kick as kick_now
-from relay.history import HistoryUnavailable
 from relay.subscription import RedisAddress
 from tests.forwarder import Forwarder
 from tests.servers import ROOT, HubProcess, RedisServer, wait_until
@@ -286,7 +288,6 @@ async def test_a_kick_right_after_a_restart_of_redis_is_not_lost(
 async def test_a_layer_that_fails_delays_kicks_and_is_told_once(
     url: str, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control.logger, "propagate", True)
     working, settings.CHANNEL_LAYERS = settings.CHANNEL_LAYERS, layers("redis://127.0.0.1:1/0")
     async with running(url, member=False) as process:
         stream = process.open("7")
@@ -367,7 +368,7 @@ async def test_200_kicks_leave_nothing_behind(
             await until(lambda: not process.kicks._applied)
             await until(lambda: len(client.client_list()) <= clients)
             await until(lambda: len(asyncio.all_tasks()) <= tasks)
-            keys = {key.decode().partition("!")[0].split(".")[0] for key in client.keys()}
+            keys = {key.decode().partition("!")[0].split(".")[0] for key in client.scan_iter()}
             assert keys <= {"relay:processes", "asgi:group:relay"}
     await close_shared_layer()
 
@@ -434,7 +435,6 @@ async def test_a_redis_that_refuses_is_told(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(control.logger, "propagate", True)
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "default", "-evalsha", "-eval")
         async with running(url, member=False) as process:
@@ -743,11 +743,14 @@ def test_signing_out_kicks(ann: User, kicked: list[str], client: Client) -> None
 
 
 async def test_signing_out_asynchronously_kicks(ann: User, kicked: list[str]) -> None:
-    from django.test import AsyncClient
+    request = HttpRequest()
+    request.session = SessionStore()
 
-    client = AsyncClient()
-    await client.aforce_login(ann)
-    await client.alogout()
+    async def auser() -> User:
+        return ann
+
+    request.auser = auser
+    await alogout(request)
     assert kicked == [str(ann.pk)]
 
 
@@ -816,8 +819,6 @@ def test_other_changes_kick_nobody(ann: User, kicked: list[str], change: str) ->
 def test_signing_in_and_other_models_cost_no_query(
     ann: User, kicked: list[str], django_assert_num_queries: Any
 ) -> None:
-    from django.contrib.auth.models import Group
-
     with django_assert_num_queries(1):
         ann.save(update_fields=["last_login"])
     with django_assert_num_queries(1):
@@ -833,7 +834,6 @@ def test_a_kick_that_fails_does_not_keep_anybody_signed_in(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(control.logger, "propagate", True)
     signals.connect()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     client.force_login(ann)

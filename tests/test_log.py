@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.chain import Entry, Run
+from relay.commands import Commands
 from relay.history import Appended, HistoryUnavailable
 from relay.keys import Keys
 from relay.log import Log
@@ -57,9 +58,10 @@ def client(server: RedisServer) -> Iterator["redis.Redis"]:
 
 @pytest.fixture
 async def log(server: RedisServer, client: "redis.Redis") -> AsyncIterator[Log]:
-    log = Log(RedisAddress(server.url).client, KEYS, SIZE, SECONDS)
+    commands = Commands(RedisAddress(server.url).client)
+    log = Log(commands, KEYS, SIZE, SECONDS)
     yield log
-    await log.aclose()
+    await commands.aclose()
 
 
 def at(offset: int, epoch: int = EPOCH) -> Position:
@@ -222,11 +224,12 @@ async def test_the_newest_entry_is_never_trimmed(log: Log) -> None:
 async def test_thousands_of_old_entries_are_trimmed_at_once(
     server: RedisServer, client: "redis.Redis"
 ) -> None:
-    log = Log(RedisAddress(server.url).client, KEYS, 10_000, SECONDS)
+    commands = Commands(RedisAddress(server.url).client)
+    log = Log(commands, KEYS, 10_000, SECONDS)
     await log.append(run(at(0), b"", *[b"x"] * 2499, ms=OLD), force=True)
     await log.trim()
     assert await log.length() == 1
-    await log.aclose()
+    await commands.aclose()
 
 
 async def test_the_last_messages_are_found_across_boundaries(log: Log) -> None:
@@ -348,7 +351,8 @@ async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(
 
 
 async def test_without_a_server_every_method_says_that_there_is_no_answer() -> None:
-    log = Log(RedisAddress(f"redis://127.0.0.1:{free_port()}").client, KEYS, SIZE, SECONDS)
+    commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
+    log = Log(commands, KEYS, SIZE, SECONDS)
     for call in [
         lambda: log.open_epoch(0),
         lambda: log.append(run(at(0), b""), force=True),
@@ -362,7 +366,7 @@ async def test_without_a_server_every_method_says_that_there_is_no_answer() -> N
         with pytest.raises(HistoryUnavailable) as raised:
             await call()  # type: ignore[operator]
         assert not raised.value.refused
-    await log.aclose()
+    await commands.aclose()
 
 
 # -- the simulated log is the same
@@ -459,7 +463,8 @@ def test_the_simulated_log_does_what_the_scripts_do(
     client.set(KEYS.counter, EPOCH)
     simulated = Simulated()
     with asyncio.Runner() as runner:
-        log = Log(RedisAddress(server.url).client, KEYS, SIZE, SECONDS)
+        commands = Commands(RedisAddress(server.url).client)
+        log = Log(commands, KEYS, SIZE, SECONDS)
         real = Real(log, client, runner)
         for name, *arguments in steps:
             expected = on_real(real, name, tuple(arguments))
@@ -468,4 +473,4 @@ def test_the_simulated_log_does_what_the_scripts_do(
         assert simulated.stream.entries == runner.run(log.read(at(0), 1000, 100_000))
         broken = {Position.parse(i) for i, fields in stored(client).items() if "b" in fields}
         assert simulated.stream.breaks & {e.position for e in simulated.stream.entries} == broken
-        runner.run(log.aclose())
+        runner.run(commands.aclose())

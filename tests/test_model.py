@@ -344,8 +344,8 @@ class Schedule:
     def _unsettled(self) -> Iterator[str]:
         order = self.redis.order
         for process in self.simulation.alive:
-            if process.hub._feed.position != order.newest:
-                yield f"process {process.name} is at {process.hub._feed.position}"
+            if process.channel.feed.position != order.newest:
+                yield f"process {process.name} is at {process.channel.feed.position}"
         for client in self.simulation.clients:
             if client.writer is None or client.place != len(order.payloads):
                 yield f"{client} did not get the last of {len(order.payloads)} messages"
@@ -360,14 +360,13 @@ class Schedule:
 
 
 def _check_memory(process: Process) -> None:
-    hub = process.hub
-    ring, held = hub._ring, hub._intake._next
+    ring, held = process.channel.feed.ring, process.channel.intake._next
     assert ring.end - ring.start <= ring._max_entries
-    assert len(hub._feed._segments) <= feed.MAX_SEGMENTS
+    assert len(process.channel.feed._segments) <= feed.MAX_SEGMENTS
     if held is not None:
         assert held.held_bytes <= intake.MAX_HELD_BYTES
-    if hub._arrivals._replay._pages is not None:
-        assert len(hub._arrivals._replay._pages._pages) <= pages.KEPT_PAGES
+    if (kept := process.channel.arrivals.replay._pages) is not None:
+        assert len(kept._pages) <= pages.KEPT_PAGES
 
 
 # -- the protocol holds
@@ -476,7 +475,8 @@ def test_an_epoch_below_the_newest_is_replaced_and_nobody_misses_anything() -> N
         newest = world.order.epoch
         world.order.may_go_back = True
         world.start_process()
-        world.world.run(0.2)
+        while world.order.epoch == newest:
+            world.world.run(0.01)
         assert world.order.epoch < newest
         world.redis.publish(CHANNEL, b"between")
         world.world.run(1.0)
@@ -562,8 +562,8 @@ def a_marker_resets_the_count_one_message_late(patch: Patch) -> None:
         else:
             waiting[self] = epoch, time_ms
 
-    def receive(self: Feed, payload: bytes, time_ms: int) -> None:
-        real_receive(self, payload, time_ms)
+    def receive(self: Feed, payload: bytes, time_ms: int, source: bytes = b"") -> None:
+        real_receive(self, payload, time_ms, source)
         if self in waiting:
             real_mark(self, *waiting.pop(self))
 
