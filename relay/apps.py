@@ -7,4 +7,6 @@ class RelayConfig(AppConfig):
     name = "relay"
 
     def ready(self) -> None:
-        from relay import checks  # noqa: F401  (registers itself)
+        from relay import checks, signals  # noqa: F401  (checks register themselves)
+
+        signals.connect()

@@ -67,6 +67,7 @@ class StreamConsumer(AsyncHttpConsumer):
                 await self._answer(204, b"", allow)
                 return
             gate.check_request(self.scope, headers)
+            self._asked_at = asyncio.get_running_loop().time()
             admission = await gate.admit(hub, self.scope, headers)
         except Problem as refusal:
             length = (b"Content-Length", str(len(refusal.body)).encode())
@@ -127,6 +128,8 @@ class StreamConsumer(AsyncHttpConsumer):
             admission.latest_seconds,
             admission.owner,
         )
+        if hub.kicks.reached(stream, self._asked_at):
+            hub.end(stream)
         end: asyncio.TimerHandle | None = None
         if admission.ends_at is not None:
             left = max(admission.ends_at - time.time(), 0)

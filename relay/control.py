@@ -55,6 +55,7 @@ HOLD_SECONDS = 0.5
 
 LAYER_SECONDS = 2.0
 LEAVE_SECONDS = 0.5
+SEND_ATTEMPTS = 3
 POP_SECONDS = 2
 
 BACKOFF_SECONDS = 0.05, 1.0
@@ -290,7 +291,7 @@ class Kicks(Generic[Stream]):
         if not isinstance(error, HistoryUnavailable) or error.refused:
             self._failures += 1
         if self._failures == FAILURES_TOLD:
-            logger.warning("Kicks may come late or not at all: %s. Trying again.", repr(error))
+            logger.warning("Kicks may come late or not at all: %s. Trying again.", _reason(error))
         await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
         self._pause = min(self._pause * 2, BACKOFF_SECONDS[1])
 
@@ -326,14 +327,28 @@ class _Applied:
 
 
 async def _tell(prefix: str) -> None:
-    layer = channel_layers[DEFAULT_CHANNEL_LAYER]
     try:
         async with asyncio.timeout(LAYER_SECONDS):
-            await layer.group_send(_group(prefix), {"type": "relay.look"})
+            await _send(_group(prefix), {"type": "relay.look"})
     except Exception as error:  # whatever it is, the kick is noted
+        reason = _reason(error)
         logger.warning(
-            "A kick may take up to %s s: the channel layer failed (%s).", RENEW_SECONDS, repr(error)
+            "A kick may take up to %s s: the channel layer failed (%s).", RENEW_SECONDS, reason
         )
+
+
+async def _send(group: str, message: dict[str, str]) -> None:
+    """The connections of a pool break with a restart of Redis, and each tells it only once."""
+    layer = channel_layers[DEFAULT_CHANNEL_LAYER]
+    for _ in range(SEND_ATTEMPTS - 1):
+        with suppress(Exception):
+            await layer.group_send(group, message)
+            return
+    await layer.group_send(group, message)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _brings(name: str, channel: str) -> bool:

@@ -260,7 +260,8 @@ class Feed:
         self._segments.append(
             Segment(epoch, self._base, self.count, self.ring.end, previous, whole, time_ms)
         )
-        del self._segments[:-MAX_SEGMENTS]
+        while len(self._segments) > MAX_SEGMENTS and self._segments[1].index <= self.ring.start:
+            del self._segments[0]
 
     # -- what a fan-out asks
 

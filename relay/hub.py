@@ -12,6 +12,7 @@ from relay.catalogue import Found
 from relay.channel import Channel
 from relay.commands import Commands
 from relay.conf import Settings
+from relay.control import Kicks
 from relay.fanout import Subscriber
 from relay.group import Group
 from relay.listener import Listener
@@ -76,6 +77,7 @@ class Hub:
         self.streams: set[Stream] = set()
         """All that are open."""
         self._owned: Counter[tuple[str, str]] = Counter()
+        self.kicks = Kicks(self.streams, self.end, self._commands, settings.prefix)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._failed = False
@@ -106,6 +108,7 @@ class Hub:
         """Begins to listen, to write the history and to tick."""
         self._supervise(self._listener.run(), "listener")
         self._supervise(self._tick(), "ticker")
+        self._supervise(self.kicks.run(), "receiver of kicks")
 
     def end_streams(self) -> None:
         """Ends every open stream properly and turns new ones away. Harmless when called again."""

@@ -691,6 +691,16 @@ class SimulatedCommands:
         pass
 
 
+class NoKicks:
+    """Nobody is kicked here."""
+
+    def __init__(self, *words: Any) -> None:
+        pass
+
+    async def run(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
 class SimulatedLog:
     """A relay.history.History: each method is a request that Redis executes at some later moment."""
 
@@ -1078,6 +1088,7 @@ class Simulation:
         enter = self._stack.enter_context
         enter(mock.patch.object(hub_module, "RedisAddress", self._address))
         enter(mock.patch.object(hub_module, "Commands", SimulatedCommands))
+        enter(mock.patch.object(hub_module, "Kicks", NoKicks))
         enter(mock.patch.object(channel, "Log", SimulatedLog))
         enter(mock.patch.object(channel, "time", clock))
         enter(mock.patch.object(intake, "time", clock))
