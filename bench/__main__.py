@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         description=(
             "Measures Relay Hub beside other servers on this machine: the server on one core, the"
             " load client and Redis on another, everything on loopback. Prints tables; all of it"
-            " takes about half an hour."
+            " takes about twenty minutes."
         ),
         epilog="loads: "
         + "; ".join(f"{load.name}: {load.title}" for load in scenarios(quick=False))
@@ -104,7 +104,7 @@ def _measure_all(
 ) -> None:
     server_core, client_core = _cores()
     _raise_file_limit()
-    gc.disable()  # nothing here makes cycles, and a pause would be taken for the server's
+    gc.disable()  # a pause of the client would be taken for the server's
     with start_redis(client_core) as (redis_port, redis_pid):
         os.sched_setaffinity(0, {client_core})
         place = Place(server_core, client_core, redis_port, redis_pid)
@@ -113,6 +113,7 @@ def _measure_all(
                 for server in servers:
                     _say(f"{repeat}/{repeats} {load.name}, {server.title}: ", end="")
                     _say(_measure(results, repeat, load, server, place))
+                    gc.collect()  # the tape of a phase may hold hundreds of megabytes
 
 
 def _measure(results: Results, repeat: int, load: Scenario, server: Server, place: Place) -> str:

@@ -128,7 +128,7 @@ def _target_row(results: Results, target: Target) -> list[str]:
     if math.isnan(value):
         shown, held = "–", "not measured"
     else:
-        shown = f"{value:.2f} × {BASE}" if target.ratio else figure.show(value)
+        shown = f"{value:.3f} × {BASE}" if target.ratio else figure.show(value)
         held = "yes" if target.held(value) else "no"
     limit = f"{target.limit:g} × {BASE}" if target.ratio else f"{target.limit:,g}"
     return [target.scenario, figure.heading, f"{sign} {limit}", shown, held]

@@ -245,7 +245,7 @@ http {{
         location = /publish/ {{
             nchan_publisher http;
             nchan_channel_id {CHANNEL};
-            nchan_message_buffer_length 100000;
+            nchan_message_buffer_length {2 * Nchan.max_messages};
             nchan_message_timeout 300s;
         }}
     }}
