@@ -86,7 +86,7 @@ async def _call(rule: Any, viewer: Viewer, found: Found, scope: Mapping[str, Any
             return bool(await rule(viewer.user, found.name, scope))
         return bool(await sync_to_async(rule)(viewer.user, found.name, scope))
     except Exception:
-        logger.exception("The access rule of %r failed; nobody gets in by it.", found.spec.pattern)
+        logger.exception("The access rule of %s failed; nobody gets in by it.", found.spec.pattern)
         return False
 
 

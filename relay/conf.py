@@ -128,6 +128,8 @@ def _token_key(value: Any) -> str:
 
 
 def _jwks(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
     if value:
         keys = json.loads(value)["keys"]
         if not keys or any(key["kty"] != "RSA" for key in keys):

@@ -412,7 +412,7 @@ async def test_the_end_does_not_wait_for_a_redis_that_hangs(
 async def test_the_documented_rights_are_enough(
     redis_server: RedisServer, settings: Settings
 ) -> None:
-    text = (ROOT / "docs/kick.md").read_text()
+    text = (ROOT / "docs/operations.md").read_text()
     [rights] = [line.split()[3:] for line in text.splitlines() if "ACL SETUSER" in line]
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "hub", "on", *rights)
