@@ -191,8 +191,8 @@ _SETTINGS = (
         "RELAY_CHANNELS",
         "",
         parse_channels,
-        "Use a dictionary of names to entries, or text such as `news orders.*=signed-in`; see"
-        " docs/settings.md.",
+        "Use a dictionary of names to entries, or text such as news orders.*=signed-in; see"
+        " docs/channels.md.",
     ),
     _duration("RELAY_CHANNEL_IDLE_SECONDS", 60.0, 0.0, 86_400.0),
     _Setting(
