@@ -211,7 +211,7 @@ _SETTINGS = (
     _number("RELAY_MAX_STREAMS_PER_ADDRESS", 0, 0, 1_000_000, "streams (0: no limit)"),
     _Setting("RELAY_TOKEN_KEY", "", _token_key, "Use a secret of at least 32 characters."),
     _Setting("RELAY_TOKEN_JWKS", "", _jwks, "Use a JSON Web Key Set with RS256 keys (RFC 7517)."),
-    _Setting("RELAY_TOKEN_AUDIENCE", "relay-hub", _text, "Use the text that `aud` must be."),
+    _Setting("RELAY_TOKEN_AUDIENCE", "relay-hub", _text, "Use the text that aud must be."),
     _duration("RELAY_TOKEN_SECONDS", 300.0, 1.0, 86_400.0),
 )
 

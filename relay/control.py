@@ -15,13 +15,16 @@ Where this diverges from how consumers use channels_redis, and why:
   without a message might end in an error.
 * The membership of the group is renewed with each look that is not for a message: Redis forgets it
   with a restart, and the layer after `group_expiry`.
+* Waits are tasks that are cancelled until they end (`_within`), not `asyncio.timeout`: redis-py sends
+  with `asyncio.wait_for`, which before Python 3.12 may swallow a cancellation
+  (https://bugs.python.org/issue42130), and then neither a wait nor the process would end.
 """
 
 import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Coroutine, Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -56,6 +59,7 @@ HOLD_SECONDS = 0.5
 LAYER_SECONDS = 2.0
 LEAVE_SECONDS = 0.5
 SEND_ATTEMPTS = 3
+AGAIN_SECONDS = 0.1
 POP_SECONDS = 2
 
 BACKOFF_SECONDS = 0.05, 1.0
@@ -193,27 +197,30 @@ class Kicks(Generic[Stream]):
         return False
 
     async def run(self) -> None:
-        """Listens until it is cancelled. Whatever the layer raises is met with another attempt."""
+        """Listens until it is cancelled."""
         try:
-            while True:
-                try:
-                    await self._listen()
-                except Exception as error:
-                    if _cancelled():  # channels_redis may fail an assertion of its own then
-                        raise asyncio.CancelledError from error
-                    await self._failed(error)
+            await _within(None, self._listen_always())
         finally:
-            await self._leave()
+            with suppress(Exception):  # nobody waits for it: what stays behind in Redis expires
+                await _within(LEAVE_SECONDS, self._leave())
+
+    async def _listen_always(self) -> None:
+        """Whatever the layer raises is met with another attempt."""
+        while True:
+            try:
+                await self._listen()
+            except Exception as error:
+                await self._failed(error)
 
     async def _listen(self) -> None:
         """Looks now and with every message, until the membership of the group is to be renewed."""
         try:
-            async with asyncio.timeout(LAYER_SECONDS):
-                await self._join()
+            if not await _within(LAYER_SECONDS, self._join()):
+                raise TimeoutError("no answer from the channel layer")
             await self._look()
             self._works()
             renew_at = self._loop.time() + self._renew_seconds * random.uniform(0.8, 1.0)
-            while await self._message(renew_at):
+            while await _within(renew_at - self._loop.time(), self._layer.receive(self._channel)):
                 await self._look()
         finally:
             await self._close()
@@ -224,17 +231,6 @@ class Kicks(Generic[Stream]):
             self._layer.brpop_timeout = POP_SECONDS
             self._channel = await self._layer.new_channel()
         await self._layer.group_add(self._group, self._channel)
-
-    async def _message(self, deadline: float) -> bool:
-        """Waits for a message; False when there was none. One lost with the wait is made good."""
-        try:
-            async with asyncio.timeout_at(deadline) as clock:
-                await self._layer.receive(self._channel)
-        except TimeoutError:
-            if not clock.expired():
-                raise
-            return False
-        return True
 
     # -- looking
 
@@ -296,12 +292,12 @@ class Kicks(Generic[Stream]):
         self._pause = min(self._pause * 2, BACKOFF_SECONDS[1])
 
     async def _leave(self) -> None:
-        with suppress(Exception):  # nobody waits for it: what stays behind in Redis expires
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self._commands.run("ZREM", self._keys[1], self._process)
-                if self._layer is not None:
-                    await self._layer.group_discard(self._group, self._channel)
-                    await self._close()
+        try:
+            await self._commands.run("ZREM", self._keys[1], self._process)
+            if self._layer is not None:
+                await self._layer.group_discard(self._group, self._channel)
+        finally:
+            await self._close()
 
     async def _close(self) -> None:
         """Leaves no connection and no task of the layer behind; it connects again when it is used."""
@@ -328,8 +324,8 @@ class _Applied:
 
 async def _tell(prefix: str) -> None:
     try:
-        async with asyncio.timeout(LAYER_SECONDS):
-            await _send(_group(prefix), {"type": "relay.look"})
+        if not await _within(LAYER_SECONDS, _send(_group(prefix), {"type": "relay.look"})):
+            raise TimeoutError("no answer")
     except Exception as error:  # whatever it is, the kick is noted
         reason = _reason(error)
         logger.warning(
@@ -363,6 +359,23 @@ def _group(prefix: str) -> str:
     return f"{prefix.replace(':', '.')}.control"  # a group's name must not have a colon
 
 
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def _within(seconds: float | None, work: Coroutine[Any, Any, object]) -> bool:
+    """Does the work; False when it was not done in time, and was given up."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        in_time = task.done()
+    finally:
+        _end(task)
+        await asyncio.wait([task])
+    if in_time:
+        task.result()
+    return in_time
+
+
+def _end(task: asyncio.Task[object]) -> None:
+    """Cancels it, again and again until it has ended."""
+    if not task.done():
+        task.cancel()
+        asyncio.get_running_loop().call_later(AGAIN_SECONDS, _end, task)

@@ -1,0 +1,10 @@
+"""An access rule for the tests of kicks."""
+
+import asyncio
+from typing import Any
+
+
+async def slowly(user: Any, channel: str, scope: Any) -> bool:
+    """A rule that takes its time to let everybody in."""
+    await asyncio.sleep(1.0)
+    return True
