@@ -75,7 +75,7 @@ def site() -> Iterator[Site]:
     hub = HubProcess(redis.url)
     yield Site(redis, hub)
     hub.close()
-    redis.kill()
+    redis.close()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class RedisServer:
         self.options = options
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
-        self.folder = tempfile.TemporaryDirectory(prefix="redis-")
+        self.folder = tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True)
         self.start()
 
     def start(self, *options: str) -> None:

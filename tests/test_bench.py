@@ -189,6 +189,7 @@ def test_a_gap_that_is_told_is_counted(stage: Stage) -> None:
     gap = b'event: hub.gap\ndata: {"channel":"demo_stream","missed":2,"reason":"slow_client"}\n\n'
     stage.send(whole, chunks([*frames[:4], gap, *frames[6:]]), whole)
     assert stage.tally() == Tally(delivered=28, lost=2, gaps=1)
+    assert stage.ledger.gap_reasons == {"slow_client"}
 
 
 def test_heartbeats_and_notices_of_the_server_are_no_fault(stage: Stage) -> None:
