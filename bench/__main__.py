@@ -132,8 +132,8 @@ def _measure(results: Results, repeat: int, load: Scenario, server: Server, plac
         results.fail(load.name, server.name, str(error))
         return f"failed: {error}"
     results.add(load.name, server.name, repeat, result)
-    if result.note:
-        results.note(load.name, server.name, result.note)
+    for note in result.notes:
+        results.note(load.name, server.name, note)
     return report.summary(load, result)
 
 

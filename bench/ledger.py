@@ -24,6 +24,7 @@ class Ledger:
         self.last_ns = 0
         """When the latest of them was read."""
         self.latency_ns = Histogram()
+        self.gap_reasons: set[str] = set()
 
     def payload(self, due_ns: int) -> bytes:
         """Enters the next message and returns it."""
@@ -56,6 +57,7 @@ class Reception:
         """Enters what was read at `now_ns`."""
         self.corrupt += found.corrupt
         self.gaps += len(found.gaps)
+        self._ledger.gap_reasons.update(found.gaps)
         tokens = found.tokens
         first = self._next
         end = first + len(tokens)

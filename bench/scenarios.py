@@ -1,7 +1,7 @@
 """The loads: what is done to a server, and which figures come of it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,7 +36,7 @@ class Result:
     figures: Mapping[str, float]
     tally: Tally
     cost: Cost
-    note: str = ""
+    notes: Sequence[str] = ()
 
 
 class Scenario(Protocol):
@@ -85,7 +85,7 @@ class Live:
             figures["p50_ms"] = latency.percentile(50) / 1e6
             figures["p99_ms"] = latency.percentile(99) / 1e6
             figures["max_ms"] = latency.percentile(100) / 1e6
-        return Result(figures, tally, cost)
+        return Result(figures, tally, cost, _gaps(ledger))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ class FlatOut:
             "messages_per_cpu_s": _per(messages, cost.cpu_seconds),
             "cpu_us": _per(cost.cpu_seconds * 1e6, tally.delivered),
         }
-        note = f"with {count:,} messages" if count < self.messages else ""
-        return Result(figures, tally, cost, note)
+        fewer = [f"with {count:,} messages"] if count < self.messages else []
+        return Result(figures, tally, cost, [*fewer, *_gaps(ledger)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,3 +259,7 @@ def _wait(loop: Loop, seconds: float) -> None:
 
 def _per(amount: float, count: float) -> float:
     return amount / count if count else float("nan")
+
+
+def _gaps(ledger: Ledger) -> list[str]:
+    return [f"told of a gap, {reason}" for reason in sorted(ledger.gap_reasons)]

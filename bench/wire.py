@@ -109,8 +109,8 @@ class Found:
     """Of all whole messages, in order. A message with a byte changed has none."""
     corrupt: int = 0
     """Unnamed events that are none of our messages."""
-    gaps: list[int | None] = field(default_factory=list)
-    """How many messages each `hub.gap` said were missed; None where it did not know."""
+    gaps: list[str] = field(default_factory=list)
+    """The reason that each `hub.gap` gave."""
 
 
 class EventStream:
@@ -146,7 +146,7 @@ def _find_singly(events: bytes) -> Found:
         if not data:
             continue
         if name == b"hub.gap":
-            found.gaps.append(_missed(b"\n".join(data)))
+            found.gaps.append(str(json.loads(b"\n".join(data))["reason"]))
         elif name in {b"", b"message"}:
             message = _is_message(b"\n".join(data))
             if message:
@@ -154,8 +154,3 @@ def _find_singly(events: bytes) -> Found:
             else:
                 found.corrupt += 1
     return found
-
-
-def _missed(data: bytes) -> int | None:
-    missed = json.loads(data).get("missed")
-    return None if missed is None else int(missed)

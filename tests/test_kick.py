@@ -38,6 +38,8 @@ from tests.site import TOKEN_KEY, Site
 
 Start = Callable[..., HubProcess]
 
+PRESENT = ("asgi:group:relay.control", "relay:processes")
+"""The keys that are there when a process can be kicked."""
 CHANNELS = "news mine=signed-in orders.*=signed-in late=tests.kick_rules.slowly"
 
 
@@ -265,8 +267,7 @@ async def test_redis_killed_and_started_again(url: str, redis_server: RedisServe
             await asyncio.to_thread(redis_server.start)
             stream, other = process.open("7"), process.open("8")
             with redis_server.client() as client:
-                keys = ["asgi:group:relay.control", "relay:processes"]
-                await until(lambda: client.exists(*keys) == len(keys), 2.5)
+                await until(lambda: client.exists(*PRESENT) == len(PRESENT), 2.5)
             begin = time.monotonic()
             assert await akick(user="7") == 1
             await process.until_ended(stream)
