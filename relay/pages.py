@@ -12,6 +12,9 @@ from relay.stats import Stats
 PAGE_ENTRIES = 128
 PAGE_BYTES = 256 * 1024
 KEPT_PAGES = 64
+TAIL_SECONDS = 0.05
+"""How long a page is kept that may grow: who needs what comes after it looks again later anyway."""
+
 KEPT_SECONDS = 2.0
 """A page that is full cannot change but by being trimmed; after this it is read again."""
 
@@ -54,16 +57,13 @@ class Pages:
 
     async def _load(self, first: Position) -> Sequence[Entry]:
         self._stats.pages_read += 1
-        full = False
+        kept_seconds = 0.0
         try:
             entries = await self._log.read(first, PAGE_ENTRIES, PAGE_BYTES)
-            full = len(entries) == PAGE_ENTRIES
+            kept_seconds = KEPT_SECONDS if len(entries) == PAGE_ENTRIES else TAIL_SECONDS
             return entries
         finally:
-            if full:
-                asyncio.get_running_loop().call_later(KEPT_SECONDS, self._pages.pop, first, None)
-            else:
-                self._pages.pop(first, None)
+            asyncio.get_running_loop().call_later(kept_seconds, self._pages.pop, first, None)
 
 
 def _retrieve(task: asyncio.Task[Sequence[Entry]]) -> None:
