@@ -57,13 +57,14 @@ class Pages:
 
     async def _load(self, first: Position) -> Sequence[Entry]:
         self._stats.pages_read += 1
-        kept_seconds = 0.0
         try:
             entries = await self._log.read(first, PAGE_ENTRIES, PAGE_BYTES)
-            kept_seconds = KEPT_SECONDS if len(entries) == PAGE_ENTRIES else TAIL_SECONDS
-            return entries
-        finally:
-            asyncio.get_running_loop().call_later(kept_seconds, self._pages.pop, first, None)
+        except BaseException:
+            self._pages.pop(first, None)
+            raise
+        seconds = KEPT_SECONDS if len(entries) == PAGE_ENTRIES else TAIL_SECONDS
+        asyncio.get_running_loop().call_later(seconds, self._pages.pop, first, None)
+        return entries
 
 
 def _retrieve(task: asyncio.Task[Sequence[Entry]]) -> None:

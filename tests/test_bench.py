@@ -495,22 +495,27 @@ def test_children_end_when_the_benchmark_is_killed() -> None:
         wait_until(lambda: not alive(pid))
 
 
-def test_an_interrupt_ends_every_process_and_says_so() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("running", [1, 2])
+def test_an_interrupt_ends_every_process_and_says_so(number: signal.Signals, running: int) -> None:
     command = [sys.executable, "-m", "bench", "--quick", "--only", "idle", "--servers", "floor"]
+    children: set[int] = set()
     with subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as bench:
-        children: set[int] = set()
 
-        def both_run() -> bool:
+        def enough_run() -> bool:
             children.update(children_of(bench.pid))
-            return len(children) >= 2
+            return len(children) >= running
 
-        wait_until(both_run)
-        bench.send_signal(signal.SIGINT)
-        _, errors = bench.communicate(timeout=20)
-    assert bench.returncode == 130
-    assert "interrupted" in errors
+        try:
+            wait_until(enough_run)
+            bench.send_signal(number)
+            _, errors = bench.communicate(timeout=20)
+        finally:
+            bench.kill()
+    assert bench.returncode == 128 + number
+    assert f"ended by {number.name}; so is every process" in errors
     assert "Traceback" not in errors
     assert not any(map(alive, children))
 
