@@ -51,7 +51,7 @@ class RedisServer:
         command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         # A machine that is busy with other things must not look like a subscriber that is too slow.
-        command += ["--client-output-buffer-limit", "pubsub 0 0 0"]
+        command += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
         self.process = subprocess.Popen(
             [*command, *self.options, *options],
             stdout=subprocess.DEVNULL,
