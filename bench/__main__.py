@@ -5,13 +5,12 @@ import gc
 import os
 import resource
 import shlex
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from bench import machine, report
+from bench import interrupt, machine, report
 from bench.errors import BenchError, Missing
 from bench.process import ROOT
 from bench.results import Results
@@ -27,15 +26,15 @@ Named = TypeVar("Named", Scenario, Server)
 def main(argv: Sequence[str]) -> int:
     """Returns the exit code: 0 when every load was measured on every server that is installed."""
     options = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all children are ended
+    interrupt.install()
     try:
         return _run(options, argv)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; every process that was started has been ended", file=sys.stderr)
-        return 130
+    except interrupt.Interrupted as interrupted:
+        print(f"{interrupted}; so is every process that was started", file=sys.stderr)
+        return interrupted.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from bench import interrupt
 from bench.errors import BenchError
 from bench.ledger import Ledger, Reception, Tally, tally
 from bench.loop import READABLE, WRITABLE, Loop
@@ -149,6 +150,7 @@ class Crowd:
         """Checks all that was read since the last time; returns the counts up to now."""
         streams = self._streams
         for owner, now_ns, data in self.tape.play():
+            interrupt.check()
             streams[owner].check(now_ns, data)
         for stream in self._ended:
             stream.broken = True

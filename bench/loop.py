@@ -6,6 +6,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from bench import interrupt
+
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 
@@ -13,6 +15,9 @@ Handler: TypeAlias = Callable[[int], None]
 
 _SOCKETS_PER_TURN = 128
 """Small enough that a message which falls due during a turn is late by well under a millisecond."""
+
+_LOOK_SECONDS = 0.1
+"""How long an interrupt may have to wait while nothing happens."""
 
 
 class Loop:
@@ -49,7 +54,11 @@ class Loop:
         self._epoll.unregister(fd)
 
     def turn(self, wait_seconds: float) -> int:
-        """Serves what is ready, waiting for it at most `wait_seconds`; says how many sockets were."""
+        """Serves what is ready, waiting for it at most `wait_seconds`; says how many sockets were.
+
+        Raises Interrupted, as everything here that waits.
+        """
+        interrupt.check()
         handlers = self._handlers
         ready = self._epoll.poll(wait_seconds, _SOCKETS_PER_TURN)
         for fd, mask in ready:
@@ -66,7 +75,7 @@ class Loop:
         which would take the core from Redis.
         """
         while (left_ns := due_ns - time.perf_counter_ns()) > 0:
-            select.select([self._epoll], [], [], left_ns / 1e9)
+            select.select([self._epoll], [], [], min(left_ns / 1e9, _LOOK_SECONDS))
             self.turn(0)
 
     def wait_for(self, done: Callable[[], bool], deadline_ns: int) -> bool:

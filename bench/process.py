@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench import interrupt
 from bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,6 +87,7 @@ class Child:
         """Raises BenchError, with the last of what it wrote, unless it listens in time."""
         deadline = time.monotonic() + seconds
         while not _accepts(port):
+            interrupt.check()
             self.require_alive()
             if time.monotonic() > deadline:
                 raise BenchError(f"{self.name} did not listen within {seconds:g} s:{self._said()}")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from bench import interrupt
 from bench.errors import BenchError, Missing
 from bench.process import Child, free_port
 from bench.publisher import Dialect, HttpPost, RedisPublish
@@ -265,6 +266,7 @@ def _wait_until_healthy(child: Child, port: int) -> None:
     """A stream that is opened before the hub has subscribed begins with a notice of a gap."""
     deadline = time.monotonic() + HEALTHY_SECONDS
     while time.monotonic() < deadline:
+        interrupt.check()
         child.require_alive()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/", timeout=5):

@@ -121,9 +121,12 @@ class Hub:
         """Ends the streams, writes what the histories lack, then ends the tasks."""
         self.end_streams()
         await asyncio.gather(*(channel.stop() for channel in self._channels.values()))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while (
+            self._tasks
+        ):  # a cancellation may be swallowed by asyncio.wait_for (python/cpython#86296)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=0.2)
         await self._commands.aclose()
         await asyncio.sleep(FLUSH_SECONDS)
 

@@ -5,6 +5,6 @@ from typing import Any
 
 
 async def slowly(user: Any, channel: str, scope: Any) -> bool:
-    """A rule that takes its time to let everybody in."""
+    """Takes its time to let everybody in."""
     await asyncio.sleep(1.0)
     return True

@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -38,8 +39,6 @@ from tests.site import TOKEN_KEY, Site
 
 Start = Callable[..., HubProcess]
 
-PRESENT = ("asgi:group:relay.control", "relay:processes")
-"""The keys that are there when a process can be kicked."""
 CHANNELS = "news mine=signed-in orders.*=signed-in late=tests.kick_rules.slowly"
 
 
@@ -267,7 +266,7 @@ async def test_redis_killed_and_started_again(url: str, redis_server: RedisServe
             await asyncio.to_thread(redis_server.start)
             stream, other = process.open("7"), process.open("8")
             with redis_server.client() as client:
-                await until(lambda: client.exists(*PRESENT) == len(PRESENT), 2.5)
+                await until(lambda: client.exists("relay:processes"), 2.5)
             begin = time.monotonic()
             assert await akick(user="7") == 1
             await process.until_ended(stream)
@@ -400,8 +399,6 @@ async def test_the_end_leaves_no_task_and_no_member_whenever_it_comes(
 async def test_the_end_does_not_wait_for_a_redis_that_hangs(
     url: str, redis_server: RedisServer
 ) -> None:
-    import signal
-
     async with running(url) as process:
         process.open("7")
         redis_server.signal(signal.SIGSTOP)
@@ -552,10 +549,6 @@ def streams(hubs: list[HubProcess], *options: dict[str, str]) -> Iterator[list[l
         yield [[stack.enter_context(Opened(hub, **each)) for hub in hubs] for each in options]
 
 
-def here(redis_server: RedisServer, settings: Settings) -> None:
-    settings.REDIS_URL, settings.CHANNEL_LAYERS = redis_server.url, layers(redis_server.url)
-
-
 def test_a_users_streams_end_on_every_process(
     two: list[HubProcess], site: Site, url: str, manage: Callable[..., str]
 ) -> None:
@@ -642,7 +635,7 @@ def test_two_processes_and_a_redis_that_is_killed(
             hub.wait_for_redis("lost")
         redis_server.start()
         with redis_server.client() as client:
-            wait_until(lambda: client.zcard("asgi:group:relay.control") == 2, "both are back")
+            wait_until(lambda: client.zcard("relay:processes") == 2, "both are back")
         begin = time.monotonic()
         assert kick_now(user="svc") == 2
         for stream in his:
@@ -730,7 +723,6 @@ def test_what_is_done_to_a_user_ends_the_users_streams(
 @pytest.fixture
 def kicked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The users who were kicked."""
-    signals.connect()
     users: list[str] = []
     monkeypatch.setattr(signals, "kick", lambda user: users.append(user))
     return users
@@ -842,7 +834,6 @@ def test_a_kick_that_fails_does_not_keep_anybody_signed_in(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    signals.connect()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     client.force_login(ann)
     client.logout()
