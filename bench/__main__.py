@@ -109,10 +109,16 @@ def _measure_all(
         place = Place(server_core, client_core, redis_port, redis_pid)
         for repeat in range(1, repeats + 1):
             for load in loads:
-                for server in servers:
+                for server in _rotated(servers, repeat - 1):
                     _say(f"{repeat}/{repeats} {load.name}, {server.title}: ", end="")
                     _say(_measure(results, repeat, load, server, place))
                     gc.collect()  # the tape of a phase may hold hundreds of megabytes
+
+
+def _rotated(servers: Sequence[Server], places: int) -> list[Server]:
+    """Each repeat begins with another one: what runs first may find the machine in another state."""
+    first = places % len(servers)
+    return [*servers[first:], *servers[:first]]
 
 
 def _measure(results: Results, repeat: int, load: Scenario, server: Server, place: Place) -> str:

@@ -29,10 +29,10 @@ METHOD = """\
 
 The server under test has one core, the load client and Redis share another; all traffic is on
 loopback. Every server is started anew for each load, and all servers take one load after another
-before the next repeat. A message is 100 bytes of text. The hub, the bare send loop and
-django-eventstream get it by `PUBLISH` to one private Redis, nchan by `POST` to its publisher
-location, on one pipelined connection each, so that their order is known. Redis is set not to cut
-a subscriber that lags, and its CPU is counted to nobody.
+before the next repeat, which begins with another server. A message is 100 bytes of text. The hub,
+the bare send loop and django-eventstream get it by `PUBLISH` to one private Redis, nchan by `POST`
+to its publisher location, on one pipelined connection each, so that their order is known. Redis is
+set not to cut a subscriber that lags, and its CPU is counted to nobody.
 
 - **Deliveries.** The client is one thread on non-blocking sockets. It notes every read with its
   time and checks all bytes afterwards with the same decoder for every server: chunk framing,

@@ -13,19 +13,18 @@ FRONTEND = BASE_DIR / "frontend"
 
 env = environ.Env()
 
-if os.environ.get("DEBUG", "").lower() not in {
-    "",
-    "1",
-    "true",
-    "on",
-    "yes",
-    "0",
-    "false",
-    "off",
-    "no",
-}:
-    raise ImproperlyConfigured(f"DEBUG is not valid: {os.environ['DEBUG']!r}. Use 1 or 0.")
-DEBUG = env.bool("DEBUG", default=False)
+
+def flag(name: str) -> bool:
+    words = {"": False, **dict.fromkeys(("1", "true", "on", "yes"), True)}
+    words |= dict.fromkeys(("0", "false", "off", "no"), False)
+    try:
+        return words[os.environ.get(name, "").lower()]
+    except KeyError:
+        text = f"{name} is not valid: {os.environ[name]!r}. Use 1 or 0."
+        raise ImproperlyConfigured(text) from None
+
+
+DEBUG = flag("DEBUG")
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY and DEBUG:
@@ -88,7 +87,10 @@ WHITENOISE_MAX_AGE = 0  # revalidated each time: modules of two versions must no
 # Only channels that are not public, and what signs people in, ever ask the database.
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("SECURE_COOKIES")
+if SESSION_COOKIE_SECURE:  # then everybody comes by HTTPS, through a proxy that says so
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 CHANNEL_LAYERS = {
     "default": {

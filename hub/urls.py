@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from relay import token_views, views
+from relay import publish_views, token_views, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("health/", views.health, name="health"),
     path("token/", token_views.token, name="token"),
+    path("publish/<path:channel>/", publish_views.publish, name="publish"),
+    path("publish/<path:channel>", publish_views.publish),
+    path("presence/<path:channel>/", publish_views.presence, name="presence"),
+    path("presence/<path:channel>", publish_views.presence),
 ]

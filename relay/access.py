@@ -57,7 +57,7 @@ async def require(viewer: Viewer, found: Found, scope: Mapping[str, Any]) -> Non
     if rule == "public":
         return
     if viewer.claims is not None:
-        if tokens.grants(viewer.claims, "channels", found.name):
+        if tokens.grants(viewer.claims, "channels", found):
             return
         raise Problem(403, "The token does not grant this channel.")
     if rule is not None and await _allows(rule, viewer, found, scope):
@@ -76,15 +76,16 @@ async def _allows(rule: Rule, viewer: Viewer, found: Found, scope: Mapping[str, 
         return bool(viewer.key) and found.fields.get("user_id") == viewer.key
     if rule.startswith("perm:"):
         return bool(await viewer.user.ahas_perm(rule.removeprefix("perm:")))
-    return await _call(import_string(rule), viewer, found, scope)
+    return await _call(rule, viewer, found, scope)
 
 
-async def _call(rule: Any, viewer: Viewer, found: Found, scope: Mapping[str, Any]) -> bool:
-    """Asks a site's own function; one that fails refuses."""
+async def _call(rule: Rule, viewer: Viewer, found: Found, scope: Mapping[str, Any]) -> bool:
+    """Asks a site's own function; one that fails, or is not there, refuses."""
     try:
-        if inspect.iscoroutinefunction(rule):
-            return bool(await rule(viewer.user, found.name, scope))
-        return bool(await sync_to_async(rule)(viewer.user, found.name, scope))
+        ask = import_string(rule) if isinstance(rule, str) else rule
+        if inspect.iscoroutinefunction(ask):
+            return bool(await ask(viewer.user, found.name, scope))
+        return bool(await sync_to_async(ask)(viewer.user, found.name, scope))
     except Exception:
         logger.exception("The access rule of %s failed; nobody gets in by it.", found.spec.pattern)
         return False
@@ -103,7 +104,26 @@ async def _session_viewer(session_key: str) -> Viewer:
     if not session_key:
         return Viewer(AnonymousUser())
     session = import_module(django_settings.SESSION_ENGINE).SessionStore(session_key)
+    # Looking at a session must not change it, as Django does when a secret key was replaced: the
+    # browser would not hear of a new key.
+    session.cycle_key = session.flush = lambda: None
+    session.acycle_key = session.aflush = _nothing
     user = await aget_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
     if not user.is_authenticated:
         return Viewer(AnonymousUser())
-    return Viewer(user, str(user.pk), None, time.time() + await session.aget_expiry_age())
+    return Viewer(user, str(user.pk), None, await _session_end(session))
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _session_end(session: Any) -> float:
+    """Unix time. Engines without a table do not tell it: there it is counted from now."""
+    model = getattr(session, "model", None)
+    if model is not None:
+        rows = model.objects.filter(session_key=session.session_key)
+        row = await rows.values_list("expire_date", flat=True).afirst()
+        if row is not None:
+            return float(row.timestamp())
+    return time.time() + float(await session.aget_expiry_age())

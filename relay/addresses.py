@@ -1,7 +1,7 @@
 """Who is at the other end, also behind proxies that are trusted."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
 
@@ -12,7 +12,7 @@ def parse_networks(words: Iterable[str]) -> tuple[Network, ...]:
 
 
 def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
-    """The address of the client.
+    """Whom to count the client as: an IPv4 address, or the /64 network of an IPv6 one.
 
     X-Forwarded-For counts only as far as trusted proxies wrote it: it is read from its end, and the
     first address that is none of theirs is the client's.
@@ -22,15 +22,29 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
         if not _is_in(address, trusted):
             break
         try:
-            address = str(ip_address(word.strip()))
+            address = str(_parse(word))
         except ValueError:
             break
-    return address
+    return _counted(address)
+
+
+def _counted(address: str) -> str:
+    try:
+        parsed = _parse(address)
+    except ValueError:
+        return address
+    return str(parsed if parsed.version == 4 else ip_network((parsed, 64), strict=False))
+
+
+def _parse(word: str) -> IPv4Address | IPv6Address:
+    """An IPv4 address within an IPv6 one, as a socket for both has them, is the former."""
+    parsed = ip_address(word.strip())
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
     try:
-        parsed = ip_address(address)
+        parsed = _parse(address)
     except ValueError:
         return False
     return any(parsed in network for network in networks if network.version == parsed.version)

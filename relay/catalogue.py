@@ -4,7 +4,7 @@ A client names channels, and only what matches an entry here ever reaches Redis.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,10 +61,17 @@ class Found:
     spec: Spec
     fields: Mapping[str, str]
     is_wildcard: bool = False
+    hidden_from: Sequence[str] = ()
+    """Wildcards of the catalogue that match the name, while another entry has the say over it."""
 
     @property
     def rule(self) -> Rule | None:
         return self.spec.wildcard if self.is_wildcard else self.spec.access
+
+
+def is_name(value: str) -> bool:
+    """Whether a channel can have this name: letters, digits and some punctuation, up to 255 bytes."""
+    return bool(_NAME.fullmatch(value)) and len(value.encode()) <= MAX_NAME_BYTES
 
 
 class Catalogue:
@@ -77,6 +84,7 @@ class Catalogue:
         for spec in specs:
             self._check(spec)
             (self._patterns if spec.is_pattern else self._exact)[spec.pattern] = spec
+        self._wildcards = [spec for spec in self._patterns.values() if spec.wildcard is not None]
 
     @property
     def always(self) -> list[Found]:
@@ -87,22 +95,31 @@ class Catalogue:
         """What the catalogue has under a name that a client sent; None for anything else."""
         spec = self._exact.get(name)
         if spec is not None:
-            return Found(name, spec, {})
+            return self._found(name, spec, {})
         spec = self._patterns.get(name)
         if spec is not None:
             wild = spec.wildcard is not None and "{" not in name
             return Found(name, spec, {}, is_wildcard=True) if wild else None
-        if not _NAME.fullmatch(name) or len(name.encode()) > MAX_NAME_BYTES:
+        if not is_name(name) or name.startswith(self._reserved):
             return None
-        if name.startswith(self._reserved):
-            return None
-        return next(self._matches(name), None)
-
-    def _matches(self, name: str) -> Any:
         for spec in self._patterns.values():
             match = spec.regex.fullmatch(name)
             if match:
-                yield Found(name, spec, match.groupdict())
+                return self._found(name, spec, match.groupdict())
+        return None
+
+    def withholds(self, wildcard: str, name: str) -> bool:
+        """Whether a message on the channel `name` is not for those who subscribed to `wildcard`.
+
+        Redis only matches names; here one entry has the say over a channel, as in `find`.
+        """
+        fitting = (spec for spec in self._patterns.values() if spec.regex.fullmatch(name))
+        spec = self._exact.get(name) or next(fitting, None)
+        return spec is not None and spec.pattern != wildcard
+
+    def _found(self, name: str, spec: Spec, fields: Mapping[str, str]) -> Found:
+        others = (s for s in self._wildcards if s is not spec and s.regex.fullmatch(name))
+        return Found(name, spec, fields, hidden_from=tuple(s.pattern for s in others))
 
     def _check(self, spec: Spec) -> None:
         name = spec.pattern
@@ -114,6 +131,8 @@ class Catalogue:
             for r in self._reserved
         ):
             raise ValueError(f"{name!r} would reach channels that are not messages")
+        if "owner" in (spec.access, spec.wildcard) and "{user_id}" not in name:
+            raise ValueError(f"{name!r} has no {{user_id}}, by which its owner is known")
         if spec.always and spec.is_pattern:
             raise ValueError(f"{name!r} is a pattern; only an exact name can be kept always")
 
@@ -122,9 +141,12 @@ def _regex(pattern: str) -> re.Pattern[str]:
     text, end = "", 0
     for match in _WILD.finditer(pattern):
         text += re.escape(pattern[end : match.start()])
-        text += f"(?P<{match[1]}>[^.:/]+)" if match[1] else ".+"
+        text += f"(?P<{match[1]}>[^.:/]+)" if match[1] else ".*"
         end = match.end()
-    return re.compile(text + re.escape(pattern[end:]))
+    fields = [match[1] for match in _WILD.finditer(pattern) if match[1]]
+    if len(set(fields)) < len(fields):
+        raise ValueError(f"{pattern!r} has a field twice")
+    return re.compile(text + re.escape(pattern[end:]), re.DOTALL)
 
 
 _KEYS: dict[str, Callable[[Any], bool]] = {
@@ -144,8 +166,10 @@ def parse_channels(value: Any) -> tuple[tuple[str, Mapping[str, Any]], ...]:
     Raises ValueError or TypeError for what is neither, or names a key or rule that does not exist.
     """
     if isinstance(value, str):
-        words = (word.partition("=") for word in value.replace(",", " ").split())
-        value = {name: {"access": rule or "public"} for name, _, rule in words}
+        words = [word.partition("=") for word in value.replace(",", " ").split()]
+        value = {name: {"access": rule if equals else "public"} for name, equals, rule in words}
+        if len(value) < len(words):
+            raise ValueError("a name stands there twice")
     entries = tuple((name, dict(entry)) for name, entry in value.items())
     for name, entry in entries:
         entry.setdefault("access", "signed-in")
@@ -157,8 +181,11 @@ def parse_channels(value: Any) -> tuple[tuple[str, Mapping[str, Any]], ...]:
 
 def is_rule(value: Any) -> bool:
     """Whether `value` can be an access rule; what it names is looked up later."""
-    if callable(value) or value in {"public", "signed-in", "owner"}:
+    if callable(value) or is_path(value) or value in {"public", "signed-in", "owner"}:
         return True
-    if not isinstance(value, str):
-        return False
-    return bool(re.fullmatch(r"perm:\w+\.\w+|[A-Za-z_]\w*(\.\w+)+", value, re.ASCII))
+    return isinstance(value, str) and bool(re.fullmatch(r"perm:\w+\.\w+", value, re.ASCII))
+
+
+def is_path(value: Any) -> bool:
+    """Whether a rule is the dotted path of a function."""
+    return isinstance(value, str) and bool(re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", value, re.ASCII))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from relay import tasks
 from relay.arrivals import Arrivals
 from relay.catalogue import Found
 from relay.commands import Commands
@@ -97,8 +98,7 @@ class Channel:
         if self.journal:
             await self.journal.flush()
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await tasks.end([self._task])
 
     def _is_live(self) -> bool:
         return self.is_live() and not self.intake.filling

@@ -1,7 +1,7 @@
 """Several channels as one: their events in the order of arrival, each with the position in all."""
 
-from collections.abc import Mapping, Sequence
-from urllib.parse import quote
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote, unquote
 
 from relay import frames, vector
 from relay.events import Gap, GapReason
@@ -11,20 +11,25 @@ from relay.ring import Place, Ring
 
 Positions = Mapping[str, Position | None]
 
+Withholds = Callable[[str, str], bool]
+"""Whether, of a wildcard, a message on this channel is not for its subscribers."""
+
 
 class Composite:
     """A source for a fan-out, shared by every client that asked for the same channels.
 
     Its ids are those of relay/vector.py. It follows the feeds from when it is made until `close`.
+    Messages of a wildcard that are withheld are numbered like all others, and left out here.
     """
 
-    def __init__(self, feeds: Sequence[Feed], ring: Ring) -> None:
+    def __init__(self, feeds: Sequence[Feed], ring: Ring, withholds: Withholds) -> None:
         self.feeds = list(feeds)
         self.ring = ring
+        self._withholds = withholds
         self._keys = {feed: quote(feed.channel, safe=frames.SAFE).encode() for feed in feeds}
         self._count = 0
         for feed in feeds:
-            feed.followers.append(self._take)
+            feed.followers.append(self._hear)
 
     @property
     def positions(self) -> Positions:
@@ -33,7 +38,7 @@ class Composite:
 
     def close(self) -> None:
         for feed in self.feeds:
-            feed.followers.remove(self._take)
+            feed.followers.remove(self._hear)
 
     def greeting(self) -> bytes:
         """The position in every channel as a bare id; nothing where there is none."""
@@ -46,7 +51,12 @@ class Composite:
         self.ring.append(frame, self._count, time_ms)
 
     def number(self, feed: Feed, position: Position, positions: Positions, event: bytes) -> bytes:
-        """An event of `feed` with its id: who spoke, its position, then those of the others."""
+        """An event of `feed` with its id: who spoke, its position, then those of the others.
+
+        Nothing for an event that is withheld.
+        """
+        if self._is_withheld(feed, event):
+            return b""
         source, event = frames.source_of(event)
         ordered = {feed.channel: position, **positions, feed.channel: position}
         return frames.with_id(vector.encode(source or self._keys[feed], ordered), event)
@@ -69,6 +79,14 @@ class Composite:
                 gap = Gap(feed.channel, start, end, missed, GapReason.SLOW_CLIENT)
                 notices.append(self.number(feed, end, ends, frames.hub_event(gap)))
         return b"".join(notices)
+
+    def _is_withheld(self, feed: Feed, event: bytes) -> bool:
+        source, _ = frames.source_of(event)
+        return bool(source) and self._withholds(feed.channel, unquote(source.decode()))
+
+    def _hear(self, feed: Feed, position: Position, event: bytes, time_ms: int) -> None:
+        if not self._is_withheld(feed, event):
+            self._take(feed, position, event, time_ms)
 
     def _take(self, feed: Feed, position: Position, event: bytes, time_ms: int) -> None:
         self._count += 1

@@ -7,13 +7,16 @@ that the project's settings module takes over as text; either is accepted and va
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from itertools import islice
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.signals import setting_changed
 
 from relay.addresses import Network, parse_networks
-from relay.catalogue import Catalogue, Spec, parse_channels
+from relay.catalogue import Catalogue, Spec, is_name, parse_channels
 from relay.origins import Origins
 from relay.subscription import RedisAddress
 
@@ -46,6 +49,9 @@ class Settings:
     token_jwks: str
     token_audience: str
     token_seconds: float
+    http_publish: bool
+    publish_per_second: int
+    max_channels: int
 
     def catalogue(self) -> Catalogue:
         """What RELAY_CHANNELS says, and the default channel, which needs no entry."""
@@ -95,12 +101,7 @@ def _seconds(low: float, high: float) -> Callable[[Any], float]:
 
 
 def _channel(value: Any) -> str:
-    if (
-        not isinstance(value, str)
-        or not value
-        or len(value.encode()) > 512
-        or not value.isprintable()
-    ):
+    if not isinstance(value, str) or not is_name(value):
         raise ValueError
     return value
 
@@ -125,6 +126,12 @@ def _token_key(value: Any) -> str:
     if not isinstance(value, str) or 0 < len(value) < 32:
         raise ValueError
     return value
+
+
+def _flag(value: Any) -> bool:
+    words = {"1": True, "true": True, "on": True, "yes": True}
+    words |= {"0": False, "false": False, "off": False, "no": False}
+    return words[str(value).strip().lower()]
 
 
 def _jwks(value: Any) -> str:
@@ -168,7 +175,7 @@ _SETTINGS = (
         "RELAY_CHANNEL",
         "demo_stream",
         _channel,
-        "Use the name of a Redis channel: printable text of 1 to 512 bytes.",
+        "Use up to 255 letters, digits and _ . : / @ ~ ! $ ' , ; ( ) -, and no name that is Redis' own.",
     ),
     _number("RELAY_RING_EVENTS", 65_536, 1, 10_000_000, "events"),
     _number("RELAY_RING_BYTES", 16 * MIB, 1024, 4096 * MIB, "bytes"),
@@ -213,6 +220,9 @@ _SETTINGS = (
     _Setting("RELAY_TOKEN_JWKS", "", _jwks, "Use a JSON Web Key Set with RS256 keys (RFC 7517)."),
     _Setting("RELAY_TOKEN_AUDIENCE", "relay-hub", _text, "Use the text that aud must be."),
     _duration("RELAY_TOKEN_SECONDS", 300.0, 1.0, 86_400.0),
+    _Setting("RELAY_HTTP_PUBLISH", 0, _flag, "Use 1 or 0."),
+    _number("RELAY_PUBLISH_PER_SECOND", 1000, 1, 1_000_000, "messages per second"),
+    _number("RELAY_MAX_CHANNELS", 10_000, 1, 1_000_000, "channels"),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in _SETTINGS}
@@ -221,6 +231,7 @@ SECRETS = ("REDIS_URL", "RELAY_TOKEN_KEY")
 """Settings whose values are never shown."""
 
 
+@cache
 def load() -> Settings:
     """The settings in force. Raises ValueError naming the first that is not valid."""
     for problem in problems():
@@ -228,17 +239,19 @@ def load() -> Settings:
     return _settings()
 
 
+def _read_again(**changed: object) -> None:
+    load.cache_clear()
+
+
+setting_changed.connect(_read_again)
+
+
 def problems() -> Iterator[Problem]:
     """What is wrong with the settings, one by one."""
     found = list(_wrong_values())
     yield from found
     if not found:
-        try:
-            _settings().catalogue()
-        except ValueError as error:  # each entry is well formed, but cannot be served
-            number = NAMES.index("RELAY_CHANNELS") + 1
-            hint = _SETTINGS[number - 1].hint
-            yield Problem(number, f"RELAY_CHANNELS is not valid: {error}.", hint)
+        yield from islice(_unservable(_settings()), 1)
 
 
 def _wrong_values() -> Iterator[Problem]:
@@ -249,6 +262,16 @@ def _wrong_values() -> Iterator[Problem]:
         except (ValueError, TypeError, OverflowError, LookupError, AttributeError):
             shown = "" if setting.name in SECRETS else f": {value!r}"
             yield Problem(number, f"{setting.name} is not valid{shown}.", setting.hint)
+
+
+def _unservable(settings: Settings) -> Iterator[Problem]:
+    """Channels that are well formed, and cannot be served all the same."""
+    for name, channels in (("RELAY_CHANNEL", ()), ("RELAY_CHANNELS", settings.channels)):
+        try:
+            replace(settings, channels=channels).catalogue()
+        except ValueError as error:
+            number = NAMES.index(name) + 1
+            yield Problem(number, f"{name} is not valid: {error}.", _SETTINGS[number - 1].hint)
 
 
 def _settings() -> Settings:

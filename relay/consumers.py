@@ -45,7 +45,10 @@ class StreamConsumer(AsyncHttpConsumer):
         self._cors: list[tuple[bytes, bytes]] = []
         try:
             if await self._request_read():
-                await self._respond(get_hub(), dict(scope["headers"]))
+                hub = get_hub()
+                admission = await self._respond(hub, dict(scope["headers"]))
+                if admission:
+                    await self._stream(hub, admission)
         except asyncio.CancelledError:
             pass  # the server stops; there is nobody left to tell
         except Exception:
@@ -58,43 +61,51 @@ class StreamConsumer(AsyncHttpConsumer):
                 return True
         return False
 
-    async def _respond(self, hub: Hub, headers: dict[bytes, bytes]) -> None:
+    async def _respond(self, hub: Hub, headers: dict[bytes, bytes]) -> gate.Admission | None:
+        """Answers whatever opens no stream; the admission to one that is to be opened."""
         try:
             host = gate.check_host(self.scope, headers)
             self._cors = gate.check_origin(hub, host, headers)
             if self.scope["method"] == "OPTIONS":
                 allow = [(b"Allow", gate.METHODS), *gate.PREFLIGHT_HEADERS]
                 await self._answer(204, b"", allow)
-                return
+                return None
             gate.check_request(self.scope, headers)
             self._asked_at = asyncio.get_running_loop().time()
             admission = await gate.admit(hub, self.scope, headers)
         except Problem as refusal:
-            length = (b"Content-Length", str(len(refusal.body)).encode())
-            told = [*problem.HEADERS, length, *refusal.headers]
-            await self._answer(refusal.status, refusal.body, told)
-            return
+            await self._refuse(refusal)
+            return None
+        except Exception:
+            logger.exception("Who asks for a stream could not be found out; it is turned away.")
+            await self._turn_away(hub, headers, "Who you are cannot be found out now.")
+            return None
         if self.scope["method"] == "HEAD":
             await self._answer(200, b"", STREAM_HEADERS)
         elif hub.full or hub.has_enough(admission.owner):
-            await self._turn_away(hub, headers)
+            await self._turn_away(hub, headers, "All streams are taken.")
+        elif not hub.has_room(admission.founds, admission.latest_seconds):
+            await self._turn_away(hub, headers, "All channels are taken.")
         else:
-            await self._stream(hub, admission)
+            return admission
+        return None
 
     async def _answer(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         await self.send_response(status, body, headers=[*headers, *self._cors])
 
-    async def _turn_away(self, hub: Hub, headers: dict[bytes, bytes]) -> None:
+    async def _refuse(self, refusal: Problem) -> None:
+        length = (b"Content-Length", str(len(refusal.body)).encode())
+        told = [*problem.HEADERS, length, *refusal.headers]
+        await self._answer(refusal.status, refusal.body, told)
+
+    async def _turn_away(self, hub: Hub, headers: dict[bytes, bytes], why: str) -> None:
         """An EventSource gives up for ever on any status but 200 (WHATWG HTML, 9.2.3)."""
         hub.stats.streams_refused += 1
         if b"text/event-stream" in headers.get(b"accept", b""):
             await self._answer(200, hub.overload_retry(), STREAM_HEADERS)
             return
         seconds = str(hub.settings.overload_retry_ms // 1000 or 1).encode()
-        refusal = Problem(503, "All streams are taken.")
-        length = (b"Content-Length", str(len(refusal.body)).encode())
-        told = [*problem.HEADERS, length, (b"Retry-After", seconds)]
-        await self._answer(503, refusal.body, told)
+        await self._refuse(Problem(503, why, [(b"Retry-After", seconds)]))
 
     async def _stream(self, hub: Hub, admission: gate.Admission) -> None:
         await self.send_headers(headers=[*STREAM_HEADERS, *self._cors])

@@ -150,7 +150,9 @@ async def akick(*, user: str | None = None, channel: str | None = None, all: boo
     try:
         processes = await commands.script("kick", _keys(settings.prefix), [entry, *times])
     except HistoryUnavailable as error:
-        raise ConnectionError(f"Redis {address.name}: {error}. Nobody was kicked.") from None
+        raise ConnectionError(
+            f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked."
+        ) from None
     finally:
         await commands.aclose()
     await _tell(settings.prefix)

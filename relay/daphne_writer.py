@@ -37,6 +37,18 @@ def daphne_request(send: Send) -> Any:
 class DaphneWriter:
     """A response that has been started, with its headers sent, on a plain TCP connection."""
 
+    __slots__ = (
+        "_buffered",
+        "_chunked",
+        "_gone",
+        "_paused",
+        "_request",
+        "_send_now",
+        "_socket",
+        "_transport",
+        "on_ready",
+    )
+
     on_ready: Callable[[], None]
 
     def __init__(self, request: Any, buffer_bytes: int) -> None:
@@ -44,6 +56,8 @@ class DaphneWriter:
         self._transport: Server = request.channel.transport
         self._transport.bufferSize = buffer_bytes
         self._socket = self._transport.socket
+        self._send_now = self._socket.send
+        self._buffered = True  # Twisted may have something that must go first
         self._chunked = bool(request.chunked)
         self._paused = False
         self._gone = False
@@ -53,19 +67,19 @@ class DaphneWriter:
 
     def send(self, chunk: Chunk) -> bool:
         data = chunk.framed if self._chunked else chunk.body
-        transport = self._transport
-        if transport.dataBuffer or transport._tempDataLen:
-            transport.write(data)
+        if self._buffered and self._is_buffered():
+            self._transport.write(data)
             return not self._paused
         try:
-            sent = self._socket.send(data)
+            sent = self._send_now(data)
         except BlockingIOError:
             sent = 0
         except OSError:
             self.abort()
             return False
         if sent < len(data):
-            transport.write(data[sent:])
+            self._buffered = True
+            self._transport.write(data[sent:])
         return not self._paused
 
     def progress(self) -> object:
@@ -79,11 +93,17 @@ class DaphneWriter:
             self._gone = True
             self._transport.write(chunk.framed if self._chunked else chunk.body)
             self._request.unregisterProducer()
+            self._request.channel.persistent = False  # the client may not read: `abort` must hit it
             self._request.finish()
 
     def abort(self) -> None:
         self._paused = True
         self._transport.abortConnection()
+
+    def _is_buffered(self) -> bool:
+        transport = self._transport
+        self._buffered = bool(transport.dataBuffer or transport._tempDataLen)
+        return self._buffered
 
     # -- IPushProducer: Twisted says how full its buffer is
 

@@ -1,7 +1,7 @@
 """What clients of one channel share: its messages, numbered, encoded once, kept in one ring."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -127,12 +127,14 @@ class Feed:
             self.count += 1
             self._append(entry.position, entry.event, entry.time_ms)
 
-    def newest_event(self) -> bytes:
-        """The newest message without its id; nothing if the ring has none."""
+    def newest_events(self) -> Iterator[bytes]:
+        """The messages without their ids, the newest first, as far back as the ring has them."""
         ring = self.ring
-        place = ring.index_after(self.count - 1) if self.count > ring.dropped else None
-        messages = ring.messages(place, ring.end) if place is not None else iter(())
-        return next((frames.unnumbered(frame) for frame, _, _ in messages), b"")
+        for count in range(self.count - 1, ring.dropped - 1, -1):
+            place = ring.index_after(count)
+            if place is not None:
+                frame, _, _ = next(ring.messages(place, ring.end))
+                yield frames.unnumbered(frame)
 
     def heartbeat(self, time_ms: int) -> None:
         """A comment on every stream, in order with everything else; it carries the position."""

@@ -107,15 +107,16 @@ async def admit(hub: Hub, scope: Scope, headers: Headers) -> Admission:
         viewer = await identify(headers, query)
         for found in founds:
             await require(viewer, found, scope)
-    owner = Owner(viewer.key, _address(hub, scope, headers))
+    owner = Owner(viewer.key, _address(hub, scope))
     return Admission(founds, starts, latest, owner, viewer.ends_at)
 
 
-def _address(hub: Hub, scope: Scope, headers: Headers) -> str:
+def _address(hub: Hub, scope: Scope) -> str:
     if not hub.settings.max_streams_per_address:
         return ""
     peer = (scope.get("client") or ("", 0))[0]
-    forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+    lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    forwarded_for = b",".join(lines).decode("latin-1")
     return client_address(peer, forwarded_for, hub.settings.trusted_proxies)
 
 
@@ -123,6 +124,9 @@ def _accepts_events(accept: bytes) -> bool:
     """Whether an Accept header lets text/event-stream through (RFC 9110, section 12.5.1)."""
     if not accept.strip():
         return True
-    ranges = [MediaType(text) for text in accept.decode("latin-1").split(",") if text.strip()]
+    try:
+        ranges = [MediaType(text) for text in accept.decode("latin-1").split(",") if text.strip()]
+    except ValueError:  # parameters that Django cannot read
+        return False
     matching = [r for r in ranges if r.match("text/event-stream")]
     return bool(matching) and max(matching, key=lambda r: r.specificity).quality > 0

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from relay.channel import Channel
-from relay.composite import Composite
+from relay.composite import Composite, Withholds
 from relay.fanout import Fanout, Loop
 from relay.latest import Latest
 from relay.multiple import Multiple
@@ -22,15 +22,16 @@ class Group:
         loop: Loop,
         chunk_bytes: int,
         stats: Stats,
+        withholds: Withholds,
         latest_seconds: float | None,
     ) -> None:
         self.channels = channels
         self.latest_seconds = latest_seconds
         feeds = [channel.feed for channel in channels]
         self.composite = (
-            Composite(feeds, ring)
+            Composite(feeds, ring, withholds)
             if latest_seconds is None
-            else Latest(feeds, ring, latest_seconds, loop, lambda: self.fanout.wake())
+            else Latest(feeds, ring, withholds, latest_seconds, loop, lambda: self.fanout.wake())
         )
         self.fanout = Fanout(self.composite, loop, chunk_bytes, stats)
         arrivals = {channel.feed: channel.arrivals for channel in channels}

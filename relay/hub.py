@@ -6,8 +6,9 @@ import random
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from relay import frames
+from relay import frames, tasks
 from relay.catalogue import Found
 from relay.channel import Channel
 from relay.commands import Commands
@@ -16,6 +17,7 @@ from relay.control import Kicks
 from relay.fanout import Subscriber
 from relay.group import Group
 from relay.listener import Listener
+from relay.presence import Presence
 from relay.ring import Ring
 from relay.start import Start
 from relay.stats import Stats
@@ -31,6 +33,8 @@ TICK_SECONDS = 1.0
 FLUSH_SECONDS = 0.2
 """What a stopping hub gives the server to push the last bytes into the sockets."""
 
+LATEST_EVENTS = 16
+"""What is kept for each channel of which only the newest event counts."""
 
 GroupKey = tuple[frozenset[str], float | None]
 
@@ -67,6 +71,7 @@ class Hub:
         address = RedisAddress(settings.redis_url)
         self.settings = settings
         self.catalogue = settings.catalogue()
+        self._withholds = lru_cache(maxsize=4096)(self.catalogue.withholds)
         self.stats = Stats()
         self._loop = asyncio.get_running_loop()
         self._commands = Commands(address.client)
@@ -78,6 +83,7 @@ class Hub:
         """All that are open."""
         self._owned: Counter[tuple[str, str]] = Counter()
         self.kicks = Kicks(self.streams, self.end, self._commands, settings.prefix)
+        self.presence = Presence(self._commands, settings.prefix)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._failed = False
@@ -94,6 +100,25 @@ class Hub:
         """Whether another stream would be over the limit, or the hub is going down."""
         return self._stopping or len(self.streams) >= self.settings.max_streams
 
+    def has_room(self, founds: Sequence[Found], latest_seconds: float | None) -> bool:
+        """Whether the channels are there, or can be; unused ones are left to make room."""
+        names = frozenset(found.name for found in founds)
+        needed = len(names - self._channels.keys())
+        if _is_group(founds, latest_seconds) and (names, latest_seconds) not in self._groups:
+            needed += 1
+        return not needed or self._make_room(needed, names)
+
+    def _make_room(self, needed: int, asked: frozenset[str]) -> bool:
+        room = self.settings.max_channels - len(self._channels) - len(self._groups)
+        if room < needed:
+            unused = [c for c in self._channels.values() if c.unused_since is not None]
+            unused = [channel for channel in unused if channel.name not in asked]
+            unused.sort(key=lambda channel: channel.unused_since or 0.0)
+            for channel in unused[: needed - room]:
+                self._leave_channel(channel)
+                room += 1
+        return room >= needed
+
     def has_enough(self, owner: Owner) -> bool:
         """Whether this user, or this address, has as many streams as one may have."""
         limits = {
@@ -109,6 +134,7 @@ class Hub:
         self._supervise(self._listener.run(), "listener")
         self._supervise(self._tick(), "ticker")
         self._supervise(self.kicks.run(), "receiver of kicks")
+        self._supervise(self.presence.run(), "presence")
 
     def end_streams(self) -> None:
         """Ends every open stream properly and turns new ones away. Harmless when called again."""
@@ -121,12 +147,7 @@ class Hub:
         """Ends the streams, writes what the histories lack, then ends the tasks."""
         self.end_streams()
         await asyncio.gather(*(channel.stop() for channel in self._channels.values()))
-        while (
-            self._tasks
-        ):  # a cancellation may be swallowed by asyncio.wait_for (python/cpython#86296)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks, timeout=0.2)
+        await tasks.end(self._tasks)
         await self._commands.aclose()
         await asyncio.sleep(FLUSH_SECONDS)
 
@@ -150,15 +171,16 @@ class Hub:
         channels = [self._channel(found) for found in founds]
         names = tuple(channel.name for channel in channels)
         of: Channel | Group
-        if len(founds) == 1 and not founds[0].is_wildcard and latest_seconds is None:
-            of = channels[0]
-            subscriber = of.arrivals.join(writer, starts[of.name])
-        else:
+        if _is_group(founds, latest_seconds):
             of = self._group(channels, latest_seconds)
             subscriber = of.multiple.join(writer, starts)
+        else:
+            of = channels[0]
+            subscriber = of.arrivals.join(writer, starts[of.name])
         stream = Stream(of, subscriber, names, owner)
         self.streams.add(stream)
         self._owned.update(_limited(owner))
+        self.presence.enter(names, owner.user)
         self.stats.streams_open = len(self.streams)
         return stream
 
@@ -166,13 +188,17 @@ class Hub:
         """Ends an open stream properly; its client may come back, and is then asked again who it is."""
         if stream in self.streams:
             stream.of.bringing.leave(stream.subscriber)
-            stream.subscriber.writer.finish(Chunk(self.retry()))
+            writer = stream.subscriber.writer
+            writer.finish(Chunk(self.retry()))
+            # For a client that does not even take the end; nothing where the connection is closed.
+            self._loop.call_later(self.settings.stall_seconds, writer.abort)
 
     def leave(self, stream: Stream) -> None:
         """Forgets a stream that its client or `end` has ended; harmless when called again."""
         if stream not in self.streams:
             return
         self.streams.remove(stream)
+        self.presence.leave(stream.names, stream.owner.user)
         for who in _limited(stream.owner):
             self._owned[who] -= 1
             if not self._owned[who]:
@@ -214,9 +240,20 @@ class Hub:
         key = _key(channels, latest_seconds)
         group = self._groups.get(key)
         if group is None:
-            ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
+            events = LATEST_EVENTS * len(channels) if latest_seconds else self.settings.ring_events
+            # Clients choose how many groups there are: each gets a smaller share than the one before.
+            share = 2 * self.settings.ring_bytes // (len(self._groups) + 1)
+            ring = Ring(events, min(share, self.settings.ring_bytes))
             chunk_bytes = self.settings.client_buffer_bytes
-            group = Group(channels, ring, self._loop, chunk_bytes, self.stats, latest_seconds)
+            group = Group(
+                channels,
+                ring,
+                self._loop,
+                chunk_bytes,
+                self.stats,
+                self._withholds,
+                latest_seconds,
+            )
             group.fanout.on_drained = self._drained
             self._groups[key] = group
         return group
@@ -230,9 +267,12 @@ class Hub:
         idle = self._loop.time() - self.settings.channel_idle_seconds
         for channel in list(self._channels.values()):
             if channel.unused_since is not None and channel.unused_since <= idle:
-                del self._channels[channel.name]
-                self._listener.remove(channel)
-                self._supervise(channel.stop(), f"end of {channel.name}")
+                self._leave_channel(channel)
+
+    def _leave_channel(self, channel: Channel) -> None:
+        del self._channels[channel.name]
+        self._listener.remove(channel)
+        self._supervise(channel.stop(), f"end of {channel.name}")
 
     # -- flow control between Redis and the streams
 
@@ -280,6 +320,10 @@ class Hub:
 def _limited(owner: Owner) -> list[tuple[str, str]]:
     """What the streams of an owner are counted by."""
     return [(w, who) for w, who in (("user", owner.user), ("address", owner.address)) if who]
+
+
+def _is_group(founds: Sequence[Found], latest_seconds: float | None) -> bool:
+    return len(founds) > 1 or founds[0].is_wildcard or latest_seconds is not None
 
 
 def _key(channels: Sequence[Channel], latest_seconds: float | None) -> GroupKey:

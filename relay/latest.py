@@ -1,13 +1,17 @@
 """State instead of history: of everything a channel says within an interval, only the newest."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
-from relay.composite import Composite
+from relay.composite import Composite, Withholds
 from relay.feed import Feed
 from relay.position import Position
 from relay.ring import Place, Ring
 from relay.start import After, Start
+
+LOOK_BACK = 256
+"""How many of the newest messages of a wildcard are looked at for one that is not withheld."""
 
 
 class Clock(Protocol):
@@ -25,11 +29,12 @@ class Latest(Composite):
         self,
         feeds: Sequence[Feed],
         ring: Ring,
+        withholds: Withholds,
         seconds: float,
         clock: Clock,
         on_new: Callable[[], None],
     ) -> None:
-        super().__init__(feeds, ring)
+        super().__init__(feeds, ring, withholds)
         self._seconds = seconds
         self._clock = clock
         self._on_new = on_new
@@ -45,10 +50,14 @@ class Latest(Composite):
         parts = []
         for feed in self.feeds:
             position, start = feed.position, starts[feed.channel]
-            event = feed.newest_event()
+            event = self._newest_of(feed)
             if position and event and start != After(position):
                 parts.append(self.number(feed, position, self.positions, event))
         return b"".join(parts)
+
+    def _newest_of(self, feed: Feed) -> bytes:
+        events = islice(feed.newest_events(), LOOK_BACK)
+        return next((event for event in events if not self._is_withheld(feed, event)), b"")
 
     def _take(self, feed: Feed, position: Position, event: bytes, time_ms: int) -> None:
         if event.startswith(b"event: hub.gap\n"):

@@ -62,6 +62,11 @@ class Connection:
     def open(self) -> bool:
         return self.subscription is not None and not self.subscription.closed.done()
 
+    def has(self, channel: Channel) -> bool:
+        """Whether the channel has heard a marker here."""
+        entered = self.entered.get(channel)
+        return entered is not None and entered.session.marked.is_set()
+
     def add(self, channel: Channel) -> Entered:
         entered = self.entered[channel] = Entered(channel, Session())
         for name in (*channel.names.channels, *channel.names.patterns):
@@ -71,6 +76,7 @@ class Connection:
     def remove(self, channel: Channel) -> None:
         entered = self.entered.pop(channel, None)
         if entered:
+            entered.session.marked.set()  # nobody needs to wait for it any more
             channel.intake.drop(entered.session)
             for name in (*channel.names.channels, *channel.names.patterns):
                 self.routes.pop(name.encode(), None)
@@ -117,6 +123,7 @@ class Listener:
         self._lost_at: float | None = None
         self._refusal = ""
         self._entering: set[asyncio.Task[None]] = set()
+        self._entrance = asyncio.Lock()
 
     @property
     def live(self) -> bool:
@@ -172,25 +179,48 @@ class Listener:
         task.add_done_callback(self._entering.discard)
 
     async def _enter_quietly(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        """Until all are entered, or a new connection enters them.
+
+        Whether this one is still good is for others to say: too much may be asked of it at once.
+        """
+        while channels and connection.open:
+            async with self._entrance:  # one after the other: none has to wait for all of them
+                entered = await self._try_to_enter(connection, channels)
+            await self._take_over(connection, channels, None)
+            channels = [c for c in channels if c in self._channels and not connection.has(c)]
+            if not entered:
+                await asyncio.sleep(BACKOFF_SECONDS[1])
+
+    async def _try_to_enter(self, connection: Connection, channels: Sequence[Channel]) -> bool:
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 await self._enter(connection, channels)
-            await self._take_over(connection, channels, None)
         except SubscriptionRefused as error:
-            self._refused(error)
+            if len(channels) == 1:
+                self._refused(SubscriptionRefused(f"{channels[0].name}: {error}"))
+                return False
+            return all([await self._try_to_enter(connection, [channel]) for channel in channels])
         except (OSError, TimeoutError):
-            connection.abort(
-                "a channel could not be entered"
-            )  # a new connection enters all of them
+            return False
+        return True
 
     async def _enter(self, connection: Connection, channels: Sequence[Channel]) -> None:
-        """Subscribes, and waits until each channel has heard a marker, at the latest our own."""
+        """Subscribes, and waits until each channel has heard a marker, at the latest our own.
+
+        Where there is no hole to be filled a channel is live as soon as it has; its history is written
+        at once then, and not watched in vain until thousands of others have come as far.
+        """
         assert connection.subscription is not None
-        entered = [connection.add(channel) for channel in channels if channel in self._channels]
+        missing = [c for c in channels if c in self._channels and not connection.has(c)]
+        entered = [connection.add(channel) for channel in missing]
         if entered:
             await connection.subscription.subscribe(_names(e.channel for e in entered))
         for first in range(0, len(entered), AT_ONCE):
-            await asyncio.gather(*(self._mark(e) for e in entered[first : first + AT_ONCE]))
+            batch = entered[first : first + AT_ONCE]
+            await asyncio.gather(*(self._mark(e) for e in batch))
+            for e in batch:
+                if connection.has(e.channel) and not e.channel.intake.is_held(e.session):
+                    e.channel.on_live(e.alone)
 
     async def _mark(self, entered: Entered) -> None:
         channel = entered.channel
@@ -222,9 +252,8 @@ class Listener:
                 if (c := e.channel).intake.is_held(e.session)
             )
         )
-        for channel in channels:
-            if (e := connection.entered.get(channel)) is not None:
-                channel.on_live(e.alone)
+        for e in held:
+            e.channel.on_live(e.alone)
 
     # -- a connection that is lost, or silent and perhaps not lost
 

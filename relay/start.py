@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from relay import vector
 from relay.catalogue import Catalogue, Found
@@ -12,6 +12,9 @@ from relay.position import Position
 
 MAX_CHANNELS = 50
 """How many channels one stream can have."""
+
+MAX_NAMES_BYTES = 4096
+"""How long their names may be, percent-encoded: an id holds them all, and comes back in a header."""
 
 _SPAN = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -65,6 +68,10 @@ def find_channels(catalogue: Catalogue, names: Sequence[str]) -> list[Found]:
     """
     if len(names) > MAX_CHANNELS:
         raise ValueError(f"A stream can have up to {MAX_CHANNELS} channels.")
+    if len(names) > 1 and sum(len(quote(name)) for name in names) > MAX_NAMES_BYTES:
+        raise ValueError(
+            f"The names of a stream's channels can have up to {MAX_NAMES_BYTES} bytes."
+        )
     founds = [catalogue.find(name) for name in dict.fromkeys(names)]
     if None in founds:
         raise LookupError("There is no such channel.")

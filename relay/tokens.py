@@ -1,8 +1,8 @@
 """Short-lived signed tokens (JWT, RFC 7519): who somebody is, and which channels that may be seen.
 
 HS256 with RELAY_TOKEN_KEY, or RS256 with the public keys of RELAY_TOKEN_JWKS (RFC 7517). A token must
-have `sub`, `aud`, `iat` and `exp`; `channels` and `publish` list channel names, `*` at the end of a
-name standing for anything.
+have `sub`, `aud`, `iat` and `exp`; `channels`, `publish` and `presence` list channel names, `*` at the
+end of a name standing for anything.
 """
 
 import time
@@ -12,6 +12,7 @@ from typing import Any
 import jwt
 
 from relay import conf
+from relay.catalogue import Found
 
 MAX_BYTES = 8 * 1024
 LEEWAY_SECONDS = 5
@@ -22,7 +23,11 @@ class TokenRefused(Exception):
 
 
 def issue(
-    subject: str, channels: Sequence[str], seconds: float | None = None, publish: Sequence[str] = ()
+    subject: str,
+    channels: Sequence[str],
+    seconds: float | None = None,
+    publish: Sequence[str] = (),
+    presence: Sequence[str] = (),
 ) -> str:
     """A token that ends after `seconds` (RELAY_TOKEN_SECONDS).
 
@@ -43,6 +48,8 @@ def issue(
     }
     if publish:
         claims["publish"] = list(publish)
+    if presence:
+        claims["presence"] = list(presence)
     return jwt.encode(claims, settings.token_key, algorithm="HS256")
 
 
@@ -72,18 +79,22 @@ def decode(token: str) -> Mapping[str, Any]:
     return claims
 
 
-def grants(claims: Mapping[str, Any], claim: str, name: str) -> bool:
-    """Whether the list in `claim` has `name`."""
+def grants(claims: Mapping[str, Any], claim: str, found: Found) -> bool:
+    """Whether the list in `claim` has the channel.
+
+    A wildcard of the catalogue stands for no more in a token than on a stream: not for a channel that
+    has an entry of its own.
+    """
     entries = claims.get(claim)
     if not isinstance(entries, list):
         return False
-    return any(_covers(entry, name) for entry in entries if isinstance(entry, str))
+    return any(_covers(entry, found) for entry in entries if isinstance(entry, str))
 
 
-def _covers(entry: str, name: str) -> bool:
-    if entry.endswith("*") and not name.endswith("*"):
-        return name.startswith(entry[:-1])
-    return entry == name
+def _covers(entry: str, found: Found) -> bool:
+    if entry.endswith("*") and not found.is_wildcard and entry not in found.hidden_from:
+        return found.name.startswith(entry[:-1])
+    return entry == found.name
 
 
 def _key(settings: conf.Settings, header: Mapping[str, Any]) -> tuple[Any, str]:

@@ -14,17 +14,12 @@ class Chunk:
     `framed` is the same as one HTTP/1.1 chunk (RFC 9112, section 7.1), made once for all of them.
     """
 
-    __slots__ = ("_framed", "body")
+    __slots__ = ("body", "framed")
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self._framed = b""
-
-    @property
-    def framed(self) -> bytes:
-        if not self._framed and self.body:  # an empty chunk would end the response
-            self._framed = b"%x\r\n%b\r\n" % (len(self.body), self.body)
-        return self._framed
+        # an empty chunk would end the response
+        self.framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
 
 
 class Writer(Protocol):
@@ -62,6 +57,7 @@ class AsgiWriter:
         self._wake = asyncio.Event()
         self._sent = 0
         self._closed = False
+        self._task: asyncio.Task[None] | None = None
 
     def send(self, chunk: Chunk) -> bool:
         self._put(chunk, more=True)
@@ -75,10 +71,12 @@ class AsgiWriter:
 
     def abort(self) -> None:
         self._closed = True
-        self._wake.set()
+        if self._task:
+            self._task.cancel()
 
     async def run(self) -> None:
         """Sends what it was given until it is finished or aborted, or the server refuses."""
+        self._task = asyncio.current_task()
         while not self._closed:
             if not self._chunks:
                 self._wake.clear()

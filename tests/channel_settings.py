@@ -8,5 +8,6 @@ RELAY_CHANNELS = {
     "kept": {"access": "public", "always": True},
     "named": {"access": "public", "envelope": True},
     "orders.*": {"access": "public", "wildcard": "public"},
+    "orders.secret": {"access": "signed-in", "envelope": True},
     "closed.*": {"access": "public"},
 }

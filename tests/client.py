@@ -4,7 +4,7 @@ import contextlib
 import http.client
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,10 +16,15 @@ class Stream:
     """An open stream. Use as a context manager."""
 
     def __init__(
-        self, url: str, path: str = "/stream/", timeout: float = 10.0, last_id: str = ""
+        self,
+        url: str,
+        path: str = "/stream/",
+        timeout: float = 10.0,
+        last_id: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         parts = urlsplit(url)
-        headers = {"Accept": "text/event-stream"}
+        headers = {"Accept": "text/event-stream", **(headers or {})}
         if last_id:
             headers["Last-Event-ID"] = last_id
         self.connection = http.client.HTTPConnection(
@@ -36,6 +41,9 @@ class Stream:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.response.close()
         self.connection.close()
 

@@ -701,6 +701,16 @@ class NoKicks:
         await asyncio.get_running_loop().create_future()
 
 
+class NoPresence(NoKicks):
+    """Nobody is counted here."""
+
+    def enter(self, names: Iterable[str], user: str) -> None:
+        pass
+
+    def leave(self, names: Iterable[str], user: str) -> None:
+        pass
+
+
 class SimulatedLog:
     """A relay.history.History: each method is a request that Redis executes at some later moment."""
 
@@ -1089,6 +1099,7 @@ class Simulation:
         enter(mock.patch.object(hub_module, "RedisAddress", self._address))
         enter(mock.patch.object(hub_module, "Commands", SimulatedCommands))
         enter(mock.patch.object(hub_module, "Kicks", NoKicks))
+        enter(mock.patch.object(hub_module, "Presence", NoPresence))
         enter(mock.patch.object(channel, "Log", SimulatedLog))
         enter(mock.patch.object(channel, "time", clock))
         enter(mock.patch.object(intake, "time", clock))

@@ -5,15 +5,25 @@ import json
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.backends.db import SessionStore
+from pytest_django import Settings
 
+from relay import gate, tokens
+from relay.access import Viewer, identify, require
 from relay.addresses import client_address, parse_networks
+from relay.catalogue import Catalogue, Found, Spec
 from relay.origins import Origins
+from relay.problem import Problem
 from tests.client import Stream, raw_request, read_until
 from tests.servers import ROOT, HubProcess, RedisServer, wait_until
 from tests.site import TOKEN_KEY, Site
@@ -120,6 +130,31 @@ def test_each_rule_for_each_client_is_what_the_documentation_says(
     assert "a rule that fails" in served.log()
 
 
+async def test_a_rule_that_is_not_there_lets_nobody_in(caplog: pytest.LogCaptureFixture) -> None:
+    """`serve` does not start with one; other commands do."""
+    spec = Spec("x", "tests.rules.missing", 1, 1, 1000)
+    with pytest.raises(Problem) as refused:
+        await require(Viewer(AnonymousUser()), Found("x", spec, {}), {})
+    assert refused.value.status == 401
+    assert "The access rule of x failed; nobody gets in by it." in caplog.text
+
+
+def test_users_that_cannot_be_read_are_a_busy_hub_and_no_silence(
+    start_hub: Callable[..., HubProcess], tmp_path: Path
+) -> None:
+    env = {"DATABASE_URL": f"sqlite:///{tmp_path / 'empty.sqlite3'}", "RELAY_CHANNELS": CHANNELS}
+    hub = start_hub(**env)
+    headers = {"Cookie": "sessionid=" + "x" * 32}
+    status, told, detail = ask(hub, "/stream/?channel=orders.7", headers)
+    assert (status, told["retry-after"]) == (503, "30")
+    assert detail == "Who you are cannot be found out now."
+    source = {**headers, "Accept": "text/event-stream"}
+    status, _, first = ask(hub, "/stream/?channel=orders.7", source)
+    assert (status, first.startswith("retry: ")) == (200, True)
+    assert ask(hub, "/stream/", source)[0] == 200
+    assert "Who asks for a stream could not be found out" in hub.log()
+
+
 def test_a_wildcard_needs_a_rule_of_its_own(site: Site, served: HubProcess) -> None:
     headers = {"Cookie": site.people["eve"].cookie}
     assert ask(served, "/stream/?channel=orders.*", headers)[0] == 404
@@ -135,7 +170,7 @@ def test_a_wildcard_needs_a_rule_of_its_own(site: Site, served: HubProcess) -> N
         "asgi:x",
         "asgi__group",
     ]
-    + ["orders.", "orders.%0d%0aX-Evil:1", "*", "news*", "[n]ews", "new?", "orders.%00", "%ff"]
+    + ["orders.%0d%0aX-Evil:1", "*", "news*", "[n]ews", "new?", "orders.%00", "%ff"]
     + ["x" * 10_000, "orders." + "x" * 300, "news%20", "orders.a%20b", "user.1.2", "user."],
 )
 def test_what_the_catalogue_lacks_is_not_found(site: Site, served: HubProcess, name: str) -> None:
@@ -340,12 +375,83 @@ def test_origins_are_exact_or_below_a_host(origin: str, host: str, allowed: bool
         ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
         ("9.9.9.9", "1.2.3.4", "9.9.9.9"),
         ("10.0.0.1", "evil\r\nx, 10.0.0.2", "10.0.0.2"),
-        ("10.0.0.1", "::1, fd00::5", "fd00::5"),
+        ("10.0.0.1", "::1, fd00::5", "fd00::/64"),
+        ("::ffff:10.0.0.1", "::ffff:1.2.3.4,10.0.0.2", "1.2.3.4"),
+        ("2001:db8:0:1:2::3", "", "2001:db8:0:1::/64"),
         ("", "1.2.3.4", ""),
     ],
 )
 def test_only_trusted_proxies_name_the_client(peer: str, forwarded_for: str, address: str) -> None:
     assert client_address(peer, forwarded_for, parse_networks(["10.0.0.0/8"])) == address
+
+
+def test_every_line_of_a_header_of_proxies_counts() -> None:
+    settings = SimpleNamespace(
+        max_streams_per_address=1, trusted_proxies=parse_networks(["10.0.0.0/8"])
+    )
+    lines = [(b"x-forwarded-for", b"6.6.6.6, 1.2.3.4"), (b"x-forwarded-for", b"10.0.0.2")]
+    scope = {"client": ("10.0.0.1", 5), "headers": lines}
+    assert gate._address(SimpleNamespace(settings=settings), scope) == "1.2.3.4"
+
+
+def test_a_wildcard_in_a_token_is_no_key_to_a_channel_with_an_entry_of_its_own(
+    start_hub: Callable[..., HubProcess], site: Site
+) -> None:
+    channels = "room=perm:sessions.view_session room*=signed-in"
+    hub = start_hub(**{**site.env, "RELAY_CHANNELS": channels})
+    bearer = {"Authorization": f"Bearer {token(channels=['room*'])}"}
+    assert ask(hub, "/stream/?channel=rooms", bearer)[0] == 200
+    spec = Spec("room*", "signed-in", 1, 1, 1000, "signed-in")
+    catalogue = Catalogue([spec, Spec("room", "signed-in", 1, 1, 1000)], "relay")
+    for name, granted in {"room": False, "rooms": True, "room*": True}.items():
+        found = catalogue.find(name)
+        assert found is not None
+        assert tokens.grants({"channels": ["room*"]}, "channels", found) is granted
+
+
+def test_a_stream_ends_when_its_session_does(
+    start_hub: Callable[..., HubProcess], site: Site
+) -> None:
+    hub = start_hub(**site.env)
+    cookie = site.run(
+        "import datetime; from django.utils import timezone\n"
+        "from django.contrib.sessions.models import Session\n"
+        f"row = Session.objects.get(pk='{site.people['bob'].session}')\n"
+        "row.pk = 'b' * 32; row.expire_date = timezone.now() + datetime.timedelta(seconds=4)\n"
+        "row.save(); print(row.pk)"
+    )
+    headers = {"Cookie": f"sessionid={cookie}"}
+    with Stream(hub.url, "/stream/?channel=orders.7", headers=headers, timeout=10) as stream:
+        assert list(stream.events()) == []  # it ends, by itself
+        assert stream.lines[-2].startswith(b"retry: ")
+    assert ask(hub, "/stream/?channel=orders.7", headers)[0] == 401
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_looking_at_a_session_does_not_change_it(settings: Settings) -> None:
+    settings.SECRET_KEY = "the old key"
+    user = await User.objects.acreate_user("kim", password="pw")
+    session = SessionStore()
+    await session.aset(SESSION_KEY, str(user.pk))
+    await session.aset(BACKEND_SESSION_KEY, settings.AUTHENTICATION_BACKENDS[0])
+    await session.aset(HASH_SESSION_KEY, user.get_session_auth_hash())
+    await session.asave()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new key", ["the old key"]
+    cookie = f"sessionid={session.session_key}".encode()
+    for _ in range(2):
+        viewer = await identify({b"cookie": cookie}, {})
+        assert viewer.key == str(user.pk)
+
+
+def test_an_accept_header_that_cannot_be_read_is_not_acceptable(served: HubProcess) -> None:
+    assert ask(served, "/stream/", {"Accept": "text/plain; a*=bogus''1"})[0] == 406
+    assert "Traceback" not in served.log().split("a rule that fails")[-1]
+
+
+def test_names_that_no_id_could_hold_are_refused_at_once(served: HubProcess, site: Site) -> None:
+    names = "&".join(f"channel=orders.{n:0200}" for n in range(30))
+    headers = {"Cookie": site.people["ann"].cookie}
+    assert ask(served, f"/stream/?{names}", headers)[0] == 400
 
 
 def test_streams_per_user_and_per_address_are_limited(

@@ -5,14 +5,15 @@ import time
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
+import psutil
 import pytest
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder
 
-from relay import vector
+from relay import tokens, vector
 from relay.catalogue import Catalogue, Spec, parse_channels
 from relay.position import Position
-from tests.client import Stream, answer, open_raw_stream, read_until
+from tests.client import Stream, answer, open_raw_stream, raw_request, read_until
 from tests.servers import HubProcess, RedisServer, wait_until
 
 Start = Callable[..., HubProcess]
@@ -192,6 +193,124 @@ def test_a_wildcard_brings_every_channel_that_matches_with_resume(
     assert answer(hub.url, "GET", "/stream/?channel=closed.*")[0] == 404
 
 
+def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub(DJANGO_SETTINGS_MODULE="tests.channel_settings")
+    path = "/stream/?channel=orders.*"
+    assert answer(hub.url, "GET", "/stream/?channel=orders.secret")[0] == 401
+    with opened(hub, path) as stream:
+        for n, channel in enumerate(["orders.1", "orders.secret", "orders.2", "orders.secret"]):
+            assert redis_server.publish(str(n), channel) >= 1
+        redis_server.publish("4", "orders.1")
+        events = take(stream, 3)
+        visible = [("orders.1", "0"), ("orders.2", "2"), ("orders.1", "4")]
+        assert said(events) == visible
+        redis_server.publish("5", "orders.secret")
+        with Stream(hub.url, path, last_id=events[0].id) as again:  # from the ring
+            assert said(take(again, 2)) == visible[1:]
+            redis_server.publish("6", "orders.2")
+            assert said(take(again, 1)) == [("orders.2", "6")]
+        redis_server.publish("7", "orders.secret")
+        for latest in (Stream(hub.url, f"{path}&latest=1"), Stream(hub.url, f"{path}&rewind=2")):
+            with latest:
+                assert said(take(latest, 1)) == [("orders.2", "6")]
+        with redis_server.client() as client:
+            wait_until(lambda: client.xlen("relay:{orders.*}:log") >= 8, "the history is written")
+    fresh = start_hub(DJANGO_SETTINGS_MODULE="tests.channel_settings")
+    with Stream(fresh.url, path, last_id=events[0].id) as stream:  # from the history
+        assert said(take(stream, 3)) == [*visible[1:], ("orders.2", "6")]
+        redis_server.publish("8", "orders.secret")
+        redis_server.publish("9", "orders.1")
+        assert said(take(stream, 1)) == [("orders.1", "9")]
+
+
+def test_more_channels_than_there_may_be_are_turned_away_and_unused_ones_left(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=3)
+    with opened(hub, "/stream/?channel=orders.1"), opened(hub, "/stream/?channel=orders.2"):
+        for path in ("orders.3", "orders.1&latest=1", "orders.1&channel=demo_stream"):
+            assert answer(hub.url, "GET", f"/stream/?channel={path}")[0] == 503
+        with opened(hub, "/stream/?channel=orders.1"), opened(hub, "/stream/"):
+            pass
+    with opened(hub, "/stream/?channel=orders.3") as stream:
+        redis_server.publish("1", "orders.3")
+        assert [event.data for event in take(stream, 1)] == ["1"]
+        assert redis_server.publish("2", "orders.1") + redis_server.publish("2", "orders.2") == 1
+
+
+def test_channels_that_are_left_while_they_are_entered_hold_up_no_other(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=2)
+    for n in range(20):
+        request = f"GET /stream/?channel=orders.{n} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with raw_request(hub.url, request.encode()) as connection:
+            read_until(connection, b"retry: ")
+        hub.wait_for_streams(0)
+    with opened(hub, "/stream/?channel=orders.last") as stream:
+        redis_server.publish("1", "orders.last")
+        assert [event.data for event in take(stream, 1)] == ["1"]
+
+
+def test_a_client_that_asks_for_thousands_of_channels_harms_no_other(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_CHANNEL_IDLE_SECONDS=5)
+    with opened(hub, "/stream/") as bystander:
+        greedy = [
+            Stream(hub.url, "/stream/?" + "&".join(f"channel=orders.{n}.{m}" for m in range(50)))
+            for n in range(100)
+        ]
+        for n in range(20):
+            redis_server.publish(str(n))
+            assert [event.data for event in take(bystander, 1)] == [str(n)]
+            assert hub.health()["redis"] == "live"
+        for stream in greedy:
+            stream.close()
+        assert redis_server.publish("last", "demo_stream") == 1
+        assert [event.data for event in take(bystander, 1)] == ["last"]
+    assert "lost" not in hub.log()
+
+
+def test_sets_of_channels_and_intervals_share_a_bounded_memory(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub()
+    assert hub.process is not None
+    streams = [Stream(hub.url, f"/stream/?latest=0.{100 + n}") for n in range(20)]
+    hub.wait_for_streams(20)
+    before = psutil.Process(hub.process.pid).memory_info().rss
+    for n in range(24):
+        redis_server.publish(b"%d" % n * 750_000)
+        time.sleep(0.13)  # so that most intervals have an event of their own
+    for stream in streams:
+        stream.close()
+    grown = psutil.Process(hub.process.pid).memory_info().rss - before
+    assert grown < 200 * 1024 * 1024
+
+
+def test_the_first_entry_that_fits_has_the_say_over_a_channel() -> None:
+    def spec(pattern: str, wildcard: str | None = None) -> Spec:
+        return Spec(pattern, "public", 1, 1, 1000, wildcard)
+
+    catalogue = Catalogue(
+        [spec("o.x.*"), spec("o.*", "public"), spec("o.y"), spec("o.z.*")], "relay"
+    )
+    withheld = {"o.1": False, "o.x.1": True, "o.y": True, "o.z.1": False, "o.x.\n": True}
+    assert {name: catalogue.withholds("o.*", name) for name in withheld} == withheld
+    found = catalogue.find("o.y")
+    assert found is not None
+    assert found.hidden_from == ("o.*",)
+    for name, granted in {"o.1": True, "o.x.1": False, "o.y": False, "o.*": True}.items():
+        found = catalogue.find(name)
+        assert found is not None
+        assert tokens.grants({"channels": ["o.*"]}, "channels", found) is granted
+        assert tokens.grants({"channels": [name]}, "channels", found)
+        assert tokens.grants({"channels": ["o*", "*"]}, "channels", found) is (name != "o.*")
+
+
 ENVELOPES = [
     ('{"event":"price","data":"12"}', ("price", "12")),
     ('{"event":"price","data":{"a":[1,2]}}', ("price", '{"a":[1,2]}')),
@@ -332,7 +451,7 @@ def test_a_pattern_that_would_reach_what_is_no_message_is_refused(pattern: str) 
         ("user.5.6", None),
         ("user.", None),
         ("orders.1.2", ("orders.1.2", {})),
-        ("orders.", None),
+        ("orders.", ("orders.", {})),
         ("exact", ("exact", {})),
         ("exac", None),
         ("user.{user_id}", None),

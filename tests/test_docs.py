@@ -231,7 +231,7 @@ def test_the_javascript_parses(browser: Browser, text: str) -> None:
 
 
 def publish_by_the_readme(redis_server: RedisServer) -> None:
-    code = snippet("python", ".publish(")
+    code = snippet("python", "redis.Redis(")
     assert "port=6379" in code
     ours = code.replace("port=6379", f"port={redis_server.port}")
     subprocess.run([sys.executable, "-c", ours], check=True, timeout=30)

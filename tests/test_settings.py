@@ -13,14 +13,27 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 WRONG = {
     "REDIS_URL": ["", "127.0.0.1", "http://127.0.0.1", "redis://h:port/0", None],
-    "RELAY_CHANNEL": ["", "a\nb", "x" * 513, b"bytes", None],
+    "RELAY_CHANNEL": ["", "a\nb", "a b", "a*", "asgi.x", "x" * 256, b"bytes", None],
     "RELAY_PREFIX": ["", "a b", "{x}", "x" * 65, b"bytes", None],
-    "RELAY_CHANNELS": ["a=b", "*", "__key*", {"a": {"x": 1}}, {"a": None}, 5, None],
+    "RELAY_CHANNELS": [
+        "a=b",
+        "a=",
+        "a a=signed-in",
+        "x.{a}.{a}",
+        "x.*=owner",
+        "*",
+        "__key*",
+        {"a": {"x": 1}},
+        {"a": None},
+        5,
+        None,
+    ],
     "RELAY_ALLOWED_ORIGINS": ["example.com", "*", "https://", "https://a b", 5, None],
     "RELAY_TRUSTED_PROXIES": ["all", "10.0.0.0/33", "10.0.0.1/8", 5, None],
     "RELAY_TOKEN_KEY": ["short", b"bytes", None],
     "RELAY_TOKEN_JWKS": ["x", "{}", '{"keys": []}', '{"keys": [{"kty": "oct"}]}', 5],
     "RELAY_TOKEN_AUDIENCE": ["", 5, None],
+    "RELAY_HTTP_PUBLISH": ["", "x", "2", None, []],
 }
 NUMBERS = [
     name.lower().removeprefix("relay_")
@@ -72,6 +85,16 @@ def test_a_secret_is_never_shown(settings: Settings, name: str) -> None:
     assert "s3cret" not in str(relay_checks())
 
 
+def test_a_rule_that_names_no_function_fails_the_check(settings: Settings) -> None:
+    settings.RELAY_CHANNELS = {"a": {"access": "tests.rules.named_ann"}}
+    assert relay_checks() == []
+    for path in ("tests.rules.missing", "nowhere.rule"):
+        settings.RELAY_CHANNELS = {"a": {"access": "public"}, "b.*": {"wildcard": path}}
+        [(number, text)] = relay_checks()
+        assert number == "relay.E015"
+        assert "the rule of 'b.*' is not there" in text
+
+
 def test_a_misspelt_name_is_a_warning(settings: Settings) -> None:
     settings.RELAY_RING_EVENT = 5
     [message] = [m for m in run_checks() if str(m.id).startswith("relay.")]
@@ -82,6 +105,7 @@ def test_every_setting_has_its_heading_and_its_default_in_the_documentation() ->
     text = (DOCS / "settings.md").read_text()
     headings = re.findall(r"^### `(\w+)`", text, re.MULTILINE)
     own = ["SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "HOST", "PORT"]
+    own += ["DATABASE_URL", "SECURE_COOKIES", "CSRF_TRUSTED_ORIGINS"]
     assert sorted(headings) == sorted([*conf.NAMES, *own])
     for name, default in conf.DEFAULTS.items():
         section = text.split(f"### `{name}`")[1].split("\n### ")[0]

@@ -1,15 +1,19 @@
 """Clients that stop reading: what they cost, what they are told, when they are cut."""
 
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from tests.client import open_raw_stream, read_until
-from tests.servers import HubProcess, RedisServer, wait_until
+from tests.servers import ROOT, HubProcess, RedisServer, wait_until
 
 MB = 1_000_000
 
@@ -136,6 +140,32 @@ def test_one_that_takes_nothing_is_cut(
     hub.wait_for_streams(1)
     stuck.close()
     quiet.close()
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
+    start_hub: Callable[..., HubProcess], redis_server: RedisServer, server: str
+) -> None:
+    uvicorn = ["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"]
+    options = {"command": uvicorn} if server == "uvicorn" else {}
+    hub = start_hub(RELAY_STALL_SECONDS=5, **options)
+    stuck = open_raw_stream(hub.url, receive_buffer=65_536)
+    hub.wait_for_streams(1)
+    publish_bytes(redis_server, 5 * MB)
+    command = [sys.executable, "manage.py", "kick", "--all"]
+    env = {**os.environ, "REDIS_URL": redis_server.url}
+    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+    assert hub.health()["streams_cut"] == 0
+    wait_until(lambda: hub.health()["streams_open"] == 0, "the stuck client is gone", 15)
+    assert hub.process is not None
+    process, port = psutil.Process(hub.process.pid), stuck.getsockname()[1]
+
+    def is_connected() -> bool:
+        return any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp"))
+
+    if server == "daphne":  # others have limits of their own
+        wait_until(lambda: not is_connected(), "its connection is closed", 15)
+    stuck.close()
 
 
 def test_a_stalled_client_on_another_server_is_bounded_and_caught_up(

@@ -5,6 +5,9 @@
 -- Every command is a pcall: where Redis refuses to write, markers are still published, and time or the
 -- caller's own knowledge keeps the epochs growing.
 
+-- The counter matters where the clock was set back; a channel that nobody opens is forgotten in time.
+local KEEP_SECONDS = 24 * 3600
+
 local function epoch_of(id)
   return tonumber(string.match(id, '^(%d+)')) or 0
 end
@@ -20,6 +23,6 @@ if not newest.err and newest[1] then
   epoch = math.max(epoch, epoch_of(newest[1][1]) + 1)
 end
 local text = string.format('%.0f', epoch)
-local stored = redis.pcall('SET', KEYS[1], text)
+local stored = redis.pcall('SET', KEYS[1], text, 'EX', KEEP_SECONDS)
 local heard = redis.call('PUBLISH', ARGV[1], text)
 return {text, heard, stored.err or ''}

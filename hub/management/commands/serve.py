@@ -86,11 +86,12 @@ def _require_redis(url: str) -> None:
             pubsub.get_message(timeout=5)
     except redis.exceptions.AuthenticationError as error:
         raise CommandError(
-            f"Redis {name} refused the user or password: {error}. Check REDIS_URL."
+            f"Redis {name} refused the user or password: {str(error).rstrip('.')}. Check REDIS_URL."
         ) from None
     except redis.exceptions.NoPermissionError as error:
         raise CommandError(
-            f"Redis {name} denied the subscription: {error}. Give the user of REDIS_URL the rights"
+            f"Redis {name} denied the subscription: {str(error).rstrip('.')}."
+            " Give the user of REDIS_URL the rights"
             f" in docs/operations.md, &{channel} among them."
         ) from None
     except (redis.exceptions.RedisError, OSError) as error:

@@ -9,12 +9,16 @@ from relay import conf, tokens
 
 
 class Command(BaseCommand):
-    help = "Prints a token for SUBJECT that grants the channels (and, with --publish, publishing)."
+    help = (
+        "Prints a token for SUBJECT that grants the channels (and, with --publish, publishing, with"
+        " --presence, seeing who is there)."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("subject", metavar="SUBJECT")
         parser.add_argument("--channel", action="append", default=[], metavar="NAME")
         parser.add_argument("--publish", action="append", default=[], metavar="NAME")
+        parser.add_argument("--presence", action="append", default=[], metavar="NAME")
         parser.add_argument("--seconds", type=float, help="how long it is valid")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -23,7 +27,8 @@ class Command(BaseCommand):
             raise CommandError(f"--seconds is not valid: {seconds:g}. Use a number up to a year.")
         try:
             channels = options["channel"] or [conf.load().channel]
-            text = tokens.issue(options["subject"], channels, seconds, options["publish"])
+            rights = options["publish"], options["presence"]
+            text = tokens.issue(options["subject"], channels, seconds, *rights)
         except ValueError as error:
             raise CommandError(str(error)) from None
         self.stdout.write(text)

@@ -1,0 +1,253 @@
+"""`POST /publish/<channel>/` and `GET /presence/<channel>/`. docs/publishing.md is what they promise."""
+
+import logging
+import math
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.views.decorators.csrf import csrf_exempt
+
+from relay import rates, tokens
+from relay.access import identify, require
+from relay.catalogue import Found
+from relay.commands import Commands
+from relay.envelope import unwrap
+from relay.history import HistoryUnavailable
+from relay.idempotency import Published, once_key, publish_once
+from relay.lifespan import get_hub
+from relay.problem import Problem
+from relay.publishing import aclient, event_size, find, site
+from relay.start import parse_query
+from relay.token_views import refuse
+
+logger = logging.getLogger("relay")
+
+BATCH = "application/x-ndjson"
+ENVELOPE = "application/vnd.relay.envelope+json"
+
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_BATCH_MESSAGES = 10_000
+"""Redis does nothing else while it publishes a batch; so many take it some 10 ms."""
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
+
+Authorize = Callable[[HttpRequest, Found], Awaitable[str]]
+"""Who publishes: a name that limits and idempotency keys go by. Raises Problem for who may not."""
+
+Allowed = Callable[[HttpRequest, Found], Awaitable[bool]]
+"""Whether the users may be seen, too. Raises Problem for who may not even see the count."""
+
+
+# -- who may
+
+
+async def may_publish(request: HttpRequest, found: Found) -> str:
+    """A bearer token whose `publish` lists the channel, or a user with the permission `relay.publish`.
+
+    Tokens in cookies do not count, since the browser sends those for any page.
+    """
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return _token_subject(token.strip(), found)
+    user = await request.auser()
+    if not user.is_authenticated:
+        raise Problem(401, "A token or a signed-in user is needed.", _bearer())
+    if not await sync_to_async(_is_own_page)(request):
+        raise Problem(403, "The CSRF token (X-CSRFToken) or the origin is missing or not right.")
+    if not await user.ahas_perm("relay.publish"):
+        raise Problem(403, "This user may not publish (relay.publish).")
+    return str(user.pk)
+
+
+async def may_see(request: HttpRequest, found: Found) -> bool:
+    """Who may see the channel; its users with the permission, or the claim, `presence`."""
+    scope = cast(ASGIRequest, request).scope
+    try:
+        query = parse_query(scope["query_string"])
+    except ValueError:
+        raise Problem(400, "The query has too many fields.") from None
+    try:
+        viewer = await identify(dict(scope["headers"]), query)
+    except Problem:
+        if found.rule == "public":
+            return False
+        raise
+    await require(viewer, found, scope)
+    if viewer.claims is not None:
+        return tokens.grants(viewer.claims, "presence", found)
+    return bool(await viewer.user.ahas_perm("relay.presence"))
+
+
+def _token_subject(token: str, found: Found) -> str:
+    try:
+        claims = tokens.decode(token)
+    except tokens.TokenRefused as error:
+        raise Problem(401, str(error), _bearer(' error="invalid_token"')) from None
+    if not tokens.grants(claims, "publish", found):
+        raise Problem(
+            403,
+            "The token does not grant publishing on this channel.",
+            _bearer(' error="insufficient_scope"'),
+        )
+    return str(claims["sub"])
+
+
+def _is_own_page(request: HttpRequest) -> bool:
+    """Django's CSRF check, which a view exempt from it has to ask for."""
+    return CsrfViewMiddleware(_guarded).process_view(request, _guarded, (), {}) is None
+
+
+def _guarded(request: HttpRequest) -> HttpResponse:
+    """Stands for a view that is not exempt."""
+    return HttpResponse()
+
+
+def _bearer(error: str = "") -> list[tuple[bytes, bytes]]:
+    return [(b"WWW-Authenticate", f"Bearer{error}".encode())]
+
+
+# -- publishing
+
+
+@csrf_exempt  # a token needs none of it; for users `may_publish` checks
+async def publish(
+    request: HttpRequest, channel: str, authorize: Authorize = may_publish
+) -> HttpResponse:
+    """Answers {"published", "subscribers"}; refusals are problems (RFC 9457)."""
+    try:
+        published = await _publish(request, channel, authorize)
+    except Problem as refusal:
+        return refuse(refusal)
+    except HistoryUnavailable as error:
+        return refuse(_unavailable(error))
+    told = {"published": published.number, "subscribers": published.subscribers}
+    response = JsonResponse(told, headers={"Cache-Control": "no-store"})
+    if published.again:
+        response["Idempotency-Replayed"] = "true"
+    return response
+
+
+async def _publish(request: HttpRequest, channel: str, authorize: Authorize) -> Published:
+    settings = site().settings
+    if not settings.http_publish:
+        raise Problem(404, "Publishing over HTTP is off (RELAY_HTTP_PUBLISH).")
+    if request.method != "POST":
+        raise Problem(405, "Messages are published with POST.", [(b"Allow", b"POST")])
+    found = _channel(channel)
+    # Read before CsrfViewMiddleware looks for a form in it; judged only when it is known whose it is.
+    body = request.read(max(MAX_BATCH_BYTES, found.spec.event_bytes) + 1)
+    subject = await authorize(request, found)
+    key = _once(request, settings.prefix, subject, found)
+    messages = _messages(request, found, body)
+    client = await aclient()
+    commands = Commands(lambda: client)
+    await _within_rate(commands, subject, len(messages))
+    return await publish_once(commands, found.name, messages, key)
+
+
+def _channel(name: str) -> Found:
+    try:
+        return find(name)
+    except ValueError:
+        raise Problem(404, "There is no such channel.") from None
+
+
+def _once(request: HttpRequest, prefix: str, subject: str, found: Found) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Problem(400, "An Idempotency-Key has 1 to 200 printable ASCII characters.")
+    return once_key(prefix, subject, found.name, key)
+
+
+async def _within_rate(commands: Commands, subject: str, number: int) -> None:
+    settings = site().settings
+    per_second = settings.publish_per_second
+    if number > per_second * rates.BURST_SECONDS:
+        raise Problem(413, f"A batch has up to {per_second * rates.BURST_SECONDS} messages.")
+    wait_seconds = await rates.take(commands, settings.prefix, subject, per_second, number)
+    if wait_seconds:
+        after = str(math.ceil(wait_seconds)).encode()
+        detail = f"Up to {per_second} messages a second (RELAY_PUBLISH_PER_SECOND)."
+        raise Problem(429, detail, [(b"Retry-After", after)])
+
+
+def _unavailable(error: HistoryUnavailable) -> Problem:
+    if error.refused:
+        logger.error("A message could not be published: %s", error)
+        return Problem(503, "Redis refused; nothing was published.", [(b"Retry-After", b"5")])
+    detail = "Redis did not answer; whether anything was published is not known."
+    return Problem(503, detail, [(b"Retry-After", b"1")])
+
+
+# -- what the body holds
+
+
+def _messages(request: HttpRequest, found: Found, body: bytes) -> Sequence[bytes]:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "A body is sent as it is, without Content-Encoding.")
+    if request.content_type == BATCH:
+        return _lines(found, body)
+    _check_size(found, body, "The message")
+    if request.content_type == ENVELOPE:
+        _check_envelope(found, body)
+    return [body]
+
+
+def _lines(found: Found, body: bytes) -> Sequence[bytes]:
+    if len(body) > MAX_BATCH_BYTES:
+        raise Problem(413, f"A batch has up to {MAX_BATCH_BYTES} bytes.")
+    lines = [line.removesuffix(b"\r") for line in body.split(b"\n")]
+    messages = [line for line in lines if line.strip()]
+    if not messages:
+        raise Problem(400, "The batch has no message.")
+    if len(messages) > MAX_BATCH_MESSAGES:
+        raise Problem(413, f"A batch has up to {MAX_BATCH_MESSAGES} messages.")
+    for number, line in enumerate(lines, start=1):
+        _check_size(found, line, f"Line {number}")
+    return messages
+
+
+def _check_size(found: Found, message: bytes, what: str) -> None:
+    if event_size(found, message) > found.spec.event_bytes:
+        raise Problem(
+            413, f"{what} is larger than an event may be ({found.spec.event_bytes} bytes)."
+        )
+
+
+def _check_envelope(found: Found, body: bytes) -> None:
+    if not found.spec.envelope:
+        raise Problem(415, "This channel has no named events (envelope in RELAY_CHANNELS).")
+    if unwrap(body) is None:
+        raise Problem(400, "This is no envelope: see docs/publishing.md.")
+
+
+# -- presence
+
+
+async def presence(request: HttpRequest, channel: str, allowed: Allowed = may_see) -> HttpResponse:
+    """Answers {"channel", "count"} and, where they may be seen, {"users"}."""
+    hub = get_hub()
+    try:
+        if request.method not in {"GET", "HEAD"}:
+            raise Problem(405, "Presence is read with GET.", [(b"Allow", b"GET, HEAD")])
+        found = hub.catalogue.find(channel)
+        if found is None:
+            raise Problem(404, "There is no such channel.")
+        told: dict[str, Any] = {"channel": found.name}
+        if await allowed(request, found):
+            present = await hub.presence.of(found.name)
+            told |= {"count": present.count, "users": list(present.users)}
+        else:
+            told["count"] = await hub.presence.count(found.name)
+    except Problem as refusal:
+        return refuse(refusal)
+    except HistoryUnavailable:
+        return refuse(Problem(503, "Redis did not answer.", [(b"Retry-After", b"1")]))
+    return JsonResponse(told, headers={"Cache-Control": "no-store"})
