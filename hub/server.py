@@ -4,6 +4,7 @@
 * Accepted sockets notice a dead peer (keep-alive, TCP_USER_TIMEOUT; accepted sockets inherit both).
 * One application that failed after its response had begun, or one half-read request at the end, does
   not stop the bookkeeping for all the others.
+* Ten thousand streams that nothing happens on are not all looked at every second.
 * A port that cannot be had is one clear line.
 """
 
@@ -23,6 +24,8 @@ logger = logging.getLogger("relay")
 
 BACKLOG = 4096
 DEAD_PEER_MS = 60_000
+CHECKED_PER_SECOND = 1000
+"""How many open requests Daphne looks at, on average, for those that are done."""
 
 
 class HubServer(Server):
@@ -38,6 +41,7 @@ class HubServer(Server):
             verbosity=0,
         )
         self._on_listening = on_listening
+        self._seconds = 0  # since the applications were checked
         self.failure: Exception | None = None
 
     def run(self) -> None:
@@ -57,7 +61,15 @@ class HubServer(Server):
         self.failure = getattr(failure.value, "socketError", failure.value)
         self.stop()
 
+    def timeout_checker(self) -> None:
+        """Does nothing every two seconds for each stream: no request has a time limit here."""
+
     def application_checker(self) -> None:
+        self._seconds += 1
+        if len(self.connections) > self._seconds * CHECKED_PER_SECOND:
+            reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]
+            return
+        self._seconds = 0
         try:
             super().application_checker()
         except Exception:

@@ -222,6 +222,17 @@ class Listener:
                 if connection.has(e.channel) and not e.channel.intake.is_held(e.session):
                     e.channel.on_live(e.alone)
 
+    async def _enter_what_may_be(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        """All but those that Redis denies, which are tried again later. Raises if it denies all."""
+        try:
+            await self._enter(connection, channels)
+        except SubscriptionRefused:
+            for channel in channels:
+                with suppress(SubscriptionRefused):
+                    await self._enter(connection, [channel])
+            if not any(connection.has(channel) for channel in channels):
+                raise
+
     async def _mark(self, entered: Entered) -> None:
         channel = entered.channel
         try:
@@ -268,7 +279,7 @@ class Listener:
                 old, self._connection = self._connection, connection
                 self._paused = False
                 await self._take_over(connection, list(connection.entered), old)
-                missing = [c for c in self._channels if c not in connection.entered]
+                missing = [c for c in self._channels if not connection.has(c)]
                 self._enter_later(connection, missing)
                 self._live()
                 return
@@ -287,7 +298,7 @@ class Listener:
                     Names([connection.probe_channel]), connection.receive
                 )
             async with asyncio.timeout(SILENCE_SECONDS + len(self._channels) / 1000):
-                await self._enter(connection, list(self._channels))
+                await self._enter_what_may_be(connection, list(self._channels))
         except BaseException:
             connection.abort("the attempt was given up")
             raise
@@ -299,7 +310,11 @@ class Listener:
             connection is not None
             and connection.subscription is not None
             and connection.open
-            and all(e.channel.intake.counts(e.session) for e in connection.entered.values())
+            and all(
+                e.channel.intake.counts(e.session)
+                for e in connection.entered.values()
+                if connection.has(e.channel)
+            )
             and connection.subscription.heard
         )
 

@@ -427,6 +427,37 @@ def test_a_stream_ends_when_its_session_does(
     assert ask(hub, "/stream/?channel=orders.7", headers)[0] == 401
 
 
+def test_a_cookie_that_is_replayed_after_the_user_signed_out_is_nobodys(
+    site: Site, served: HubProcess
+) -> None:
+    sessions = (
+        "from importlib import import_module\n"
+        "from django.conf import settings\n"
+        "from django.contrib.auth import logout\n"
+        "from django.http import HttpRequest\n"
+        "Store = import_module(settings.SESSION_ENGINE).SessionStore\n"
+    )
+    cookie = site.run(
+        f"{sessions}session = Store()\n"
+        f"session.update(Store('{site.people['eve'].session}').load())\n"
+        "session.save(); print(session.session_key)"
+    )
+    headers = {"Cookie": f"sessionid={cookie}"}
+    assert ask(served, "/stream/?channel=orders.7", headers)[0] == 200
+    site.run(
+        f"{sessions}request = HttpRequest(); request.session = Store('{cookie}')\nlogout(request)"
+    )
+    assert ask(served, "/stream/?channel=orders.7", headers)[0] == 401
+
+
+def test_a_page_of_another_site_gets_nothing_by_the_users_cookie(
+    site: Site, served: HubProcess
+) -> None:
+    headers = {"Cookie": site.people["ann"].cookie, "Origin": "https://evil.example.com"}
+    status, told, _ = ask(served, "/stream/?channel=orders.7", headers)
+    assert (status, "access-control-allow-origin" in told) == (403, False)
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_looking_at_a_session_does_not_change_it(settings: Settings) -> None:
     settings.SECRET_KEY = "the old key"

@@ -160,6 +160,13 @@ async def test_a_channel_name_may_hold_a_slash(taken: Taken) -> None:
     assert taken() == [("orders/eu", b"x")]
 
 
+def test_the_path_works_without_its_last_slash(
+    start_publisher: Callable[..., HubProcess],
+) -> None:
+    hub = start_publisher()
+    assert http(hub, b"x", path="/publish/demo_stream")[0] == 200
+
+
 @pytest.mark.parametrize(
     "channel", ["nowhere", "room.*", "relay:%7Borders%7D:log", "__keyspace@0__:x"]
 )
@@ -471,13 +478,19 @@ async def test_the_documented_rights_are_enough(
 # -- real hubs
 
 
-def http(hub: HubProcess, body: bytes, kind: str = BATCH, **headers: str) -> tuple[int, Any]:
+def http(
+    hub: HubProcess,
+    body: bytes,
+    kind: str = BATCH,
+    path: str = "/publish/demo_stream/",
+    **headers: str,
+) -> tuple[int, Any]:
     parts = urlsplit(hub.url)
     connection = HTTPConnection(str(parts.hostname), parts.port, timeout=30)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     names |= {"Content-Type": kind, "Authorization": f"Bearer {token('demo_stream')}"}
     try:
-        connection.request("POST", "/publish/demo_stream/", body, names)
+        connection.request("POST", path, body, names)
         response = connection.getresponse()
         return response.status, json.load(response)
     finally:

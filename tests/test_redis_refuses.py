@@ -80,6 +80,27 @@ def test_live_and_the_ring_go_on_and_the_history_recovers_by_itself(
         assert shown(read_to(stream, "9")) == numbers(2, 9)
 
 
+def test_a_channel_that_redis_denies_is_named_and_entered_when_it_may_be(
+    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_CHANNELS="prices orders")
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetchannels")
+        client.execute_command("ACL", "SETUSER", "default", "&demo_stream", "&orders", "&relay:*")
+        with Stream(hub.url, "/stream/?channel=orders&channel=prices") as stream:
+            wait_until(lambda: "prices: Redis refused" in hub.log(), "the channel is named")
+            hub.wait_for_redis("live")
+            redis_server.publish("0", "demo_stream")
+            wait_until(lambda: hub.health()["messages"] == 1, "the others go on")
+            client.execute_command("ACL", "SETUSER", "default", "allchannels")
+            while not (stream.lines and stream.lines[-1].startswith(b"id: ")):
+                stream.line()
+            redis_server.publish("1", "prices")
+            messages = (event for event in stream.events() if event.event == "message")
+            assert next(messages).data == "1"
+    assert "orders: Redis refused" not in hub.log()
+
+
 @pytest.mark.parametrize("way", ["delete", "flushall"])
 def test_a_lost_history_is_written_again_from_the_ring(
     start_hub: Start, redis_server: RedisServer, way: str

@@ -68,6 +68,7 @@ def test_a_taken_port_is_named(redis_server: RedisServer, taken_port: int) -> No
         ("HOST", "nosuch.invalid", ["cannot listen on nosuch.invalid", "HOST"]),
         ("SECRET_KEY", "", ["SECRET_KEY is not set", "DEBUG"]),
         ("DEBUG", "perhaps", ["DEBUG is not valid"]),
+        ("SECURE_COOKIES", "perhaps", ["SECURE_COOKIES is not valid"]),
     ],
 )
 def test_what_cannot_work_is_one_line_that_names_it(
