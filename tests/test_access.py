@@ -238,6 +238,23 @@ def test_a_valid_token_works_each_way(served: HubProcess, way: str) -> None:
     assert text not in served.log()
 
 
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_a_token_in_the_address_is_in_no_servers_log(
+    start_hub: Callable[..., HubProcess], site: Site, server: str
+) -> None:
+    command = {
+        "daphne": ["-m", "daphne", "-p", "{port}", "hub.asgi:application"],
+        "uvicorn": ["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"],
+    }
+    hub = start_hub(command=command[server], **site.env)
+    text = token()
+    assert ask(hub, f"/stream/?channel=orders.7&token={text}")[0] == 200
+    assert ask(hub, f"/stream/?token={text}x&channel=orders.7")[0] == 401
+    wait_until(lambda: "token=-&channel=orders.7" in hub.log(), "the request is logged")
+    hub.wait_for_streams(0)
+    assert text not in hub.log()
+
+
 def test_rs256_tokens_by_a_key_set(
     start_hub: Callable[..., HubProcess], redis_server: RedisServer
 ) -> None:
