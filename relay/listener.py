@@ -123,7 +123,7 @@ class Listener:
         self._lost_at: float | None = None
         self._refusal = ""
         self._entering: set[asyncio.Task[None]] = set()
-        self._entrance = asyncio.Lock()
+        self._entrance = asyncio.Semaphore(AT_ONCE)
 
     @property
     def live(self) -> bool:
@@ -184,7 +184,7 @@ class Listener:
         Whether this one is still good is for others to say: too much may be asked of it at once.
         """
         while channels and connection.open:
-            async with self._entrance:  # one after the other: none has to wait for all of them
+            async with self._entrance:  # so that none takes too long because of all the others
                 entered = await self._try_to_enter(connection, channels)
             await self._take_over(connection, channels, None)
             channels = [c for c in channels if c in self._channels and not connection.has(c)]
