@@ -20,6 +20,8 @@ from relay.stats import Stats
 from relay.writers import Writer
 
 POLL_SECONDS = 0.02
+LONGEST_POLL_SECONDS = 0.25
+"""Thousands that wait must not keep the processor from what they wait for."""
 
 
 class Arrivals:
@@ -59,8 +61,10 @@ class Arrivals:
         `at` is where the feed was when the client came.
         """
         was_live = self._is_live()
+        pause = POLL_SECONDS
         while at is None:  # not subscribed yet: it gets all that is heard from the first marker on
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_POLL_SECONDS)
             at = self._feed.first_position
         match start:
             case Live():
