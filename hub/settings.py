@@ -6,7 +6,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from relay.conf import DEFAULTS, NAMES
+from relay.conf import DEFAULTS, FLAGS, NAMES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 FRONTEND = BASE_DIR / "frontend"
@@ -15,10 +15,8 @@ env = environ.Env()
 
 
 def flag(name: str) -> bool:
-    words = {"": False, **dict.fromkeys(("1", "true", "on", "yes"), True)}
-    words |= dict.fromkeys(("0", "false", "off", "no"), False)
     try:
-        return words[os.environ.get(name, "").lower()]
+        return FLAGS[os.environ.get(name, "").lower() or "0"]
     except KeyError:
         text = f"{name} is not valid: {os.environ[name]!r}. Use 1 or 0."
         raise ImproperlyConfigured(text) from None

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from relay import publish_views, token_views, views
+from relay import presence_views, publish_views, token_views, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -10,6 +10,6 @@ urlpatterns = [
     path("token/", token_views.token, name="token"),
     path("publish/<path:channel>/", publish_views.publish, name="publish"),
     path("publish/<path:channel>", publish_views.publish),
-    path("presence/<path:channel>/", publish_views.presence, name="presence"),
-    path("presence/<path:channel>", publish_views.presence),
+    path("presence/<path:channel>/", presence_views.presence, name="presence"),
+    path("presence/<path:channel>", presence_views.presence),
 ]

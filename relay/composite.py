@@ -55,8 +55,13 @@ class Composite:
 
         Nothing for an event that is withheld.
         """
-        if self._is_withheld(feed, event):
-            return b""
+        return (
+            b""
+            if self._is_withheld(feed, event)
+            else self._number(feed, position, positions, event)
+        )
+
+    def _number(self, feed: Feed, position: Position, positions: Positions, event: bytes) -> bytes:
         source, event = frames.source_of(event)
         ordered = {feed.channel: position, **positions, feed.channel: position}
         return frames.with_id(vector.encode(source or self._keys[feed], ordered), event)
@@ -77,7 +82,7 @@ class Composite:
             missed = feed.distance(start, end) if start and end else None
             if missed != 0 and end is not None:
                 gap = Gap(feed.channel, start, end, missed, GapReason.SLOW_CLIENT)
-                notices.append(self.number(feed, end, ends, frames.hub_event(gap)))
+                notices.append(self._number(feed, end, ends, frames.hub_event(gap)))
         return b"".join(notices)
 
     def _is_withheld(self, feed: Feed, event: bytes) -> bool:
@@ -90,7 +95,7 @@ class Composite:
 
     def _take(self, feed: Feed, position: Position, event: bytes, time_ms: int) -> None:
         self._count += 1
-        frame = self.number(feed, position, self.positions, event)
+        frame = self._number(feed, position, self.positions, event)
         self.ring.append(frame, self._count, time_ms)
 
 

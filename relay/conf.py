@@ -128,10 +128,15 @@ def _token_key(value: Any) -> str:
     return value
 
 
+FLAGS = {
+    **dict.fromkeys(("1", "true", "on", "yes"), True),
+    **dict.fromkeys(("0", "false", "off", "no"), False),
+}
+"""How a setting is switched on and off."""
+
+
 def _flag(value: Any) -> bool:
-    words = {"1": True, "true": True, "on": True, "yes": True}
-    words |= {"0": False, "false": False, "off": False, "no": False}
-    return words[str(value).strip().lower()]
+    return FLAGS[str(value).strip().lower()]
 
 
 def _jwks(value: Any) -> str:
@@ -239,8 +244,15 @@ def load() -> Settings:
     return _settings()
 
 
+@cache
+def catalogue() -> Catalogue:
+    """The channels there are, by the settings in force. Raises ValueError like `load`."""
+    return load().catalogue()
+
+
 def _read_again(**changed: object) -> None:
     load.cache_clear()
+    catalogue.cache_clear()
 
 
 setting_changed.connect(_read_again)

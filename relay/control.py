@@ -34,7 +34,7 @@ from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers
 
-from relay import conf
+from relay import conf, tasks
 from relay.commands import Commands
 from relay.history import HistoryUnavailable
 from relay.subscription import RedisAddress
@@ -59,7 +59,6 @@ HOLD_SECONDS = 0.5
 LAYER_SECONDS = 2.0
 LEAVE_SECONDS = 0.5
 SEND_ATTEMPTS = 3
-AGAIN_SECONDS = 0.1
 POP_SECONDS = 2
 
 BACKOFF_SECONDS = 0.05, 1.0
@@ -369,15 +368,7 @@ async def _within(seconds: float | None, work: Coroutine[Any, Any, object]) -> b
         await asyncio.wait([task], timeout=seconds)
         in_time = task.done()
     finally:
-        _end(task)
-        await asyncio.wait([task])
+        await tasks.end([task])
     if in_time:
         task.result()
     return in_time
-
-
-def _end(task: asyncio.Task[object]) -> None:
-    """Cancels it, again and again until it has ended."""
-    if not task.done():
-        task.cancel()
-        asyncio.get_running_loop().call_later(AGAIN_SECONDS, _end, task)

@@ -52,7 +52,7 @@ class Latest(Composite):
             position, start = feed.position, starts[feed.channel]
             event = self._newest_of(feed)
             if position and event and start != After(position):
-                parts.append(self.number(feed, position, self.positions, event))
+                parts.append(self._number(feed, position, self.positions, event))
         return b"".join(parts)
 
     def _newest_of(self, feed: Feed) -> bytes:

@@ -121,7 +121,7 @@ class Listener:
         self._connection: Connection | None = None
         self._paused = False
         self._lost_at: float | None = None
-        self._refusal = ""
+        self._refusals: set[str] = set()
         self._entering: set[asyncio.Task[None]] = set()
         self._entrance = asyncio.Semaphore(AT_ONCE)
 
@@ -194,15 +194,12 @@ class Listener:
     async def _try_to_enter(self, connection: Connection, channels: Sequence[Channel]) -> bool:
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
-                await self._enter(connection, channels)
-        except SubscriptionRefused as error:
-            if len(channels) == 1:
-                self._refused(SubscriptionRefused(f"{channels[0].name}: {error}"))
-                return False
-            return all([await self._try_to_enter(connection, [channel]) for channel in channels])
+                refusals = await self._enter_what_may_be(connection, channels)
         except (OSError, TimeoutError):
             return False
-        return True
+        for refusal in refusals:
+            self._refused(refusal)
+        return not refusals
 
     async def _enter(self, connection: Connection, channels: Sequence[Channel]) -> None:
         """Subscribes, and waits until each channel has heard a marker, at the latest our own.
@@ -222,16 +219,18 @@ class Listener:
                 if connection.has(e.channel) and not e.channel.intake.is_held(e.session):
                     e.channel.on_live(e.alone)
 
-    async def _enter_what_may_be(self, connection: Connection, channels: Sequence[Channel]) -> None:
-        """All but those that Redis denies, which are tried again later. Raises if it denies all."""
+    async def _enter_what_may_be(
+        self, connection: Connection, channels: Sequence[Channel]
+    ) -> list[SubscriptionRefused]:
+        """Enters all but those that Redis denies; each of these has a refusal that names its entry."""
         try:
             await self._enter(connection, channels)
-        except SubscriptionRefused:
-            for channel in channels:
-                with suppress(SubscriptionRefused):
-                    await self._enter(connection, [channel])
-            if not any(connection.has(channel) for channel in channels):
-                raise
+        except SubscriptionRefused as error:
+            if len(channels) == 1:
+                return [SubscriptionRefused(f"{channels[0].spec.pattern}: {error}")]
+        else:
+            return []
+        return [r for c in channels for r in await self._enter_what_may_be(connection, [c])]
 
     async def _mark(self, entered: Entered) -> None:
         channel = entered.channel
@@ -298,7 +297,9 @@ class Listener:
                     Names([connection.probe_channel]), connection.receive
                 )
             async with asyncio.timeout(SILENCE_SECONDS + len(self._channels) / 1000):
-                await self._enter_what_may_be(connection, list(self._channels))
+                refusals = await self._enter_what_may_be(connection, list(self._channels))
+            if refusals and not any(connection.has(channel) for channel in self._channels):
+                raise refusals[0]
         except BaseException:
             connection.abort("the attempt was given up")
             raise
@@ -375,7 +376,7 @@ class Listener:
     # -- what the operator is told
 
     def _live(self) -> None:
-        self._refusal = ""
+        self._refusals.clear()
         if self._lost_at is not None:
             away = asyncio.get_running_loop().time() - self._lost_at
             self._lost_at = None
@@ -393,8 +394,8 @@ class Listener:
             )
 
     def _refused(self, error: SubscriptionRefused) -> None:
-        if str(error) != self._refusal:
-            self._refusal = str(error)
+        if str(error) not in self._refusals:
+            self._refusals.add(str(error))
             logger.error(
                 "Redis %s: %s. Check REDIS_URL and the ACL rights of its user"
                 " (docs/operations.md); trying again until it works.",

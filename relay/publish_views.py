@@ -1,28 +1,23 @@
-"""`POST /publish/<channel>/` and `GET /presence/<channel>/`. docs/publishing.md is what they promise."""
+"""`POST /publish/<channel>/`; docs/publishing.md is what it promises."""
 
 import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
 
 from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views.decorators.csrf import csrf_exempt
 
-from relay import rates, tokens
-from relay.access import identify, require
+from relay import conf, rates, tokens
 from relay.catalogue import Found
 from relay.commands import Commands
 from relay.envelope import unwrap
 from relay.history import HistoryUnavailable
 from relay.idempotency import Published, once_key, publish_once
-from relay.lifespan import get_hub
 from relay.problem import Problem
-from relay.publishing import aclient, event_size, find, site
-from relay.start import parse_query
+from relay.publishing import aclient, event_size, find
 from relay.token_views import refuse
 
 logger = logging.getLogger("relay")
@@ -38,9 +33,6 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 
 Authorize = Callable[[HttpRequest, Found], Awaitable[str]]
 """Who publishes: a name that limits and idempotency keys go by. Raises Problem for who may not."""
-
-Allowed = Callable[[HttpRequest, Found], Awaitable[bool]]
-"""Whether the users may be seen, too. Raises Problem for who may not even see the count."""
 
 
 # -- who may
@@ -62,25 +54,6 @@ async def may_publish(request: HttpRequest, found: Found) -> str:
     if not await user.ahas_perm("relay.publish"):
         raise Problem(403, "This user may not publish (relay.publish).")
     return str(user.pk)
-
-
-async def may_see(request: HttpRequest, found: Found) -> bool:
-    """Who may see the channel; its users with the permission, or the claim, `presence`."""
-    scope = cast(ASGIRequest, request).scope
-    try:
-        query = parse_query(scope["query_string"])
-    except ValueError:
-        raise Problem(400, "The query has too many fields.") from None
-    try:
-        viewer = await identify(dict(scope["headers"]), query)
-    except Problem:
-        if found.rule == "public":
-            return False
-        raise
-    await require(viewer, found, scope)
-    if viewer.claims is not None:
-        return tokens.grants(viewer.claims, "presence", found)
-    return bool(await viewer.user.ahas_perm("relay.presence"))
 
 
 def _token_subject(token: str, found: Found) -> str:
@@ -133,7 +106,7 @@ async def publish(
 
 
 async def _publish(request: HttpRequest, channel: str, authorize: Authorize) -> Published:
-    settings = site().settings
+    settings = conf.load()
     if not settings.http_publish:
         raise Problem(404, "Publishing over HTTP is off (RELAY_HTTP_PUBLISH).")
     if request.method != "POST":
@@ -167,7 +140,7 @@ def _once(request: HttpRequest, prefix: str, subject: str, found: Found) -> str 
 
 
 async def _within_rate(commands: Commands, subject: str, number: int) -> None:
-    settings = site().settings
+    settings = conf.load()
     per_second = settings.publish_per_second
     if number > per_second * rates.BURST_SECONDS:
         raise Problem(413, f"A batch has up to {per_second * rates.BURST_SECONDS} messages.")
@@ -226,28 +199,3 @@ def _check_envelope(found: Found, body: bytes) -> None:
         raise Problem(415, "This channel has no named events (envelope in RELAY_CHANNELS).")
     if unwrap(body) is None:
         raise Problem(400, "This is no envelope: see docs/publishing.md.")
-
-
-# -- presence
-
-
-async def presence(request: HttpRequest, channel: str, allowed: Allowed = may_see) -> HttpResponse:
-    """Answers {"channel", "count"} and, where they may be seen, {"users"}."""
-    hub = get_hub()
-    try:
-        if request.method not in {"GET", "HEAD"}:
-            raise Problem(405, "Presence is read with GET.", [(b"Allow", b"GET, HEAD")])
-        found = hub.catalogue.find(channel)
-        if found is None:
-            raise Problem(404, "There is no such channel.")
-        told: dict[str, Any] = {"channel": found.name}
-        if await allowed(request, found):
-            present = await hub.presence.of(found.name)
-            told |= {"count": present.count, "users": list(present.users)}
-        else:
-            told["count"] = await hub.presence.count(found.name)
-    except Problem as refusal:
-        return refuse(refusal)
-    except HistoryUnavailable:
-        return refuse(Problem(503, "Redis did not answer.", [(b"Retry-After", b"1")]))
-    return JsonResponse(told, headers={"Cache-Control": "no-store"})

@@ -3,23 +3,21 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, overload
 
 import redis
 from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
-from django.core.signals import setting_changed
 from django.db import transaction
 from redis.asyncio import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from relay import conf, frames
-from relay.catalogue import Catalogue, Found
+from relay.catalogue import Found
 from relay.envelope import unwrap, wrap
-from relay.subscription import COMMAND_CONNECTIONS, COMMAND_SECONDS, RedisAddress
+from relay.subscription import COMMAND_OPTIONS, COMMAND_SECONDS, RedisAddress
 
 
 @overload
@@ -88,30 +86,9 @@ async def apublish(
 # -- what is sent
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """The settings in force and the channels there are, read once."""
-
-    settings: conf.Settings
-    catalogue: Catalogue
-
-
-@cache
-def site() -> Site:
-    settings = conf.load()
-    return Site(settings, settings.catalogue())
-
-
-def _read_again(**changed: object) -> None:
-    site.cache_clear()
-
-
-setting_changed.connect(_read_again)
-
-
 def find(channel: str) -> Found:
     """What the catalogue has under a name. Raises ValueError for what is no single channel of it."""
-    found = site().catalogue.find(channel)
+    found = conf.catalogue().find(channel)
     if found is None or found.is_wildcard:
         raise ValueError(f"{channel!r} is no channel of RELAY_CHANNELS.")
     return found
@@ -159,7 +136,7 @@ def _payload(data: Any) -> bytes:
 
 
 def _send(channel: str, payload: bytes) -> int:
-    return int(_client(site().settings.redis_url).publish(channel, payload))
+    return int(_client(conf.load().redis_url).publish(channel, payload))
 
 
 def _send_on_commit(channel: str, payload: bytes) -> None:
@@ -177,13 +154,10 @@ def _client(url: str) -> "redis.Redis":
     """
     pool = redis.BlockingConnectionPool.from_url(
         url,
-        max_connections=COMMAND_CONNECTIONS,
         timeout=COMMAND_SECONDS,
         client_name="relay-publish",
-        socket_connect_timeout=COMMAND_SECONDS,
-        socket_timeout=COMMAND_SECONDS,
         retry=Retry(NoBackoff(), 0),
-        protocol=2,
+        **COMMAND_OPTIONS,
     )
     return redis.Redis.from_pool(pool)
 
@@ -195,7 +169,7 @@ _connected: dict[_Place, tuple[Redis, AsyncGenerator[Redis, None]]] = {}
 
 async def aclient() -> Redis:
     """The client of the running event loop, closed when the loop is shut down."""
-    place = (asyncio.get_running_loop(), site().settings.redis_url)
+    place = (asyncio.get_running_loop(), conf.load().redis_url)
     if place not in _connected:
         lifetime = _lifetime(place)
         _connected[place] = await anext(lifetime), lifetime  # comes at once: no other gets between

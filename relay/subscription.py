@@ -29,7 +29,14 @@ READ_BYTES = 64 * 1024
 """The most that is taken from the socket in one turn of the event loop."""
 
 COMMAND_SECONDS = 2.0
-COMMAND_CONNECTIONS = 16
+COMMAND_OPTIONS: dict[str, Any] = {
+    "max_connections": 16,
+    "socket_connect_timeout": COMMAND_SECONDS,
+    "socket_timeout": COMMAND_SECONDS,
+    "protocol": 2,
+}
+"""What every pool of connections for commands is made with."""
+
 QUEUE_SECONDS = 10.0
 """How long a command waits for one of the connections: thousands of channels may write at once."""
 
@@ -246,13 +253,10 @@ class RedisAddress:
         """A client for commands: two seconds for an answer, and no attempt repeated in silence."""
         pool = BlockingConnectionPool.from_url(
             self._url,
-            max_connections=COMMAND_CONNECTIONS,
             timeout=QUEUE_SECONDS,
             client_name="relay-hub-commands",
-            socket_connect_timeout=COMMAND_SECONDS,
-            socket_timeout=COMMAND_SECONDS,
             retry=Retry(NoBackoff(), 0),
-            protocol=2,
+            **COMMAND_OPTIONS,
         )
         return Redis.from_pool(pool)
 

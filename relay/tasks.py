@@ -8,10 +8,18 @@ AGAIN_SECONDS = 0.2
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancels the tasks until all of them are done: one cancellation may be swallowed on its way
-    (python/cpython#86296)."""
-    waiting = set(tasks)
-    while waiting:
-        for task in waiting:
-            task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=AGAIN_SECONDS)
+    """Cancels the tasks, and returns when all of them are done."""
+    for task in tasks:
+        cancel(task)
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancels it, again and again until it has ended: one cancellation may be swallowed on its way.
+
+    (python/cpython#86296)
+    """
+    if not task.done():
+        task.cancel()
+        asyncio.get_running_loop().call_later(AGAIN_SECONDS, cancel, task)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.browser import browser, dashboard, open_dashboard, site  # noqa: F401
-from tests.servers import HubProcess, RedisServer
+from tests.servers import HubProcess, RedisServer, Taken
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,6 +41,25 @@ def start_hub(
     yield start
     for hub in hubs:
         hub.close()
+
+
+@pytest.fixture
+def taken(redis_server: RedisServer) -> Iterator[Taken]:
+    """What has been published since the last time, on channels that begin with n, o, r or s."""
+    with redis_server.client() as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.psubscribe("[nors]*")
+        pubsub.get_message(timeout=1)
+
+        def take() -> list[tuple[str, bytes]]:
+            client.publish("round", b"the end")
+            found = []
+            while (message := pubsub.get_message(timeout=5)) is not None:
+                if message["channel"] == b"round":
+                    return found
+                found.append((message["channel"].decode(), message["data"]))
+            raise AssertionError(f"only {found}")
+
+        yield take
 
 
 @pytest.fixture

@@ -36,6 +36,10 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
+Taken = Callable[[], list[tuple[str, bytes]]]
+"""Says which messages were published, and on which channels (the fixture `taken`)."""
+
+
 class RedisServer:
     """A redis-server on a port of its own; `stop` and `start` again keep the port."""
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ import relay
 from relay import publish_views, tokens
 from relay.catalogue import Found
 from tests.client import Stream
-from tests.servers import ROOT, HubProcess, RedisServer
+from tests.servers import ROOT, HubProcess, RedisServer, Taken
 from tests.site import TOKEN_KEY
 
 CHANNELS = {
@@ -32,8 +32,6 @@ CHANNELS = {
 }
 BATCH = "application/x-ndjson"
 ENVELOPE = "application/vnd.relay.envelope+json"
-
-Taken = Callable[[], list[tuple[str, bytes]]]
 
 
 async def by_header(request: HttpRequest, found: Found) -> str:
@@ -54,25 +52,6 @@ def site(settings: Settings, redis_server: RedisServer) -> None:
     settings.RELAY_CHANNELS = CHANNELS
     settings.RELAY_HTTP_PUBLISH = "1"
     settings.RELAY_TOKEN_KEY = TOKEN_KEY
-
-
-@pytest.fixture
-def taken(redis_server: RedisServer) -> Iterator[Taken]:
-    """What has been published since the last time, on any channel of ours."""
-    with redis_server.client() as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-        pubsub.psubscribe("[onrs]*")
-        pubsub.get_message(timeout=1)
-
-        def take() -> list[tuple[str, bytes]]:
-            client.publish("round", b"the end")
-            found = []
-            while (message := pubsub.get_message(timeout=5)) is not None:
-                if message["channel"] == b"round":
-                    return found
-                found.append((message["channel"].decode(), message["data"]))
-            raise AssertionError(f"only {found}")
-
-        yield take
 
 
 def token(*channels: str, subject: str = "svc") -> str:

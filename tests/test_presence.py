@@ -16,7 +16,7 @@ from django.test import AsyncClient
 from django.urls import path
 from pytest_django import Settings
 
-from relay import conf, presence, publish_views, tokens
+from relay import conf, presence, presence_views, tokens
 from relay.catalogue import Found
 from relay.commands import Commands
 from relay.presence import Presence, Present
@@ -42,8 +42,8 @@ async def to_anybody(request: HttpRequest, found: Found) -> bool:
 
 
 urlpatterns = [
-    path("presence/<path:channel>/", publish_views.presence),
-    path("open/<path:channel>/", publish_views.presence, {"allowed": to_anybody}),
+    path("presence/<path:channel>/", presence_views.presence),
+    path("open/<path:channel>/", presence_views.presence, {"allowed": to_anybody}),
 ]
 
 
@@ -196,7 +196,7 @@ def hub(
     settings.RELAY_CHANNELS = CHANNELS
     settings.RELAY_TOKEN_KEY = TOKEN_KEY
     stand_in = SimpleNamespace(catalogue=conf.load().catalogue())
-    monkeypatch.setattr(publish_views, "get_hub", lambda: stand_in)
+    monkeypatch.setattr(presence_views, "get_hub", lambda: stand_in)
     return stand_in
 
 

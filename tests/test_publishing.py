@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,7 +21,7 @@ from django.urls import path
 from pytest_django import Settings
 
 import relay
-from tests.servers import ROOT, RedisServer
+from tests.servers import ROOT, RedisServer, Taken
 
 CHANNELS = {
     "orders": {"access": "public"},
@@ -31,8 +30,6 @@ CHANNELS = {
     "small_named": {"access": "public", "event_bytes": 256, "envelope": True},
     "room.*": {"access": "public", "wildcard": "public"},
 }
-
-Taken = Callable[[], list[tuple[str, bytes]]]
 
 
 def sync_view(request: HttpRequest) -> HttpResponse:
@@ -56,25 +53,6 @@ urlpatterns = [path("sync/", sync_view), path("async/", async_view), path("faili
 def site(settings: Settings, redis_server: RedisServer) -> None:
     settings.REDIS_URL = redis_server.url
     settings.RELAY_CHANNELS = CHANNELS
-
-
-@pytest.fixture
-def taken(redis_server: RedisServer) -> Iterator[Taken]:
-    """What has been published since the last time, on any channel of ours."""
-    with redis_server.client() as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-        pubsub.psubscribe("[orns]*")
-        pubsub.get_message(timeout=1)
-
-        def take() -> list[tuple[str, bytes]]:
-            client.publish("round", b"the end")
-            found = []
-            while (message := pubsub.get_message(timeout=5)) is not None:
-                if message["channel"] == b"round":
-                    return found
-                found.append((message["channel"].decode(), message["data"]))
-            raise AssertionError(f"only {found}")
-
-        yield take
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,22 @@ def test_a_lost_history_is_written_again_from_the_ring(
     assert Position.parse(events[-1].id) > Position.parse(events[-2].id)
 
 
+def test_each_channel_that_redis_denies_is_told_once(
+    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_CHANNELS="prices.* wages")
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetchannels")
+        client.execute_command("ACL", "SETUSER", "default", "&demo_stream", "&relay:*")
+        with Stream(hub.url, "/stream/?channel=prices.1&channel=prices.2&channel=wages"):
+            wait_until(
+                lambda: sum(int(entry["count"]) for entry in client.acl_log()) >= 12,
+                "they are tried again and again",
+            )
+    for name in ("prices.*: Redis refused", "wages: Redis refused"):
+        assert hub.log().count(name) == 1
+
+
 def test_ids_do_not_repeat_when_everything_is_lost_at_once(
     start_hub: Start, redis_server: RedisServer
 ) -> None:
