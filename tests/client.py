@@ -69,8 +69,10 @@ class Stream:
 
     def shutdown(self) -> None:
         """Breaks the connection; whoever reads it sees its end."""
-        with contextlib.suppress(OSError):
-            self.connection.sock.shutdown(socket.SHUT_RDWR)
+        sock = self.connection.sock
+        if sock is not None:  # its own thread may just have closed it
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _was_data(self) -> bool:
         return len(self.lines) > 1 and self.lines[-2].startswith(b"data")
