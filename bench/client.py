@@ -57,7 +57,7 @@ class Stream:
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             self._fail(os.strerror(error))
-        self._socket.send(self._crowd.request)
+        self._socket.send(self._crowd.request(self._number))
         self._crowd.loop.change(self._socket.fileno(), READABLE)
         self._crowd.loop.handle(self._socket.fileno(), self._read_head)
 
@@ -104,12 +104,10 @@ class Crowd:
     """All streams of a phase. Use as a context manager: it closes every socket."""
 
     def __init__(self, loop: Loop, address: tuple[str, int], path: str) -> None:
+        """In `path`, `{}` stands for the number of the stream."""
         self.loop = loop
         self.address = address
-        self.request = (
-            f"GET {path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
-            "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
-        ).encode()
+        self._path = path
         self.tape = Tape()
         self.ledger = Ledger(0)
         self._streams: list[Stream] = []
@@ -166,6 +164,13 @@ class Crowd:
         self._streams = []
 
     # -- for the streams
+
+    def request(self, number: int) -> bytes:
+        host, port = self.address
+        return (
+            f"GET {self._path.format(number)} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
+        ).encode()
 
     def opened(self) -> None:
         self._open += 1

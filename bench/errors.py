@@ -6,4 +6,4 @@ class BenchError(Exception):
 
 
 class Missing(BenchError):
-    """A server that is not installed: the line says how to install it, and the run goes on."""
+    """A server that cannot be measured: the line says why, or how to install it; the run goes on."""

@@ -48,8 +48,9 @@ set not to cut a subscriber that lags, and its CPU is counted to nobody.
   messages/s is that for one stream. "Messages per CPU second" is per second of the server's CPU:
   it leaves out what the server waited for.
 - **Opened streams.** 50 streams are opened and closed first; then all are opened, up to 256 at a
-  time. Memory is what the server's resident set grew by (Pss), kernel buffers not included. Idle
-  is measured with every server's default heartbeat.
+  time, of one channel, or each of a channel of its own. Memory is what the server's resident set
+  grew by (Pss), kernel buffers not included. Idle is measured with every server's default
+  heartbeat.
 - **nchan** runs with one worker, messages in memory, a buffer that holds the whole load and no
   access log. **The bare send loop** is a minimal Python program that subscribes to Redis and
   sends every read as one chunk to every connection: the least that Python has to do.

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bench.client import Crowd
-from bench.errors import BenchError
+from bench.errors import BenchError, Missing
 from bench.ledger import Ledger, Tally
 from bench.loop import Loop
 from bench.meter import Cost, Meter
 from bench.publisher import Publisher
-from bench.servers import Place, Server
+from bench.servers import Place, Running, Server
 
 OPEN_SECONDS = 60.0
 WARM_UP_MESSAGES = 5
@@ -125,22 +125,28 @@ class FlatOut:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Streams are opened, and then nothing is published."""
+    """Streams are opened, and then nothing is published.
+
+    `apart`: each has a channel of its own, and `settle_seconds` must be enough for all to be entered.
+    """
 
     name: str
     streams: int
     seconds: float
+    apart: bool = False
+    settle_seconds: float = SETTLE_SECONDS
     figures = "open_us", "memory_kib", "idle_percent"
 
     @property
     def title(self) -> str:
-        return f"{self.streams:,} streams are opened and stay idle for {self.seconds:g} s"
+        apart = ", each of a channel of its own," if self.apart else ""
+        return f"{self.streams:,} streams{apart} are opened and stay idle for {self.seconds:g} s"
 
     def run(self, server: Server, place: Place) -> Result:
         with (
             server.start(place) as running,
             Loop() as loop,
-            Crowd(loop, running.address, running.path) as crowd,
+            Crowd(loop, running.address, self._path(running)) as crowd,
         ):
             with Crowd(loop, running.address, running.path) as first:
                 first.open(WARM_UP_STREAMS, OPEN_SECONDS)
@@ -148,7 +154,7 @@ class Idle:
             meter = Meter(running, place)
             memory = meter.memory()
             crowd.open(self.streams, OPEN_SECONDS)
-            _wait(loop, SETTLE_SECONDS)
+            _wait(loop, self.settle_seconds)
             meter.mark()
             opening, grown = meter.cost(), meter.memory() - memory
             meter.start()
@@ -162,6 +168,11 @@ class Idle:
         }
         return Result(figures, tally, opening)
 
+    def _path(self, running: Running) -> str:
+        if self.apart and not running.own_path:
+            raise Missing("it has one channel")
+        return running.own_path if self.apart else running.path
+
 
 def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
     """All loads; `quick` ones show that everything works, and nothing else."""
@@ -174,6 +185,7 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
             FlatOut("burst", 100, 1_000),
             FlatOut("ingest", 10, 20_000),
             Idle("idle", 500, 3),
+            Idle("channels", 100, 3, apart=True),
         )
     return (
         Live("live-100", 100, 20, 10),
@@ -183,6 +195,7 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
         FlatOut("burst", 1_000, 3_000),
         FlatOut("ingest", 10, 300_000),
         Idle("idle", 10_000, 15),
+        Idle("channels", 5_000, 15, apart=True, settle_seconds=10),
     )
 
 

@@ -47,6 +47,8 @@ class Running:
     address: tuple[str, int]
     path: str
     dialect: Dialect
+    own_path: str = ""
+    """The path of a stream with a channel of its own, `{}` for the channel's number."""
 
 
 class Server(ABC):
@@ -100,13 +102,15 @@ class Hub(Server):
             "SECRET_KEY": "only-for-the-benchmark" * 3,
             "REDIS_URL": f"redis://127.0.0.1:{place.redis_port}/0",
             "RELAY_MAX_STREAMS": str(MAX_STREAMS),
+            "RELAY_CHANNELS": f"{CHANNEL} {CHANNEL}.*",
             **self._settings,
         }
         with Child(self.title, command, place.server_core, env) as child:
             child.wait_for_port(port)
             _wait_until_healthy(child, port)
             dialect = RedisPublish(place.redis_port, CHANNEL)
-            yield Running(child, ("127.0.0.1", port), "/stream/", dialect)
+            own_path = f"/stream/?channel={CHANNEL}.{{}}"
+            yield Running(child, ("127.0.0.1", port), "/stream/", dialect, own_path)
 
 
 class Floor(Server):
@@ -155,7 +159,8 @@ class Nchan(Server):
                 self.title, command, place.server_core, death_signal=signal.SIGTERM
             ) as child:
                 child.wait_for_port(port)
-                yield Running(child, ("127.0.0.1", port), "/stream/", HttpPost(port, "/publish/"))
+                dialect = HttpPost(port, "/publish/")
+                yield Running(child, ("127.0.0.1", port), "/stream/", dialect, "/stream/{}")
 
 
 class EventStream(Server):
@@ -249,6 +254,11 @@ http {{
         location = /stream/ {{
             nchan_subscriber eventsource;
             nchan_channel_id {CHANNEL};
+            nchan_subscriber_first_message newest;
+        }}
+        location ~ ^/stream/([0-9]+)$ {{
+            nchan_subscriber eventsource;
+            nchan_channel_id {CHANNEL}.$1;
             nchan_subscriber_first_message newest;
         }}
         location = /publish/ {{

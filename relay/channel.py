@@ -52,7 +52,9 @@ class Channel:
         self.log = Log(commands, self.keys, spec.history_size, spec.history_seconds)
         self.history = self.log if spec.history else None
         self.journal = (
-            Journal(self.feed, self.log, self._is_live, trouble) if spec.history else None
+            Journal(self.feed, self.log, spec.history_seconds, self._is_live, trouble)
+            if spec.history
+            else None
         )
         self.arrivals = Arrivals(
             self.feed, self.fanout, self.history, self.journal, self._is_live, stats

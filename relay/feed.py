@@ -75,6 +75,11 @@ class Feed:
         return Position(self._epoch, self.count - self._base) if self._segments else None
 
     @property
+    def epoch(self) -> int:
+        """That of the newest position; 0 before the first marker."""
+        return self._epoch
+
+    @property
     def first_position(self) -> Position | None:
         """Where this process began to count, as far as it remembers; None before the first marker."""
         return Position(self._segments[0].epoch, 0) if self._segments else None

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from relay.chain import Run
 from relay.feed import Feed
@@ -10,20 +11,39 @@ from relay.history import History, HistoryUnavailable
 from relay.position import Position
 from relay.trouble import Trouble
 
-LINGER_SECONDS = 0.1
-"""How long a first message waits for company before it is written."""
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`linger`: how long a first message waits for company before it is written, in seconds.
+
+    `watch`: how often a process that does not write looks whether another one does, which is to have
+    written by then what was heard at the look before.
+    """
+
+    linger: float
+    watch: tuple[float, float]
+
+
+STEADY = Pace(0.3, (0.45, 0.6))
+HASTY = Pace(0.1, (0.25, 0.4))
+"""After a marker: whoever has joined may wait for what is not written yet (relay/rejoin.py)."""
+
+HASTE_SECONDS = 2.0
 
 STUCK_SECONDS = 0.1
 """How often it is tried again while somebody else has to write first."""
 
-WATCH_SECONDS = 0.25, 0.4
-"""How often a process that does not write looks whether another one does."""
-
 GRACE_SECONDS = 1.5
-"""How long somebody who knows gets to write what comes before; then it is written as a break."""
+"""How long somebody who knows gets to write what comes before; then it is written as a break.
+
+More than two looks of those who watch, so that one of them has begun to write by then.
+"""
 
 RETRY_SECONDS = 0.4
 TRIM_SECONDS = 10.0
+TRIM_SHARE = 0.01
+"""While there is something new, the log is trimmed after a hundredth of its age, or TRIM_SECONDS."""
+
 RUN_ENTRIES = 512
 FLUSH_SECONDS = 1.0
 
@@ -37,13 +57,22 @@ class Journal:
     """
 
     def __init__(
-        self, feed: Feed, log: History, is_live: Callable[[], bool], trouble: Trouble
+        self,
+        feed: Feed,
+        log: History,
+        keep_seconds: float,
+        is_live: Callable[[], bool],
+        trouble: Trouble,
     ) -> None:
         self._feed = feed
         self._is_live = is_live
         self._trouble = trouble
         self._log = log
+        self._trim_seconds = max(TRIM_SECONDS, keep_seconds * TRIM_SHARE)
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._hasty_until = 0.0
+        self._epoch = 0
         self._at: Position | None = None  # up to here the log has what this process has
         self._due: Position | None = None
         self._stuck_since: float | None = None
@@ -60,6 +89,10 @@ class Journal:
 
     def wake(self) -> None:
         """Something was heard."""
+        if self._feed.epoch != self._epoch:
+            self._epoch = self._feed.epoch
+            self._hasty_until = asyncio.get_running_loop().time() + HASTE_SECONDS
+            self._hurry.set()
         self._wake.set()
 
     def begin(self) -> None:
@@ -93,7 +126,7 @@ class Journal:
             async with asyncio.timeout(FLUSH_SECONDS):
                 while self.behind:
                     if not await self.step(loop.time()):
-                        await asyncio.sleep(LINGER_SECONDS)
+                        await asyncio.sleep(STUCK_SECONDS)
         except (HistoryUnavailable, TimeoutError):
             pass
 
@@ -107,7 +140,8 @@ class Journal:
     async def _wait(self) -> None:
         """Until there is something to do: news, a look at what another process writes, a trim."""
         if self.behind and not self.writing:
-            await asyncio.sleep(random.uniform(*WATCH_SECONDS))
+            if await self._pause(random.uniform(*self._pace.watch)):
+                await asyncio.sleep(random.uniform(*HASTY.watch))
             return
         if not self.behind:
             self._wake.clear()
@@ -116,7 +150,21 @@ class Journal:
                     await self._wake.wait()
             except TimeoutError:
                 return
-        await asyncio.sleep(LINGER_SECONDS if self._stuck_since is None else STUCK_SECONDS)
+        await self._pause(self._pace.linger if self._stuck_since is None else STUCK_SECONDS)
+
+    @property
+    def _pace(self) -> Pace:
+        hasty = asyncio.get_running_loop().time() < self._hasty_until
+        return HASTY if hasty else STEADY
+
+    async def _pause(self, seconds: float) -> bool:
+        """Returns early, and says so, when a marker comes."""
+        self._hurry.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._hurry.wait()
+        except TimeoutError:
+            return False
 
     async def _trim(self, now: float) -> None:
         """Drops what is too old, from time to time while there is something new."""
@@ -147,7 +195,7 @@ class Journal:
             self._at = result.newest if self._feed.knows(result.newest) else run.last
             self.writing = result.number > 0
             if self.writing and self._trim_at is None:
-                self._trim_at = now + TRIM_SECONDS * random.uniform(0.5, 1.5)
+                self._trim_at = now + self._trim_seconds * random.uniform(0.5, 1.5)
             self._due = None
             self._alone = self._alone and self.behind
             return self.behind

@@ -13,13 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import __main__ as command_line
 from bench import report, scenarios, servers
 from bench.client import Crowd
-from bench.errors import BenchError
+from bench.errors import BenchError, Missing
 from bench.figures import TARGETS
 from bench.histogram import Histogram
 from bench.ledger import Ledger, Reception, Tally, tally
@@ -429,6 +430,18 @@ def test_idle_streams_of_the_real_hub_have_a_cost_and_stay_open(place: Place) ->
     assert measured.tally == Tally()
     assert measured.figures["open_us"] > 0
     assert measured.figures["memory_kib"] > 0
+
+
+def test_every_stream_of_the_load_with_channels_has_one_of_its_own(place: Place) -> None:
+    load = Idle("channels", 30, 0.3, apart=True, settle_seconds=0.5)
+    hub, floor = (server for server in SERVERS if server.name in {"hub", "floor"})
+    with redis.Redis(port=place.redis_port) as client:
+        measured = load.run(hub, place)
+        assert measured.tally == Tally()
+        assert measured.figures["memory_kib"] > 0
+        assert len(client.keys("relay:{demo_stream.*}:epoch")) == 30
+    with pytest.raises(Missing, match="one channel"):
+        load.run(floor, place)
 
 
 # -- the command
