@@ -5,12 +5,14 @@ import re
 import sys
 from typing import Any, cast
 
+import django
 from channels.routing import URLRouter
-from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpResponseBadRequest
 from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 from relay import conf  # noqa: E402
 from relay.lifespan import Receive, lifespan, start_with_reactor  # noqa: E402
@@ -22,9 +24,20 @@ try:
 except ValueError as error:
     sys.exit(f"error: {error}")  # better no hub than one that answers nothing
 
+
+class Django(ASGIHandler):
+    """Answers 400 where Django raises: to a header that cannot be read, such as a charset that none is."""
+
+    def create_request(self, scope: Any, body_file: Any) -> Any:
+        try:
+            return super().create_request(scope, body_file)
+        except ValueError:
+            return None, HttpResponseBadRequest()
+
+
 _TOKEN = re.compile(rb"((?:^|&)token=)[^&]*")
 
-_http = URLRouter([*urlpatterns, re_path(r"", cast(Any, django_application))])
+_http = URLRouter([*urlpatterns, re_path(r"", cast(Any, Django()))])
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -18,7 +18,7 @@ from relay.history import HistoryUnavailable
 from relay.idempotency import Published, once_key, publish_once
 from relay.problem import Problem
 from relay.publishing import aclient, event_size, find
-from relay.token_views import refuse
+from relay.token_views import FORGED, refuse
 
 logger = logging.getLogger("relay")
 
@@ -50,7 +50,7 @@ async def may_publish(request: HttpRequest, found: Found) -> str:
     if not user.is_authenticated:
         raise Problem(401, "A token or a signed-in user is needed.", _bearer())
     if not await sync_to_async(_is_own_page)(request):
-        raise Problem(403, "The CSRF token (X-CSRFToken) or the origin is missing or not right.")
+        raise Problem(403, FORGED)
     if not await user.ahas_perm("relay.publish"):
         raise Problem(403, "This user may not publish (relay.publish).")
     return str(user.pk)

@@ -11,6 +11,8 @@ from relay.lifespan import get_hub
 from relay.problem import Problem
 from relay.start import find_channels
 
+FORGED = "The CSRF token (X-CSRFToken) or the origin is missing or not right."
+
 
 @require_POST
 async def token(request: HttpRequest) -> HttpResponse:
@@ -53,6 +55,11 @@ async def token(request: HttpRequest) -> HttpResponse:
         )
     response["Cache-Control"] = "no-store"
     return response
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW. `reason` may quote the client, so it is not repeated."""
+    return refuse(Problem(403, FORGED))
 
 
 def refuse(refusal: Problem) -> HttpResponse:

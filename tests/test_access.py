@@ -187,6 +187,20 @@ def test_ten_thousand_names_are_too_many(served: HubProcess) -> None:
     assert ask(served, f"/stream/?{names}")[0] == 400
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/token/", "/publish/demo_stream/", "/presence/demo_stream/"]
+)
+@pytest.mark.parametrize(
+    "kind", ["text/plain; charset*=none''x", "multipart/form-data; boundary*=q''"]
+)
+def test_a_header_that_cannot_be_read_is_refused_in_silence(
+    served: HubProcess, path: str, kind: str
+) -> None:
+    before = served.log()
+    assert ask(served, path, {"Content-Type": kind})[0] == 400
+    assert served.log() == before
+
+
 BAD_TOKENS: dict[str, Callable[[], str]] = {
     "another audience": lambda: token(aud="other"),
     "no audience": lambda: token(aud=None),
@@ -318,7 +332,9 @@ def test_a_signed_in_user_gets_a_token_for_what_that_user_may_see(
     assert ask(served, f"/stream/?channel=orders.2&token={told['token']}")[0] == 403
     assert post("channel=user.999", **token_header)[0] == 403
     assert post("channel=nothing", **token_header)[0] == 404
-    assert post("channel=orders.1")[0] == 403  # cross-site: no CSRF token
+    status, told = post("channel=orders.1")  # cross-site: no CSRF token
+    assert status == 403
+    assert "CSRF" in str(told["detail"])
     assert post("channel=orders.1", cookie=f"csrftoken={csrf}", **token_header)[0] == 401
 
 

@@ -668,6 +668,22 @@ def test_the_command_says_what_is_wrong(
     assert "Traceback" not in found.stderr
 
 
+def test_the_command_says_that_a_channel_is_none(site: Site, redis_server: RedisServer) -> None:
+    def said(channel: str) -> str:
+        return subprocess.run(
+            [sys.executable, "manage.py", "kick", "--channel", channel],
+            cwd=ROOT,
+            env={**os.environ, **site.env, "REDIS_URL": redis_server.url},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stderr
+
+    assert said("order.7") == "order.7 is no channel of RELAY_CHANNELS: no stream has it.\n"
+    assert said("orders.7") == ""
+
+
 def test_the_command_says_that_redis_is_away(site: Site) -> None:
     found = subprocess.run(
         [sys.executable, "manage.py", "kick", "--all"],

@@ -59,6 +59,14 @@ def test_every_line_of_standard_input_byte_for_byte(
     assert taken(listening, 4) == [b"a", b"", b"\xff b", b"last"]
 
 
+def test_a_channel_that_no_stream_can_have_is_pointed_out(redis_server: RedisServer) -> None:
+    result = publish(redis_server, "demo_steam", "x")
+    assert result.returncode == 0
+    assert result.stdout.startswith(b"1 published on demo_steam")
+    [line] = result.stderr.splitlines()
+    assert line == b"demo_steam is no channel of RELAY_CHANNELS: no stream has it."
+
+
 def test_a_load_is_counted_numbered_and_paced(
     redis_server: RedisServer, listening: "redis.client.PubSub"
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from relay import conf
 from relay.control import kick
 
 
@@ -22,6 +23,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user, channel = options["user"], options["channel"]
         try:
+            if channel is not None and conf.catalogue().find(channel) is None:
+                self.stderr.write(f"{channel} is no channel of RELAY_CHANNELS: no stream has it.")
             number = kick(user=user, channel=channel, all=options["all"])
         except (ValueError, ConnectionError) as error:
             raise CommandError(str(error)) from None

@@ -39,8 +39,13 @@ class Command(BaseCommand):
             raise CommandError(f"--rate is not valid: {rate:g}. Use a number above 0.")
         try:
             url = conf.load().redis_url
+            known = conf.catalogue().find(options["channel"])
         except ValueError as error:
             raise CommandError(str(error)) from None
+        if known is None:
+            self.stderr.write(
+                f"{options['channel']} is no channel of RELAY_CHANNELS: no stream has it."
+            )
         messages = _messages(options["message"], count, rate)
         try:
             self._publish(url, options["channel"], messages, count, rate)
