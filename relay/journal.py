@@ -14,7 +14,8 @@ from relay.trouble import Trouble
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`linger`: how long a first message waits for company before it is written, in seconds.
+    """`linger`: how long a first message waits for company before it is written, in seconds. A write
+    costs the process as much as dozens of deliveries.
 
     `watch`: how often a process that does not write looks whether another one does, which is to have
     written by then what was heard at the look before.
@@ -24,7 +25,7 @@ class Pace:
     watch: tuple[float, float]
 
 
-STEADY = Pace(0.3, (0.45, 0.6))
+STEADY = Pace(1.0, (1.3, 1.7))
 HASTY = Pace(0.1, (0.25, 0.4))
 """After a marker: whoever has joined may wait for what is not written yet (relay/rejoin.py)."""
 
@@ -36,7 +37,7 @@ STUCK_SECONDS = 0.1
 GRACE_SECONDS = 1.5
 """How long somebody who knows gets to write what comes before; then it is written as a break.
 
-More than two looks of those who watch, so that one of them has begun to write by then.
+It is a marker that leaves somebody behind, and in so long those who hurry look three times.
 """
 
 RETRY_SECONDS = 0.4
@@ -45,6 +46,8 @@ TRIM_SHARE = 0.01
 """While there is something new, the log is trimmed after a hundredth of its age, or TRIM_SECONDS."""
 
 RUN_ENTRIES = 512
+"""The most that is written at once; so many do not wait for more."""
+
 FLUSH_SECONDS = 1.0
 
 
@@ -73,6 +76,7 @@ class Journal:
         self._hurry = asyncio.Event()
         self._hasty_until = 0.0
         self._epoch = 0
+        self._waiting = feed.ring.place(feed.ring.end)  # where the ring was when the wait began
         self._at: Position | None = None  # up to here the log has what this process has
         self._due: Position | None = None
         self._stuck_since: float | None = None
@@ -92,6 +96,8 @@ class Journal:
         if self._feed.epoch != self._epoch:
             self._epoch = self._feed.epoch
             self._hasty_until = asyncio.get_running_loop().time() + HASTE_SECONDS
+            self._hurry.set()
+        if self.writing and self._enough:
             self._hurry.set()
         self._wake.set()
 
@@ -150,7 +156,16 @@ class Journal:
                     await self._wake.wait()
             except TimeoutError:
                 return
-        await self._pause(self._pace.linger if self._stuck_since is None else STUCK_SECONDS)
+        if self._stuck_since is None:
+            await self._pause(self._pace.linger)
+        else:
+            await asyncio.sleep(STUCK_SECONDS)
+
+    @property
+    def _enough(self) -> bool:
+        """Whether a whole run waits, or half of the ring, from which it must be read in time."""
+        cursor, seen = self._waiting
+        return self._feed.count - seen >= RUN_ENTRIES or self._feed.ring.crowded(cursor)
 
     @property
     def _pace(self) -> Pace:
@@ -158,8 +173,9 @@ class Journal:
         return HASTY if hasty else STEADY
 
     async def _pause(self, seconds: float) -> bool:
-        """Returns early, and says so, when a marker comes."""
+        """Returns early, and says so, when a marker comes, or enough to be written."""
         self._hurry.clear()
+        self._waiting = self._feed.ring.place(self._feed.ring.end)
         try:
             async with asyncio.timeout(seconds):
                 return await self._hurry.wait()

@@ -224,7 +224,7 @@ def test_four_processes_write_the_history_once(start_hub: Start, redis_server: R
         assert finish(publisher, followers) == [0] * 4
     wait_until(lambda: len(log_of(redis_server)) == publisher.number + 1 + 4, "all is written", 10)
     assert script_calls(redis_server, "xadd") == publisher.number + 1 + 4
-    # One process alone writes every 0.3 s, or 0.1 s after a marker; that the others only look is no script.
+    # One process writes every second, after a marker, or for 512; that the others only look is no script.
     assert script_calls(redis_server, "evalsha") - before < 2 * 50 * 10
 
 
