@@ -97,7 +97,7 @@ class Journal:
             self._epoch = self._feed.epoch
             self._hasty_until = asyncio.get_running_loop().time() + HASTE_SECONDS
             self._hurry.set()
-        if self.writing and self._enough:
+        elif self.writing and self._enough:
             self._hurry.set()
         self._wake.set()
 

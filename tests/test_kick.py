@@ -526,18 +526,23 @@ def two(start_hub: Start, site: Site) -> list[HubProcess]:
     return [start_hub(**site.env), start_hub(**site.env)]
 
 
+def run_manage(site: Site, redis_url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env={**os.environ, **site.env, "REDIS_URL": redis_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 @pytest.fixture
 def manage(site: Site, redis_server: RedisServer) -> Callable[..., str]:
     def run(*words: str) -> str:
-        return subprocess.run(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT,
-            env={**os.environ, **site.env, "REDIS_URL": redis_server.url},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout.strip()
+        found = run_manage(site, redis_server.url, *words)
+        found.check_returncode()
+        return found.stdout.strip()
 
     return run
 
@@ -655,14 +660,7 @@ def test_two_processes_and_a_redis_that_is_killed(
 def test_the_command_says_what_is_wrong(
     site: Site, redis_server: RedisServer, words: list[str], said: str
 ) -> None:
-    found = subprocess.run(
-        [sys.executable, "manage.py", "kick", *words],
-        cwd=ROOT,
-        env={**os.environ, **site.env, "REDIS_URL": redis_server.url},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    found = run_manage(site, redis_server.url, "kick", *words)
     assert found.returncode != 0
     assert said in found.stderr
     assert "Traceback" not in found.stderr
@@ -670,29 +668,16 @@ def test_the_command_says_what_is_wrong(
 
 def test_the_command_says_that_a_channel_is_none(site: Site, redis_server: RedisServer) -> None:
     def said(channel: str) -> str:
-        return subprocess.run(
-            [sys.executable, "manage.py", "kick", "--channel", channel],
-            cwd=ROOT,
-            env={**os.environ, **site.env, "REDIS_URL": redis_server.url},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stderr
+        found = run_manage(site, redis_server.url, "kick", "--channel", channel)
+        found.check_returncode()
+        return found.stderr
 
     assert said("order.7") == "order.7 is no channel of RELAY_CHANNELS: no stream has it.\n"
     assert said("orders.7") == ""
 
 
 def test_the_command_says_that_redis_is_away(site: Site) -> None:
-    found = subprocess.run(
-        [sys.executable, "manage.py", "kick", "--all"],
-        cwd=ROOT,
-        env={**os.environ, **site.env, "REDIS_URL": "redis://:s3cret@127.0.0.1:1/0"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    found = run_manage(site, "redis://:s3cret@127.0.0.1:1/0", "kick", "--all")
     assert found.returncode == 1
     assert "Redis 127.0.0.1:1: " in found.stderr
     assert "Nobody was kicked." in found.stderr

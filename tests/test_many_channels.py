@@ -22,7 +22,6 @@ class Crowd:
     def __init__(self, hub: HubProcess) -> None:
         self._hub = hub
         self._stack = ExitStack()
-        self._sockets: list[socket.socket] = []
         self._selector = selectors.DefaultSelector()
         self.received = [b""] * CHANNELS
 
