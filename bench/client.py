@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -34,7 +35,7 @@ class Stream:
         self._socket = socket.socket()
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.reception = Reception(Ledger(0))
+        self.reception = crowd.reception(number)
         self.broken = False
 
     def connect(self) -> None:
@@ -78,7 +79,7 @@ class Stream:
         if head.chunked:
             self._body = ChunkedBody()
         self._head = b""
-        self._events.feed(self._body.feed(rest))
+        self.check(time.perf_counter_ns(), rest)
         self._crowd.loop.handle(self._socket.fileno(), self._read)
         self._crowd.opened()
 
@@ -110,6 +111,7 @@ class Crowd:
         self._path = path
         self.tape = Tape()
         self.ledger = Ledger(0)
+        self._last_ids: Sequence[bytes] = ()
         self._streams: list[Stream] = []
         self._open = 0
         self._wanted = 0
@@ -131,8 +133,20 @@ class Crowd:
 
     def open(self, count: int, seconds: float) -> None:
         """Opens `count` streams; raises BenchError unless all of them answer with 200 in time."""
+        self._open_all(count, IN_FLIGHT, seconds)
+
+    def come_back(self, count: int, ledger: Ledger, ids: Sequence[bytes], seconds: float) -> None:
+        """Opens `count` streams at once, each with an id from which it is to go on.
+
+        `ids` are those of the ledger's messages; the first stream comes back with the first, and so on,
+        around and around. What each has to bring is all that comes after.
+        """
+        self.ledger, self._last_ids = ledger, ids
+        self._open_all(count, count, seconds)
+
+    def _open_all(self, count: int, in_flight: int, seconds: float) -> None:
         self._open, self._wanted = 0, count
-        for _ in range(min(count, IN_FLIGHT)):
+        for _ in range(min(count, in_flight)):
             self._connect_next()
         deadline_ns = time.perf_counter_ns() + int(seconds * 1e9)
         if not self.loop.wait_for(lambda: self._open == count, deadline_ns):
@@ -167,10 +181,17 @@ class Crowd:
 
     def request(self, number: int) -> bytes:
         host, port = self.address
-        return (
+        head = (
             f"GET {self._path.format(number)} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-            "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"
+            "Accept: text/event-stream\r\nCache-Control: no-cache\r\n"
         ).encode()
+        if self._last_ids:
+            head += b"Last-Event-ID: %b\r\n" % self._last_ids[self._last_of(number)]
+        return head + b"\r\n"
+
+    def reception(self, number: int) -> Reception:
+        """What a stream has to bring: all of the ledger, or what comes after its last event id."""
+        return Reception(self.ledger, self._last_of(number) + 1 if self._last_ids else 0)
 
     def opened(self) -> None:
         self._open += 1
@@ -179,6 +200,9 @@ class Crowd:
 
     def ended(self, stream: Stream) -> None:
         self._ended.append(stream)
+
+    def _last_of(self, number: int) -> int:
+        return number % len(self._last_ids)
 
     def _connect_next(self) -> None:
         stream = Stream(self, len(self._streams))

@@ -35,13 +35,16 @@ class Ledger:
 
 
 class Reception:
-    """One stream's part of a ledger: which messages came, and which of them twice or out of turn."""
+    """One stream's part of a ledger: which messages came, and which of them twice or out of turn.
+
+    It is to bring them from number `first` on.
+    """
 
     __slots__ = ("_holes", "_ledger", "_next", "corrupt", "doubled", "gaps", "reordered")
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, first: int = 0) -> None:
         self._ledger = ledger
-        self._next = 0  # one more than the highest number seen
+        self._next = first  # one more than the highest number seen
         self._holes: set[int] = set()
         self.doubled = 0
         self.reordered = 0

@@ -2,10 +2,17 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.process import core_busy_seconds, cpu_seconds, memory_bytes
-from bench.servers import Place, Running
+from bench.process import (
+    core_busy_seconds,
+    cpu_seconds,
+    forget_memory_peak,
+    memory_bytes,
+    memory_peak_bytes,
+)
+from bench.servers import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +42,21 @@ class Cost:
         """How busy the server was."""
         return min(self.cpu_seconds / self.seconds, 1.0)
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Of one after the other; of the shares, the greater."""
+        return Cost(
+            seconds=self.seconds + other.seconds,
+            cpu_seconds=self.cpu_seconds + other.cpu_seconds,
+            client_core=max(self.client_core, other.client_core),
+            others=max(self.others, other.others),
+        )
+
 
 class Meter:
-    """Reads from /proc; `start` begins, `cost` is what was used from there to the last `mark`."""
+    """Of these processes: `start` begins, `cost` is what was used from there to the last `mark`."""
 
-    def __init__(self, running: Running, place: Place) -> None:
-        self._pids = running.child.pids()
+    def __init__(self, pids: Sequence[int], place: Place) -> None:
+        self.pids = pids
         self._place = place
         self._first = self._last = self._read()
 
@@ -51,7 +67,15 @@ class Meter:
         self._last = self._read()
 
     def memory(self) -> int:
-        return memory_bytes(self._pids)
+        return memory_bytes(self.pids)
+
+    def start_memory_peak(self) -> int:
+        """From now on the peak is watched; returns where it begins."""
+        forget_memory_peak(self.pids)
+        return self.memory_peak()
+
+    def memory_peak(self) -> int:
+        return memory_peak_bytes(self.pids)
 
     def cost(self) -> Cost:
         first, last = self._first, self._last
@@ -72,7 +96,7 @@ class Meter:
     def _read(self) -> Reading:
         return Reading(
             at=time.perf_counter(),
-            server_cpu=cpu_seconds(self._pids),
+            server_cpu=cpu_seconds(self.pids),
             server_core=core_busy_seconds(self._place.server_core),
             client_cpu=cpu_seconds([os.getpid(), self._place.redis_pid]),
             client_core=core_busy_seconds(self._place.client_core),

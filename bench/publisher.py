@@ -3,7 +3,7 @@
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -96,14 +96,9 @@ class Publisher:
     ) -> None:
         self._socket.close()
 
-    def at_rate(self, ledger: Ledger, per_second: float, count: int) -> None:
-        """Publishes `count` messages, each when it is due, whatever became of those before it."""
-        period_ns = 1e9 / per_second
-        start_ns = time.perf_counter_ns() + int(period_ns)
-        for number in range(count):
-            due_ns = start_ns + int(number * period_ns)
-            self._loop.run_until(due_ns)
-            self._send(self._dialect.request(ledger.payload(due_ns)), 1)
+    def publish(self, ledger: Ledger, due_ns: int) -> None:
+        """Publishes one message, now."""
+        self._send(self._dialect.request(ledger.payload(due_ns)), 1)
 
     def prepare(self, ledger: Ledger, count: int) -> bytes:
         """The requests of `count` messages, so that making them takes no time later."""
@@ -154,3 +149,16 @@ class Publisher:
             raise BenchError("the connection of the publisher was closed")
         answers, self._answer = self._dialect.count_answers(self._answer + data)
         self.answered += answers
+
+
+def at_rate(
+    loop: Loop, parts: Sequence[tuple[Publisher, Ledger]], per_second: float, count: int
+) -> None:
+    """Publishes `count` messages to each, by turns, each when it is due, whatever became of those before."""
+    period_ns = 1e9 / per_second / len(parts)
+    start_ns = time.perf_counter_ns() + int(period_ns)
+    for number in range(count * len(parts)):
+        due_ns = start_ns + int(number * period_ns)
+        loop.run_until(due_ns)
+        publisher, ledger = parts[number % len(parts)]
+        publisher.publish(ledger, due_ns)

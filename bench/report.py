@@ -39,14 +39,23 @@ set not to cut a subscriber that lags, and its CPU is counted to nobody.
   events, and each message by phase, number, due time and padding. A message that does not come
   within 5 s of silence is lost; doubled, reordered and corrupt ones and streams that end early are
   counted as well.
-- **CPU** is user and system time of the server process and its workers, from `/proc`, from the
-  first message until the streams fall silent.
+- **CPU** is user and system time of the server process and its workers, by their CPU clocks, from
+  the first message until the streams fall silent.
 - **Latency** runs from the moment a message was due at the publisher, whether or not the publisher
   was on time, to the end of the read that completed it at the client. All deliveries are kept;
   percentiles are exact.
 - **Deliveries/s** is all deliveries through the time from the first message to the last read;
   messages/s is that for one stream. "Messages per CPU second" is per second of the server's CPU:
   it leaves out what the server waited for.
+- **Log on, log off.** A hub that keeps the log and one that does not (`RELAY_HISTORY_SIZE=0`) run
+  at the same time, on the same core and the same Redis, and get their messages by turns, so that
+  both find the machine in the same state. As two processes of one program still differ by a few per
+  cent there are several rounds, each with new ones, and the other one is started first every time.
+  CPU is counted until the last message is in the log.
+- **Coming back.** All streams are closed and opened again at once, each with the id of another
+  message, so that one has nothing to catch up and another everything. All are live when each has
+  all that it had missed; five more messages then show it. The history is read by `XRANGE` and
+  `XREVRANGE`, counted by Redis; memory is the peak of the server's resident set over where it began.
 - **Opened streams.** 50 streams are opened and closed first; then all are opened, up to 256 at a
   time, of one channel, or each of a channel of its own. Memory is what the server's resident set
   grew by (Pss), kernel buffers not included. Idle is measured with every server's default

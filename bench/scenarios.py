@@ -1,32 +1,40 @@
 """The loads: what is done to a server, and which figures come of it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Protocol
 
+import redis
+
+from bench.audience import (
+    BYTES_PER_DELIVERY,
+    OPEN_SECONDS,
+    SETTLE_SECONDS,
+    WARM_UP_MESSAGES,
+    Audience,
+    audience,
+    gathered,
+    settle,
+    wait,
+)
 from bench.client import Crowd
 from bench.errors import BenchError, Missing
 from bench.ledger import Ledger, Tally
 from bench.loop import Loop
 from bench.meter import Cost, Meter
-from bench.publisher import Publisher
+from bench.publisher import Publisher, at_rate
 from bench.servers import Place, Running, Server
+from bench.witness import Witness
 
-OPEN_SECONDS = 60.0
-WARM_UP_MESSAGES = 5
 WARM_UP_STREAMS = 50
 FLAT_OUT_SECONDS = 120.0
-DRAIN_SECONDS = 120.0
-QUIET_SECONDS = 0.5
-"""Nothing was read for so long: time to see whether everything has come."""
-PATIENCE_SECONDS = 5.0
-"""Nothing was read for so long: what has not come is lost."""
-SETTLE_SECONDS = 1.0
-
-BYTES_PER_DELIVERY = 200
-"""A message with its fields and framing, generously: what the tape has to hold."""
+LAST_WRITE_SECONDS = 2.5
+"""After a last message: by then the log has it (relay/journal.py)."""
+STREAM_READS = "xrange", "xrevrange"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +81,12 @@ class Live:
 
     def run(self, server: Server, place: Place) -> Result:
         count = round(self.per_second * self.seconds)
-        with _audience(server, place, self.streams) as audience:
-            ledger = audience.expect(count)
-            audience.meter.start()
-            audience.publisher.at_rate(ledger, self.per_second, count)
-            tally = audience.drain()
-            cost = audience.meter.cost()
+        with audience(server, place, self.streams) as here:
+            ledger = here.expect(count)
+            here.meter.start()
+            at_rate(here.loop, [(here.publisher, ledger)], self.per_second, count)
+            tally = here.drain()
+            cost = here.meter.cost()
         latency = ledger.latency_ns
         figures = {"cpu_us": _per(cost.cpu_seconds * 1e6, tally.delivered)}
         if tally.delivered:
@@ -86,6 +94,82 @@ class Live:
             figures["p99_ms"] = latency.percentile(99) / 1e6
             figures["max_ms"] = latency.percentile(100) / 1e6
         return Result(figures, tally, cost, _gaps(ledger))
+
+
+@dataclass(frozen=True, slots=True)
+class LogCost:
+    """What the log costs: a server that keeps one beside the same server without.
+
+    Both run at the same time on the same core and get their messages by turns, so that they find the
+    machine in the same state. Two processes of one program still differ by a few per cent; so there
+    are several rounds, each with new ones, and the other one is started first every time.
+    """
+
+    name: str
+    streams: int
+    per_second: float
+    seconds: float
+    rounds: int = 4
+    figures = "cpu_us", "off_cpu_us", "log_ratio"
+
+    @property
+    def title(self) -> str:
+        return (
+            f"log on and log off side by side, {self.streams:,} streams and {self.per_second:g}"
+            f" messages/s each, {self.rounds} × {self.seconds:g} s"
+        )
+
+    def run(self, server: Server, place: Place) -> Result:
+        servers = [server, server.without_log()]
+        rounds = [self._round(servers[:: (1, -1)[n % 2]], place) for n in range(self.rounds)]
+        on, off = (sum(one.cpu_us[kind] for one in rounds) / self.rounds for kind in servers)
+        return Result(
+            {"cpu_us": on, "off_cpu_us": off, "log_ratio": on / off},
+            sum((one.tally for one in rounds), start=Tally()),
+            reduce(add, (one.cost for one in rounds)),
+            sorted({note for one in rounds for note in one.notes}),
+        )
+
+    def _round(self, servers: Sequence[Server], place: Place) -> "_Round":
+        with ExitStack() as stack:
+            loop = stack.enter_context(Loop())
+            audiences = {}
+            for server in servers:
+                running = stack.enter_context(server.start(place))
+                audiences[server] = stack.enter_context(
+                    gathered(running, loop, place, self.streams)
+                )
+            return self._measure(loop, audiences, place)
+
+    def _measure(self, loop: Loop, audiences: Mapping[Server, Audience], place: Place) -> "_Round":
+        here = audiences.values()
+        count = round(self.per_second * self.seconds)
+        both = Meter([pid for one in here for pid in one.meter.pids], place)
+        parts = [(one.publisher, one.expect(count)) for one in here]
+        for meter in (both, *(one.meter for one in here)):
+            meter.start()
+        at_rate(loop, parts, self.per_second, count)
+        wait(loop, LAST_WRITE_SECONDS)
+        for meter in (both, *(one.meter for one in here)):
+            meter.mark()
+        spent = {server: one.meter.cost().cpu_seconds for server, one in audiences.items()}
+        tallies = {server: one.drain() for server, one in audiences.items()}
+        return _Round(
+            {server: _per(spent[server] * 1e6, tallies[server].delivered) for server in audiences},
+            sum(tallies.values(), start=Tally()),
+            both.cost(),
+            [note for _, ledger in parts for note in _gaps(ledger)],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What came of servers side by side: the CPU per delivery of each, and the rest of all together."""
+
+    cpu_us: Mapping[Server, float]
+    tally: Tally
+    cost: Cost
+    notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +187,14 @@ class FlatOut:
 
     def run(self, server: Server, place: Place) -> Result:
         count = min(self.messages, server.max_messages)
-        with _audience(server, place, self.streams) as audience:
-            ledger = audience.expect(count)
-            requests = audience.publisher.prepare(ledger, count)
-            audience.meter.start()
+        with audience(server, place, self.streams) as here:
+            ledger = here.expect(count)
+            requests = here.publisher.prepare(ledger, count)
+            here.meter.start()
             start_ns = time.perf_counter_ns()
-            audience.publisher.flat_out(requests, count, FLAT_OUT_SECONDS)
-            tally = audience.drain()
-            cost = audience.meter.cost()
+            here.publisher.flat_out(requests, count, FLAT_OUT_SECONDS)
+            tally = here.drain()
+            cost = here.meter.cost()
         seconds = max(ledger.last_ns - start_ns, 1) / 1e9
         messages = tally.delivered / self.streams
         figures = {
@@ -150,15 +234,15 @@ class Idle:
         ):
             with Crowd(loop, running.address, running.path) as first:
                 first.open(WARM_UP_STREAMS, OPEN_SECONDS)
-            _wait(loop, SETTLE_SECONDS)
-            meter = Meter(running, place)
+            settle(loop)
+            meter = Meter(running.child.pids(), place)
             memory = meter.memory()
             crowd.open(self.streams, OPEN_SECONDS)
-            _wait(loop, self.settle_seconds)
+            wait(loop, self.settle_seconds)
             meter.mark()
             opening, grown = meter.cost(), meter.memory() - memory
             meter.start()
-            _wait(loop, self.seconds)
+            wait(loop, self.seconds)
             meter.mark()
             idle, tally = meter.cost(), crowd.check()
         figures = {
@@ -174,6 +258,87 @@ class Idle:
         return running.own_path if self.apart else running.path
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """All streams are cut, and come back at once, each with another last event id.
+
+    `restarted`: to a process that has just been started, which has nothing but the history.
+    """
+
+    name: str
+    streams: int
+    messages: int
+    restarted: bool = False
+    figures = "all_live_s", "back_us", "peak_kib", "history_reads"
+
+    @property
+    def title(self) -> str:
+        where = "a process that has just been started" if self.restarted else "the same process"
+        return (
+            f"{self.streams:,} streams are cut and come back at once to {where},"
+            f" with up to {self.messages:,} messages to catch up"
+        )
+
+    def run(self, server: Server, place: Place) -> Result:
+        self._require(server)
+        with ExitStack() as before, ExitStack() as life, Loop() as loop:
+            running = before.enter_context(server.start(place))
+            ledger = Ledger(2)
+            with gathered(running, loop, place, self.streams) as here:
+                ids = self._publish(here, running, ledger)
+            if self.restarted:
+                running = life.enter_context(server.start(place))
+                before.close()
+            with (
+                Crowd(loop, running.address, running.path) as crowd,
+                Publisher(loop, running.dialect) as publisher,
+            ):
+                here = Audience(loop, crowd, publisher, Meter(running.child.pids(), place))
+                return self._come_back(here, ledger, ids, place)
+
+    def _require(self, server: Server) -> None:
+        if not server.resumes:
+            raise Missing("a client cannot come back with an id")
+        if self.restarted and not server.keeps:
+            raise Missing("what it had is gone with its process")
+
+    def _publish(self, here: Audience, running: Running, ledger: Ledger) -> list[bytes]:
+        """Returns the id of each message."""
+        with Witness(running.address, running.path) as witness:
+            settle(here.loop)
+            here.crowd.expect(ledger)
+            requests = here.publisher.prepare(ledger, self.messages)
+            here.publisher.flat_out(requests, self.messages, FLAT_OUT_SECONDS)
+            tally = here.drain()
+            if tally.lost:
+                raise BenchError(f"{tally.lost:,} messages were lost before the streams were cut")
+            return witness.ids(self.messages)
+
+    def _come_back(
+        self, here: Audience, ledger: Ledger, ids: Sequence[bytes], place: Place
+    ) -> Result:
+        crowd, meter = here.crowd, here.meter
+        crowd.tape.reserve(self.messages * self.streams // 2 * BYTES_PER_DELIVERY)
+        ledger.delivered, reads, memory = 0, _history_reads(place), meter.start_memory_peak()
+        meter.start()
+        start_ns = time.perf_counter_ns()
+        crowd.come_back(self.streams, ledger, ids, OPEN_SECONDS)
+        all_open_ns = time.perf_counter_ns()
+        here.drain()
+        cost, peak = meter.cost(), meter.memory_peak()
+        reads = _history_reads(place) - reads
+        live_ns = max(all_open_ns, ledger.last_ns)
+        at_rate(here.loop, [(here.publisher, ledger)], WARM_UP_MESSAGES, WARM_UP_MESSAGES)
+        tally = here.drain()
+        figures = {
+            "all_live_s": (live_ns - start_ns) / 1e9,
+            "back_us": cost.cpu_seconds * 1e6 / self.streams,
+            "peak_kib": max(peak - memory, 0) / 1024 / self.streams,
+            "history_reads": reads,
+        }
+        return Result(figures, tally, cost, _gaps(ledger))
+
+
 def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
     """All loads; `quick` ones show that everything works, and nothing else."""
     if quick:
@@ -182,8 +347,13 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
             Live("live-1000", 100, 50, 2),
             Live("live-5000", 500, 5, 2),
             Live("live-10000", 1_000, 2, 2),
+            LogCost("log-100", 10, 20, 1, rounds=2),
+            LogCost("log-1000", 100, 25, 1, rounds=2),
+            LogCost("log-5000", 500, 5, 1, rounds=2),
             FlatOut("burst", 100, 1_000),
             FlatOut("ingest", 10, 20_000),
+            Resume("resume", 200, 100),
+            Resume("resume-elsewhere", 200, 100, restarted=True),
             Idle("idle", 500, 3),
             Idle("channels", 100, 3, apart=True),
         )
@@ -192,86 +362,27 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
         Live("live-1000", 1_000, 50, 10),
         Live("live-5000", 5_000, 5, 10),
         Live("live-10000", 10_000, 2, 10),
+        LogCost("log-100", 100, 20, 12),
+        LogCost("log-1000", 1_000, 25, 8),
+        LogCost("log-5000", 5_000, 5, 8),
         FlatOut("burst", 1_000, 3_000),
         FlatOut("ingest", 10, 300_000),
+        Resume("resume", 10_000, 300),
+        Resume("resume-elsewhere", 10_000, 300, restarted=True),
         Idle("idle", 10_000, 15),
         Idle("channels", 5_000, 15, apart=True, settle_seconds=10),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Audience:
-    """Open streams that have shown that they get messages, and what publishes to them."""
-
-    loop: Loop
-    crowd: Crowd
-    publisher: Publisher
-    meter: Meter
-
-    def expect(self, messages: int) -> Ledger:
-        """The ledger of the next phase."""
-        ledger = Ledger(self.crowd.ledger.phase + 1)
-        self.crowd.tape.reserve(messages * len(self.crowd) * BYTES_PER_DELIVERY)
-        self.crowd.expect(ledger)
-        return ledger
-
-    def drain(self) -> Tally:
-        """Reads until everything has come, or nothing comes any more."""
-        deadline = time.perf_counter() + DRAIN_SECONDS
-        self.meter.mark()
-        last_read = time.perf_counter()
-        while True:
-            self._read_until_quiet(deadline)
-            last_read = max(last_read, self.crowd.tape.last_ns / 1e9)
-            tally = self.crowd.check()
-            now = time.perf_counter()
-            if not tally.lost or now > deadline or now - last_read > PATIENCE_SECONDS:
-                return tally
-
-    def _read_until_quiet(self, deadline: float) -> None:
-        quiet_from = time.perf_counter()
-        read = False
-        while (now := time.perf_counter()) - quiet_from < QUIET_SECONDS and now < deadline:
-            if self.loop.turn(0.01):
-                quiet_from, read = now, True
-            elif read:  # the cost of a phase is counted to the moment it falls silent
-                self.meter.mark()
-                read = False
-
-
-@contextmanager
-def _audience(server: Server, place: Place, streams: int) -> Iterator[_Audience]:
-    with (
-        server.start(place) as running,
-        Loop() as loop,
-        Crowd(loop, running.address, running.path) as crowd,
-        Publisher(loop, running.dialect) as publisher,
-    ):
-        crowd.open(streams, OPEN_SECONDS)
-        _warm_up(loop, crowd, publisher)
-        yield _Audience(loop, crowd, publisher, Meter(running, place))
-        running.child.require_alive()
-
-
-def _warm_up(loop: Loop, crowd: Crowd, publisher: Publisher) -> None:
-    """Publishes until every stream has brought a message. Raises BenchError when one does not."""
-    ledger = Ledger(1)
-    crowd.expect(ledger)
-    for _ in range(WARM_UP_MESSAGES):
-        publisher.at_rate(ledger, 10, 1)
-        _wait(loop, SETTLE_SECONDS)
-        crowd.check()
-        if all(stream.lost < len(ledger.tokens) for stream in crowd.receptions()):
-            return
-    raise BenchError("there are streams that bring no messages")
-
-
-def _wait(loop: Loop, seconds: float) -> None:
-    loop.run_until(time.perf_counter_ns() + int(seconds * 1e9))
-
-
 def _per(amount: float, count: float) -> float:
     return amount / count if count else float("nan")
+
+
+def _history_reads(place: Place) -> int:
+    """How often Redis has read a stream, since it was started (INFO, commandstats)."""
+    with redis.Redis(port=place.redis_port) as client:
+        commands = client.info("commandstats")
+    return sum(int(commands.get(f"cmdstat_{name}", {"calls": 0})["calls"]) for name in STREAM_READS)
 
 
 def _gaps(ledger: Ledger) -> list[str]:

@@ -60,6 +60,10 @@ class Server(ABC):
 
     max_streams = MAX_STREAMS
     max_messages = 1_000_000
+    resumes = False
+    """A client may come back with its last event id."""
+    keeps = False
+    """Also to a process that was started since."""
     install = ""
 
     def __init__(self, name: str, title: str) -> None:
@@ -78,6 +82,10 @@ class Server(ABC):
     def version(self) -> str:
         """What is measured, for the report."""
 
+    def without_log(self) -> "Server":
+        """The same without a durable history, on a channel of its own. Raises Missing."""
+        raise Missing("it has no log to turn off")
+
     @abstractmethod
     def start(self, place: Place) -> AbstractContextManager[Running]:
         """It runs and listens for as long as the block lasts."""
@@ -86,9 +94,28 @@ class Server(ABC):
 class Hub(Server):
     """This project. `settings` are environment variables, so that a variant is one more entry."""
 
-    def __init__(self, name: str, title: str, settings: Mapping[str, str] | None = None) -> None:
+    resumes = True
+    keeps = True
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        settings: Mapping[str, str] | None = None,
+        channel: str = CHANNEL,
+    ) -> None:
         super().__init__(name, title)
         self._settings = dict(settings or {})
+        self._channel = channel
+
+    def without_log(self) -> "Hub":
+        settings = {"RELAY_HISTORY_SIZE": "0", "RELAY_PREFIX": "relay-log-off"}
+        return Hub(
+            f"{self.name}-log-off",
+            f"{self.title}, log off",
+            self._settings | settings,
+            f"{self._channel}_log_off",
+        )
 
     def version(self) -> str:
         return f"daphne {version('daphne')}, channels {version('channels')}"
@@ -102,14 +129,15 @@ class Hub(Server):
             "SECRET_KEY": "only-for-the-benchmark" * 3,
             "REDIS_URL": f"redis://127.0.0.1:{place.redis_port}/0",
             "RELAY_MAX_STREAMS": str(MAX_STREAMS),
-            "RELAY_CHANNELS": f"{CHANNEL} {CHANNEL}.*",
+            "RELAY_CHANNEL": self._channel,
+            "RELAY_CHANNELS": f"{self._channel}.*",
             **self._settings,
         }
         with Child(self.title, command, place.server_core, env) as child:
             child.wait_for_port(port)
             _wait_until_healthy(child, port)
-            dialect = RedisPublish(place.redis_port, CHANNEL)
-            own_path = f"/stream/?channel={CHANNEL}.{{}}"
+            dialect = RedisPublish(place.redis_port, self._channel)
+            own_path = f"/stream/?channel={self._channel}.{{}}"
             yield Running(child, ("127.0.0.1", port), "/stream/", dialect, own_path)
 
 
@@ -137,6 +165,7 @@ class Nchan(Server):
     """
 
     max_messages = 30_000
+    resumes = True
     install = "apt install nginx libnginx-mod-nchan"
 
     def installed(self) -> bool:
@@ -190,7 +219,6 @@ class EventStream(Server):
 
 SERVERS: tuple[Server, ...] = (
     Hub("hub", "Relay Hub"),
-    Hub("hub-log-off", "Relay Hub, log off", {"RELAY_HISTORY_SIZE": "0"}),
     Floor("floor", "bare send loop"),
     Nchan("nchan", "nchan"),
     EventStream("django-eventstream", "django-eventstream"),

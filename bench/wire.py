@@ -17,6 +17,10 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{1,8}\Z")
 _find_messages = re.compile(
     rb"^data: (%b)%b\n(?:id:[^\n]*\n)?\n" % (TOKEN, re.escape(PADDING)), re.MULTILINE
 ).findall
+_find_ids = re.compile(
+    rb"^(?:id: ?([^\n]*)\n)?data: %b%b\n(?:id: ?([^\n]*)\n)?\n" % (TOKEN, re.escape(PADDING)),
+    re.MULTILINE,
+).findall
 _is_message = re.compile(rb"(%b)%b\Z" % (TOKEN, re.escape(PADDING))).match
 
 
@@ -134,6 +138,11 @@ class EventStream:
         if len(tokens) == lines and b"event:" not in events:
             return Found(tokens)
         return _find_singly(events)
+
+
+def message_ids(body: bytes) -> list[bytes]:
+    """The id of each of our messages that a piece of an event stream holds whole, in order."""
+    return [before or after for before, after in _find_ids(body)]
 
 
 def _find_singly(events: bytes) -> Found:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import __main__ as command_line
-from bench import report, scenarios, servers
+from bench import audience, report, scenarios, servers
 from bench.client import Crowd
 from bench.errors import BenchError, Missing
 from bench.figures import TARGETS
@@ -26,12 +26,12 @@ from bench.histogram import Histogram
 from bench.ledger import Ledger, Reception, Tally, tally
 from bench.loop import READABLE, Loop
 from bench.meter import Cost
-from bench.process import Child
+from bench.process import Child, cpu_seconds, forget_memory_peak, memory_peak_bytes
 from bench.publisher import HttpPost, RedisPublish
 from bench.results import Results
-from bench.scenarios import FlatOut, Idle, Live, Result
+from bench.scenarios import FlatOut, Idle, Live, LogCost, Result, Resume
 from bench.servers import SERVERS, Hub, Place
-from bench.wire import ChunkedBody, EventStream, WireError, read_head
+from bench.wire import ChunkedBody, EventStream, WireError, message_ids, read_head
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -58,6 +58,7 @@ class FakeServer:
         self.address = "127.0.0.1", self.listener.getsockname()[1]
         self.streams: list[socket.socket] = []
         self.head = HEAD + chunk(RETRY)
+        self.requests: list[bytes] = []
         loop.add(self.listener.fileno(), READABLE, self.accept)
 
     def accept(self, mask: int) -> None:
@@ -67,7 +68,8 @@ class FakeServer:
 
     def answer(self, stream: socket.socket) -> None:
         self.loop.remove(stream.fileno())
-        assert stream.recv(10_000).startswith(b"GET /stream/ HTTP/1.1\r\n")
+        self.requests.append(stream.recv(10_000))
+        assert self.requests[-1].startswith(b"GET /stream/ HTTP/1.1\r\n")
         stream.sendall(self.head)
 
     def close(self) -> None:
@@ -217,6 +219,18 @@ def test_broken_chunk_framing_ends_a_stream(stage: Stage) -> None:
     assert stage.tally() == Tally(delivered=26, lost=4, broken=1)
 
 
+def test_streams_come_back_with_their_ids_and_what_they_had_is_doubled(stage: Stage) -> None:
+    ledger = Ledger(7)
+    payloads = [ledger.payload(time.perf_counter_ns()) for _ in range(4)]
+    frames = [STYLES["id before data"](payload, n) for n, payload in enumerate(payloads)]
+    stage.server.head = HEAD + chunks(frames[1:3])
+    stage.crowd.come_back(3, ledger, [b"1-1", b"1-2"], 5)
+    asked = [request.partition(b"Last-Event-ID: ")[2] for request in stage.server.requests]
+    assert sorted(asked) == [b"1-1\r\n\r\n", b"1-1\r\n\r\n", b"1-2\r\n\r\n"]
+    # Two have missed messages 1 to 3, one has missed 2 and 3; each gets 1 and 2.
+    assert stage.tally() == Tally(delivered=5, lost=3, doubled=1)
+
+
 def test_a_stream_that_is_refused_is_an_error(stage: Stage) -> None:
     stage.server.head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
     with pytest.raises(BenchError, match="stream 1 could not be opened: status 503"):
@@ -278,6 +292,16 @@ def test_a_chunk_size_that_never_ends_breaks_a_stream() -> None:
     for _ in range(100):
         assert body.feed(b"0") == b""
     assert body.ended
+
+
+def test_the_ids_of_messages_are_read_before_or_after_the_data() -> None:
+    ledger = Ledger(1)
+    before = STYLES["id before data"](ledger.payload(0), 5)
+    after = STYLES["id after data"](ledger.payload(0), 6)
+    none = STYLES["data alone"](ledger.payload(0), 7)
+    assert message_ids(b":\n\nid: 9-9\n\n" + before + RETRY + after + none + before[:-1]) == [
+        *(b"1732400000:5", b"1732400000000-6", b"")
+    ]
 
 
 def test_a_head_is_read_when_it_is_complete() -> None:
@@ -400,7 +424,7 @@ def test_every_target_is_of_a_load_and_figure_that_there_are() -> None:
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr(scenarios, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(audience, "SETTLE_SECONDS", 0.2)
     core = min(os.sched_getaffinity(0))
     with servers.start_redis(core) as (port, pid):
         yield Place(max(os.sched_getaffinity(0)), core, port, pid)
@@ -442,6 +466,39 @@ def test_every_stream_of_the_load_with_channels_has_one_of_its_own(place: Place)
         assert len(client.keys("relay:{demo_stream.*}:epoch")) == 30
     with pytest.raises(Missing, match="one channel"):
         load.run(floor, place)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_comes_back_to_the_real_hub_gets_all_that_was_missed(
+    place: Place, restarted: bool
+) -> None:
+    load = Resume("resume", 60, 40, restarted=restarted)
+    measured = load.run(Hub("hub", "hub"), place)
+    missed = sum(40 - 1 - n % 40 for n in range(60))
+    assert measured.tally == Tally(delivered=missed + 60 * audience.WARM_UP_MESSAGES)
+    assert measured.figures["all_live_s"] > 0
+    assert measured.figures["history_reads"] < 30  # not one for each stream
+    assert bool(measured.figures["history_reads"]) or not restarted
+
+
+def test_who_cannot_come_back_is_left_out(place: Place) -> None:
+    floor = next(server for server in SERVERS if server.name == "floor")
+    with pytest.raises(Missing, match="cannot come back"):
+        Resume("resume", 1, 1).run(floor, place)
+
+
+def test_log_on_and_log_off_run_side_by_side(place: Place) -> None:
+    with redis.Redis(port=place.redis_port) as client:
+        measured = LogCost("log", 20, 50, 1, rounds=2).run(Hub("hub", "hub"), place)
+        assert client.keys("relay:{demo_stream}:log")
+        assert not client.keys("*log_off*:log")
+    assert measured.tally == Tally(delivered=2 * 2 * 20 * 50)
+    figures = measured.figures
+    assert figures["log_ratio"] == pytest.approx(figures["cpu_us"] / figures["off_cpu_us"])
+    assert figures["off_cpu_us"] > 0
+    floor = next(server for server in SERVERS if server.name == "floor")
+    with pytest.raises(Missing, match="no log"):
+        LogCost("log", 1, 1, 1).run(floor, place)
 
 
 # -- the command
@@ -492,6 +549,27 @@ def test_a_child_ends_with_its_block() -> None:
     assert not alive(child.pid)
 
 
+def test_cpu_time_and_memory_peak_of_a_child_are_seen() -> None:
+    program = (
+        "import sys, time\n"
+        "while time.process_time() < 0.5: pass\n"
+        "data = b'x' * (50 << 20); del data\n"
+        "print(time.process_time(), flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        said = float(child.stdout.readline())
+        assert said <= cpu_seconds([child.pid]) < said + 0.1
+        assert memory_peak_bytes([child.pid]) > 50 << 20
+        forget_memory_peak([child.pid])
+        assert memory_peak_bytes([child.pid]) < 50 << 20
+        child.kill()
+    with pytest.raises(BenchError, match=f"CPU time of process {child.pid} cannot be read"):
+        cpu_seconds([child.pid])
+
+
 def test_children_end_when_the_benchmark_is_killed() -> None:
     program = (
         "import os, time; from bench.process import Child\n"
@@ -514,7 +592,12 @@ def test_an_interrupt_ends_every_process_and_says_so(number: signal.Signals, run
     command = [sys.executable, "-m", "bench", "--quick", "--only", "idle", "--servers", "floor"]
     children: set[int] = set()
     with subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background
     ) as bench:
 
         def enough_run() -> bool:
