@@ -65,19 +65,16 @@ class Feed:
         self.followers: list[Follow] = []
         """Called with every message and gap, in order, when it is in the ring."""
         self._segments: list[Segment] = []
-        self._epoch = self._base = 0
+        self.epoch = 0
+        """That of the newest position; 0 before the first marker."""
+        self._base = 0
         self._max_event_bytes = max_event_bytes
         self._stats = stats
 
     @property
     def position(self) -> Position | None:
         """The newest position; None before the first marker."""
-        return Position(self._epoch, self.count - self._base) if self._segments else None
-
-    @property
-    def epoch(self) -> int:
-        """That of the newest position; 0 before the first marker."""
-        return self._epoch
+        return Position(self.epoch, self.count - self._base) if self._segments else None
 
     @property
     def first_position(self) -> Position | None:
@@ -102,13 +99,13 @@ class Feed:
         if source:
             event = frames.from_source(source, event)
         offset = self.count - self._base
-        self.ring.append(frames.numbered(self._epoch, offset, event), self.count, time_ms)
+        self.ring.append(frames.numbered(self.epoch, offset, event), self.count, time_ms)
         if self.followers:
-            self._tell(Position(self._epoch, offset), event, time_ms)
+            self._tell(Position(self.epoch, offset), event, time_ms)
 
     def mark(self, epoch: int, time_ms: int) -> None:
         """A marker came in line with the messages: a new epoch, and nothing is missing before it."""
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             self._begin(epoch, self.position, time_ms, whole=bool(self._segments))
 
     def skip_to(self, epoch: int, missed: int | None, reason: GapReason, time_ms: int) -> None:
@@ -263,7 +260,7 @@ class Feed:
     def _begin(
         self, epoch: int, previous: Position | None, time_ms: int, *, whole: bool, offset: int = 0
     ) -> None:
-        self._epoch, self._base = epoch, self.count - offset
+        self.epoch, self._base = epoch, self.count - offset
         self._segments.append(
             Segment(epoch, self._base, self.count, self.ring.end, previous, whole, time_ms)
         )
@@ -320,7 +317,7 @@ class Feed:
 
     def _oversize(self, size: int) -> bytes:
         self._stats.oversize += 1
-        position = Position(self._epoch, self.count - self._base)
+        position = Position(self.epoch, self.count - self._base)
         return frames.hub_event(Oversize(self.channel, position, size, self._max_event_bytes))
 
     def _utf8(self, payload: bytes) -> bytes:

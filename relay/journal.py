@@ -25,7 +25,7 @@ class Pace:
     watch: tuple[float, float]
 
 
-STEADY = Pace(1.0, (1.3, 1.7))
+STEADY = Pace(1.5, (1.9, 2.4))
 HASTY = Pace(0.1, (0.25, 0.4))
 """After a marker: whoever has joined may wait for what is not written yet (relay/rejoin.py)."""
 
@@ -76,7 +76,7 @@ class Journal:
         self._hurry = asyncio.Event()
         self._hasty_until = 0.0
         self._epoch = 0
-        self._waiting = feed.ring.place(feed.ring.end)  # where the ring was when the wait began
+        self._enough_at = 0, 0  # the numbers of messages and bytes at which no wait goes on
         self._at: Position | None = None  # up to here the log has what this process has
         self._due: Position | None = None
         self._stuck_since: float | None = None
@@ -93,11 +93,13 @@ class Journal:
 
     def wake(self) -> None:
         """Something was heard."""
-        if self._feed.epoch != self._epoch:
-            self._epoch = self._feed.epoch
+        feed = self._feed
+        enough, enough_bytes = self._enough_at
+        if feed.epoch != self._epoch:
+            self._epoch = feed.epoch
             self._hasty_until = asyncio.get_running_loop().time() + HASTE_SECONDS
             self._hurry.set()
-        elif self.writing and self._enough:
+        elif feed.count >= enough or feed.ring.added_bytes >= enough_bytes:
             self._hurry.set()
         self._wake.set()
 
@@ -162,20 +164,19 @@ class Journal:
             await asyncio.sleep(STUCK_SECONDS)
 
     @property
-    def _enough(self) -> bool:
-        """Whether a whole run waits, or half of the ring, from which it must be read in time."""
-        cursor, seen = self._waiting
-        return self._feed.count - seen >= RUN_ENTRIES or self._feed.ring.crowded(cursor)
-
-    @property
     def _pace(self) -> Pace:
         hasty = asyncio.get_running_loop().time() < self._hasty_until
         return HASTY if hasty else STEADY
 
     async def _pause(self, seconds: float) -> bool:
-        """Returns early, and says so, when a marker comes, or enough to be written."""
+        """Returns early, and says so, when a marker comes, or enough to be written: a whole run, or
+        half of the ring, from which it must be read in time."""
+        ring = self._feed.ring
         self._hurry.clear()
-        self._waiting = self._feed.ring.place(self._feed.ring.end)
+        self._enough_at = (
+            self._feed.count + min(RUN_ENTRIES, ring.max_entries // 2),
+            ring.added_bytes + ring.max_bytes // 2,
+        )
         try:
             async with asyncio.timeout(seconds):
                 return await self._hurry.wait()

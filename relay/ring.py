@@ -26,17 +26,18 @@ class Ring:
         "_counts",
         "_frames",
         "_head",
-        "_max_bytes",
-        "_max_entries",
         "_offset",
         "_times",
+        "added_bytes",
         "dropped",
+        "max_bytes",
+        "max_entries",
         "size_bytes",
     )
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
         self._frames: list[bytes] = []
         self._counts: list[int] = []
         self._times: list[int] = []
@@ -45,6 +46,8 @@ class Ring:
         self.dropped = 0
         """The number of messages before `start`: what no reader can have any more."""
         self.size_bytes = 0
+        self.added_bytes = 0
+        """Of all entries there ever were; it never falls."""
 
     @property
     def start(self) -> int:
@@ -60,8 +63,9 @@ class Ring:
         self._counts.append(count)
         self._times.append(time_ms)
         self.size_bytes += len(frame)
+        self.added_bytes += len(frame)
         kept = len(self._frames) - self._head
-        if kept > self._max_entries or self.size_bytes > self._max_bytes:
+        if kept > self.max_entries or self.size_bytes > self.max_bytes:
             self._trim()
 
     def count_at(self, index: int) -> int:
@@ -114,17 +118,18 @@ class Ring:
 
     def crowded(self, index: int) -> bool:
         """Whether what lies from `index` on fills about half of the ring: it may soon be dropped."""
-        kept = len(self._frames) - self._head
-        waiting = min(self.end - index, kept)
-        return waiting * 2 > self._max_entries or (
-            waiting * 2 * self.size_bytes > self._max_bytes * kept
+        entries = len(self._frames)
+        kept = entries - self._head
+        waiting = min(entries + self._offset - index, kept)
+        return waiting * 2 > self.max_entries or (
+            waiting * 2 * self.size_bytes > self.max_bytes * kept
         )
 
     def _trim(self) -> None:
         frames, head = self._frames, self._head
         newest = len(frames) - 1
         while head < newest and (
-            newest + 1 - head > self._max_entries or self.size_bytes > self._max_bytes
+            newest + 1 - head > self.max_entries or self.size_bytes > self.max_bytes
         ):
             self.size_bytes -= len(frames[head])
             self.dropped = self._counts[head]

@@ -361,7 +361,7 @@ class Schedule:
 
 def _check_memory(process: Process) -> None:
     ring, held = process.channel.feed.ring, process.channel.intake._next
-    assert ring.end - ring.start <= ring._max_entries
+    assert ring.end - ring.start <= ring.max_entries
     assert len(process.channel.feed._segments) <= feed.MAX_SEGMENTS
     if held is not None:
         assert held.held_bytes <= intake.MAX_HELD_BYTES

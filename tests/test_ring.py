@@ -67,5 +67,6 @@ def test_it_equals_a_plain_list(entries: list[tuple[bytes, bool]], bound: int) -
     kept = entries[ring.start :]
     assert ring.join(ring.start, ring.end) == b"".join(frame for frame, _ in kept)
     assert ring.size_bytes == sum(len(frame) for frame, _ in kept)
+    assert ring.added_bytes == sum(len(frame) for frame, _ in entries)
     assert [ring.count_at(i) for i in range(ring.start, ring.end + 1)] == counts[ring.start :]
     assert ring.dropped == counts[ring.start]
