@@ -32,7 +32,7 @@ from bench.witness import Witness
 
 WARM_UP_STREAMS = 50
 FLAT_OUT_SECONDS = 120.0
-LAST_WRITE_SECONDS = 2.5
+LAST_WRITE_SECONDS = 3.0
 """After a last message: by then the log has it (relay/journal.py)."""
 STREAM_READS = "xrange", "xrevrange"
 
@@ -362,7 +362,7 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
         Live("live-1000", 1_000, 50, 10),
         Live("live-5000", 5_000, 5, 10),
         Live("live-10000", 10_000, 2, 10),
-        LogCost("log-100", 100, 20, 12),
+        LogCost("log-100", 100, 20, 16),
         LogCost("log-1000", 1_000, 25, 8),
         LogCost("log-5000", 5_000, 5, 8),
         FlatOut("burst", 1_000, 3_000),

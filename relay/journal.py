@@ -25,7 +25,7 @@ class Pace:
     watch: tuple[float, float]
 
 
-STEADY = Pace(1.5, (1.9, 2.4))
+STEADY = Pace(2.0, (2.4, 2.9))
 HASTY = Pace(0.1, (0.25, 0.4))
 """After a marker: whoever has joined may wait for what is not written yet (relay/rejoin.py)."""
 
