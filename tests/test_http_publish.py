@@ -236,15 +236,15 @@ async def test_more_than_the_rate_is_429_and_says_when_to_come_back(
 async def test_the_bucket_fills_again_and_is_forgotten_when_full(
     settings: Settings, redis_server: RedisServer
 ) -> None:
-    settings.RELAY_PUBLISH_PER_SECOND = 20
-    assert done(await post("orders", b"x\n" * 200, BATCH)) == (200, 0)
+    settings.RELAY_PUBLISH_PER_SECOND = 1  # a second is long beside what a request takes
+    assert done(await post("orders", b"x\n" * 10, BATCH)) == (10, 0)
     assert (await post("orders", b"x")).status_code == 429
-    time.sleep(0.11)
-    assert done(await post("orders", b"x\nx", BATCH)) == (2, 0)
+    time.sleep(1.05)
+    assert done(await post("orders", b"x")) == (1, 0)
     assert (await post("orders", b"x")).status_code == 429
     with redis_server.client() as client:
         [key] = client.keys("relay:rate:*")
-        assert 9_000 < client.pttl(key) <= 10_000
+        assert 8_000 < client.pttl(key) <= 10_000
 
 
 # -- once
