@@ -28,7 +28,7 @@ FIGURES = {
     "messages_per_cpu_s": Figure("messages per CPU second"),
     "all_live_s": Figure("s until all are live", 2),
     "back_us": Figure("CPU µs per stream"),
-    "peak_kib": Figure("KiB per stream at the most", 1),
+    "peak_kib": Figure("KiB per stream at the most", 1, has_ratio=False),
     "history_reads": Figure("reads of the history", has_ratio=False),
     "open_us": Figure("CPU µs per opened stream"),
     "memory_kib": Figure("KiB per stream", 1),
