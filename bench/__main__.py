@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         description=(
             "Measures Relay Hub beside other servers on this machine: the server on one core, the"
             " load client and Redis on another, everything on loopback. Prints tables; all of it"
-            " takes about half an hour."
+            " takes about three quarters of an hour."
         ),
         epilog="loads: "
         + "; ".join(f"{load.name}: {load.title}" for load in scenarios(quick=False))

@@ -32,7 +32,7 @@ FIGURES = {
     "history_reads": Figure("reads of the history", has_ratio=False),
     "open_us": Figure("CPU µs per opened stream"),
     "memory_kib": Figure("KiB per stream", 1),
-    "idle_percent": Figure("% of a core when idle", 2),
+    "idle_percent": Figure("% of a core when idle", 2, has_ratio=False),
 }
 
 
