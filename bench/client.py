@@ -5,10 +5,9 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from bench import interrupt
+from bench.closing import Closing
 from bench.errors import BenchError
 from bench.ledger import Ledger, Reception, Tally, tally
 from bench.loop import READABLE, WRITABLE, Loop
@@ -101,7 +100,7 @@ class Stream:
         raise BenchError(f"stream {self._number + 1:,} could not be opened: {reason}")
 
 
-class Crowd:
+class Crowd(Closing):
     """All streams of a phase. Use as a context manager: it closes every socket."""
 
     def __init__(self, loop: Loop, address: tuple[str, int], path: str) -> None:
@@ -116,17 +115,6 @@ class Crowd:
         self._open = 0
         self._wanted = 0
         self._ended: list[Stream] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return len(self._streams)

@@ -3,10 +3,10 @@
 import select
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 from bench import interrupt
+from bench.closing import Closing
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
@@ -20,22 +20,14 @@ _LOOK_SECONDS = 0.1
 """How long an interrupt may have to wait while nothing happens."""
 
 
-class Loop:
+class Loop(Closing):
     """Level-triggered epoll; a handler gets the event mask of its socket."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._epoll.close()
 
     def add(self, fd: int, mask: int, handler: Handler) -> None:

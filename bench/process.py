@@ -9,10 +9,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from bench import interrupt
+from bench.closing import Closing
 from bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +22,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _libc = ctypes.CDLL(None)
 
 
-class Child:
+class Child(Closing):
     """A process and all that it starts, pinned to one core. Use as a context manager.
 
     It ends with the block, and also when this process is killed: `death_signal` is what the kernel
@@ -63,18 +62,7 @@ class Child:
             self._output.close()
             raise BenchError(f"{name} cannot be started: {error}") from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
+    def close(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)

@@ -4,9 +4,9 @@ import re
 import socket
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
+from bench.closing import Closing
 from bench.errors import BenchError
 from bench.ledger import Ledger
 from bench.loop import READABLE, WRITABLE, Loop
@@ -70,7 +70,7 @@ class HttpPost:
         return len(answers), data[max(counted, len(data) - len(b"HTTP/1.1 ")) :]
 
 
-class Publisher:
+class Publisher(Closing):
     """One connection that publishes and counts the answers. Use as a context manager."""
 
     def __init__(self, loop: Loop, dialect: Dialect) -> None:
@@ -85,15 +85,7 @@ class Publisher:
         self._sent = 0
         loop.add(self._socket.fileno(), READABLE, self._serve)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._socket.close()
 
     def publish(self, ledger: Ledger, due_ns: int) -> None:

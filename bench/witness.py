@@ -1,10 +1,9 @@
 """A stream that notes the id of every message, for others to come back with."""
 
 import socket
-from types import TracebackType
-from typing import Self
 
 from bench import interrupt
+from bench.closing import Closing
 from bench.errors import BenchError
 from bench.wire import ChunkedBody, PlainBody, message_ids, read_head
 
@@ -12,7 +11,7 @@ READ_BYTES = 64 * 1024
 PATIENCE_SECONDS = 10.0
 
 
-class Witness:
+class Witness(Closing):
     """Opened when it is made. Use as a context manager: it closes its socket."""
 
     def __init__(self, address: tuple[str, int], path: str) -> None:
@@ -28,15 +27,7 @@ class Witness:
         self._body = ChunkedBody() if head.chunked else PlainBody()
         self._events = self._body.feed(rest)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._socket.close()
 
     def ids(self, count: int) -> list[bytes]:
