@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="small loads, once: shows in two minutes that everything works; the figures mean little",
+        help="small loads, once: shows in four minutes that everything works; the figures mean little",
     )
     parser.add_argument(
         "--write",

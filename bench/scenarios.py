@@ -145,12 +145,13 @@ class LogCost:
         here = audiences.values()
         count = round(self.per_second * self.seconds)
         both = Meter([pid for one in here for pid in one.meter.pids], place)
+        meters = [both, *(one.meter for one in here)]
         parts = [(one.publisher, one.expect(count)) for one in here]
-        for meter in (both, *(one.meter for one in here)):
+        for meter in meters:
             meter.start()
         at_rate(loop, parts, self.per_second, count)
         wait(loop, LAST_WRITE_SECONDS)
-        for meter in (both, *(one.meter for one in here)):
+        for meter in meters:
             meter.mark()
         spent = {server: one.meter.cost().cpu_seconds for server, one in audiences.items()}
         tallies = {server: one.drain() for server, one in audiences.items()}
@@ -283,9 +284,8 @@ class Resume:
         self._require(server)
         with ExitStack() as before, ExitStack() as life, Loop() as loop:
             running = before.enter_context(server.start(place))
-            ledger = Ledger(2)
             with gathered(running, loop, place, self.streams) as here:
-                ids = self._publish(here, running, ledger)
+                ledger, ids = self._publish(here, running)
             if self.restarted:
                 running = life.enter_context(server.start(place))
                 before.close()
@@ -302,17 +302,17 @@ class Resume:
         if self.restarted and not server.keeps:
             raise Missing("what it had is gone with its process")
 
-    def _publish(self, here: Audience, running: Running, ledger: Ledger) -> list[bytes]:
-        """Returns the id of each message."""
+    def _publish(self, here: Audience, running: Running) -> tuple[Ledger, list[bytes]]:
+        """Returns the id of each message as well."""
         with Witness(running.address, running.path) as witness:
             settle(here.loop)
-            here.crowd.expect(ledger)
+            ledger = here.expect(self.messages)
             requests = here.publisher.prepare(ledger, self.messages)
             here.publisher.flat_out(requests, self.messages, FLAT_OUT_SECONDS)
             tally = here.drain()
             if tally.lost:
                 raise BenchError(f"{tally.lost:,} messages were lost before the streams were cut")
-            return witness.ids(self.messages)
+            return ledger, witness.ids(self.messages)
 
     def _come_back(
         self, here: Audience, ledger: Ledger, ids: Sequence[bytes], place: Place

@@ -118,9 +118,8 @@ class Ring:
 
     def crowded(self, index: int) -> bool:
         """Whether what lies from `index` on fills about half of the ring: it may soon be dropped."""
-        entries = len(self._frames)
-        kept = entries - self._head
-        waiting = min(entries + self._offset - index, kept)
+        kept = len(self._frames) - self._head
+        waiting = min(self.end - index, kept)
         return waiting * 2 > self.max_entries or (
             waiting * 2 * self.size_bytes > self.max_bytes * kept
         )
