@@ -22,7 +22,7 @@ from bench import interrupt
 from bench.errors import BenchError, Missing
 from bench.process import Child, free_port
 from bench.publisher import Dialect, HttpPost, RedisPublish
-from hub.redis_server import find_redis_server
+from relay.server.embedded_redis import find_redis_server
 
 CHANNEL = "demo_stream"
 MAX_STREAMS = 20_000

@@ -15,9 +15,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 django.setup(set_prefix=False)
 
 from relay import conf  # noqa: E402
-from relay.lifespan import Receive, lifespan, start_with_reactor  # noqa: E402
+from relay.engine.lifespan import lifespan, start_with_reactor  # noqa: E402
 from relay.routing import urlpatterns  # noqa: E402
-from relay.writers import Send  # noqa: E402
+from relay.types import Receive, Send  # noqa: E402
 
 try:
     conf.load()

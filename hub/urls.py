@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from relay import presence_views, publish_views, token_views, views
+from relay.http import dashboard, health, presence, publish, token
 
 urlpatterns = [
-    path("", views.dashboard, name="dashboard"),
-    path("health/", views.health, name="health"),
-    path("token/", token_views.token, name="token"),
-    path("publish/<path:channel>/", publish_views.publish, name="publish"),
-    path("publish/<path:channel>", publish_views.publish),
-    path("presence/<path:channel>/", presence_views.presence, name="presence"),
-    path("presence/<path:channel>", presence_views.presence),
+    path("", dashboard.dashboard, name="dashboard"),
+    path("health/", health.health, name="health"),
+    path("token/", token.token, name="token"),
+    path("publish/<path:channel>/", publish.publish, name="publish"),
+    path("publish/<path:channel>", publish.publish),
+    path("presence/<path:channel>/", presence.presence, name="presence"),
+    path("presence/<path:channel>", presence.presence),
 ]

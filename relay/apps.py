@@ -7,6 +7,7 @@ class RelayConfig(AppConfig):
     name = "relay"
 
     def ready(self) -> None:
-        from relay import checks, signals  # noqa: F401  (checks register themselves)
+        from relay import checks  # noqa: F401  (checks register themselves)
+        from relay.control import signals
 
         signals.connect()

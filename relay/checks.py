@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.module_loading import import_string
 
 from relay import conf
-from relay.catalogue import is_path
+from relay.conf.catalogue import is_path
 
 
 @register()

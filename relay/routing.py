@@ -2,6 +2,6 @@
 
 from django.urls import re_path
 
-from relay.consumers import StreamConsumer
+from relay.http.consumer import StreamConsumer
 
 urlpatterns = [re_path(r"^stream/?$", StreamConsumer.as_asgi())]

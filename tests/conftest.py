@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser import browser, dashboard, open_dashboard, site  # noqa: F401
-from tests.servers import HubProcess, RedisServer, Taken
+from tests.support.browser import browser, dashboard, open_dashboard, site  # noqa: F401
+from tests.support.servers import HubProcess, RedisServer, Taken
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from relay import conf
-from relay.control import kick
+from relay.control.kicks import kick
 
 
 class Command(BaseCommand):
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user, channel = options["user"], options["channel"]
         try:
-            if channel is not None and conf.catalogue().find(channel) is None:
+            if channel is not None and conf.load_catalogue().find(channel) is None:
                 self.stderr.write(f"{channel} is no channel of RELAY_CHANNELS: no stream has it.")
             number = kick(user=user, channel=channel, all=options["all"])
         except (ValueError, ConnectionError) as error:

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from relay import conf
-from relay.subscription import RedisAddress
+from relay.broker.address import RedisAddress
 
 
 class Command(BaseCommand):
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             raise CommandError(f"--rate is not valid: {rate:g}. Use a number above 0.")
         try:
             url = conf.load().redis_url
-            known = conf.catalogue().find(options["channel"])
+            known = conf.load_catalogue().find(options["channel"])
         except ValueError as error:
             raise CommandError(str(error)) from None
         if known is None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from relay import conf, tokens
+from relay import conf
+from relay.access import tokens
 
 
 class Command(BaseCommand):

@@ -1,0 +1,108 @@
+"""Short-lived signed tokens (JWT, RFC 7519): who somebody is, and which channels that may be seen.
+
+HS256 with RELAY_TOKEN_KEY, or RS256 with the public keys of RELAY_TOKEN_JWKS (RFC 7517). A token must
+have `sub`, `aud`, `iat` and `exp`; `channels`, `publish` and `presence` list channel names, `*` at the
+end of a name standing for anything.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jwt
+
+from relay import conf
+from relay.conf.catalogue import Target
+
+MAX_BYTES = 8 * 1024
+LEEWAY_SECONDS = 5
+
+
+class TokenRefused(Exception):
+    """The sentence says what is wrong with the token, and never repeats any of it."""
+
+
+def issue(
+    subject: str,
+    channels: Sequence[str],
+    seconds: float | None = None,
+    publish: Sequence[str] = (),
+    presence: Sequence[str] = (),
+) -> str:
+    """A token that ends after `seconds` (RELAY_TOKEN_SECONDS).
+
+    Raises ValueError when RELAY_TOKEN_KEY is not set.
+    """
+    settings = conf.load()
+    if not settings.token_key:
+        raise ValueError(
+            "RELAY_TOKEN_KEY is not set. Set it to a secret of at least 32 characters."
+        )
+    now = time.time()
+    claims: dict[str, Any] = {
+        "sub": subject,
+        "aud": settings.token_audience,
+        "iat": int(now),
+        "exp": int(now + (settings.token_seconds if seconds is None else seconds)),
+        "channels": list(channels),
+    }
+    if publish:
+        claims["publish"] = list(publish)
+    if presence:
+        claims["presence"] = list(presence)
+    return jwt.encode(claims, settings.token_key, algorithm="HS256")
+
+
+def decode(token: str) -> Mapping[str, Any]:
+    """The claims of a token that is valid now. Raises TokenRefused."""
+    if len(token) > MAX_BYTES:
+        raise TokenRefused("The token is too long.")
+    settings = conf.load()
+    try:
+        key, algorithm = _key(settings, jwt.get_unverified_header(token))
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=settings.token_audience,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["sub", "aud", "iat", "exp"]},
+        )
+    except jwt.ExpiredSignatureError:
+        raise TokenRefused("The token has expired.") from None
+    except jwt.InvalidAudienceError:
+        raise TokenRefused("The token is for another audience.") from None
+    except (jwt.PyJWTError, ValueError):
+        raise TokenRefused("The token is not valid.") from None
+    if not isinstance(claims["sub"], str) or not claims["sub"]:
+        raise TokenRefused("The token has no subject.")
+    return claims
+
+
+def grants(claims: Mapping[str, Any], claim: str, found: Target) -> bool:
+    """Whether the list in `claim` has the channel.
+
+    A wildcard of the catalogue stands for no more in a token than on a stream: not for a channel that
+    has an entry of its own.
+    """
+    entries = claims.get(claim)
+    if not isinstance(entries, list):
+        return False
+    return any(_covers(entry, found) for entry in entries if isinstance(entry, str))
+
+
+def _covers(entry: str, found: Target) -> bool:
+    if entry.endswith("*") and not found.is_wildcard and entry not in found.hidden_from:
+        return found.name.startswith(entry[:-1])
+    return entry == found.name
+
+
+def _key(settings: conf.Settings, header: Mapping[str, Any]) -> tuple[Any, str]:
+    """The algorithm follows from the key that is set, never from the token alone."""
+    if header.get("alg") == "HS256" and settings.token_key:
+        return settings.token_key, "HS256"
+    if header.get("alg") == "RS256" and settings.token_jwks:
+        for jwk in jwt.PyJWKSet.from_json(settings.token_jwks).keys:
+            if jwk.key_id == header.get("kid") and jwk.algorithm_name == "RS256":
+                return jwk.key, "RS256"
+    raise TokenRefused("The token is not signed with a key of ours.")

@@ -1,0 +1,129 @@
+"""Commands and scripts over connections of their own, beside the one that only listens.
+
+What is asked for in one turn of the event loop goes to Redis together, in one pipeline: with
+thousands of channels that is most of it, and costs a fifth.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError
+
+from relay import tasks
+from relay.broker.errors import RedisUnavailable
+
+_SCRIPTS = Path(__file__).with_name("scripts")
+
+TOGETHER = 64
+"""The most commands in one pipeline, so that no answer waits for too many others."""
+
+LONG_WORDS = 64
+"""A command of more words goes alone: it is work enough for one exchange."""
+
+Words = tuple[Any, ...]
+Call = tuple[Words, "asyncio.Future[Any]"]
+
+
+class Commands:
+    """All methods raise RedisUnavailable when Redis cannot or will not."""
+
+    def __init__(self, connect: Callable[[], Redis]) -> None:
+        self._connect = connect
+        self._client = connect()
+        self._before: Redis | None = None
+        self._calls: list[Call] = []
+        self._exchanges: set[asyncio.Task[None]] = set()
+
+    async def renew(self) -> None:
+        """Makes new connections: those there are may lead to a server that was replaced.
+
+        What is under way on the old ones gets until the next time to end.
+        """
+        old, self._before, self._client = self._before, self._client, self._connect()
+        if old:
+            await old.aclose()
+
+    async def aclose(self) -> None:
+        await tasks.end(self._exchanges)
+        for client in filter(None, (self._before, self._client)):
+            await client.aclose()
+
+    async def run(self, *words: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        if not self._calls:
+            loop.call_soon(self._send)
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._calls.append((words, answer))
+        try:
+            return await answer
+        except NoScriptError:
+            raise
+        except (ConnectionError, TimeoutError, OSError) as error:
+            raise RedisUnavailable(str(error) or "no answer", refused=False) from None
+        except RedisError as error:
+            raise RedisUnavailable(f"Redis refused {words[0]}: {error}", refused=True) from None
+
+    async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Runs a script by its digest, and sends the whole only where Redis does not know it."""
+        text, digest = _script(name)
+        words = [len(keys), *keys, *arguments]
+        try:
+            return await self.run("EVALSHA", digest, *words)
+        except NoScriptError:
+            return await self.run("EVAL", text, *words)
+
+    def _send(self) -> None:
+        calls = [call for call in self._calls if not call[1].done()]  # the others were cancelled
+        self._calls = []
+        long = [call for call in calls if len(call[0]) > LONG_WORDS]
+        short = [call for call in calls if len(call[0]) <= LONG_WORDS]
+        for first in range(0, len(short), TOGETHER):
+            self._begin(short[first : first + TOGETHER])
+        for call in long:
+            self._begin([call])
+
+    def _begin(self, calls: Sequence[Call]) -> None:
+        exchange = asyncio.create_task(self._exchange(self._client, calls))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanges.discard)
+
+    async def _exchange(self, client: Redis, calls: Sequence[Call]) -> None:
+        """Gives each call its answer, whatever happens."""
+        answers: Sequence[Any] = [ConnectionError("closed")] * len(calls)
+        try:
+            answers = await _answers(client, [words for words, _ in calls])
+        except Exception as error:
+            answers = [error] * len(calls)
+        finally:
+            for (_, future), answer in zip(calls, answers, strict=True):
+                _resolve(future, answer)
+
+
+async def _answers(client: Redis, commands: Sequence[Words]) -> Sequence[Any]:
+    """What Redis answers to each command, be it an error; raises when nothing can be sent or read."""
+    if len(commands) == 1:
+        return [await client.execute_command(*commands[0])]
+    pipeline = client.pipeline(transaction=False)
+    for words in commands:
+        pipeline.execute_command(*words)
+    return await pipeline.execute(raise_on_error=False)
+
+
+def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
+    if future.done():
+        return  # nobody waits for it any more
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+@cache
+def _script(name: str) -> tuple[str, str]:
+    text = (_SCRIPTS / f"{name}.lua").read_text()
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,77 @@
+"""Ends a user's streams when the user signs out, is deactivated or deleted, or has a new password.
+
+What does not go through Django's signals is not seen: `QuerySet.update`, SQL. `kick` is there for that.
+"""
+
+import logging
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_out
+from django.db import transaction
+from django.db.models import Model
+from django.db.models.signals import post_delete, post_save, pre_save
+
+from relay.control.kicks import kick
+
+logger = logging.getLogger("relay")
+
+WATCHED = {"is_active", "password"}
+
+_MARK = "_relay_kicked"
+
+
+def connect() -> None:
+    """Once, when the models are loaded. Other models than the user's are not slowed down."""
+    user_logged_out.connect(_logged_out, dispatch_uid="relay")
+    for model in apps.get_models():
+        if issubclass(model, get_user_model()):  # with its proxies and children
+            pre_save.connect(_before_save, sender=model, dispatch_uid="relay")
+            post_save.connect(_after_save, sender=model, dispatch_uid="relay")
+            post_delete.connect(_deleted, sender=model, dispatch_uid="relay")
+
+
+def _logged_out(user: Model | None, **_: Any) -> None:
+    if user is not None:
+        _kick_on_commit(user, None)
+
+
+def _before_save(instance: Model, using: str, update_fields: Any, **_: Any) -> None:
+    """Marks a user for `_after_save`: only then does the row hold what was changed."""
+    written = {field.name for field in instance._meta.concrete_fields}
+    watched = WATCHED & written & set(update_fields or written)
+    if instance._state.adding or not watched:
+        return
+    manager = type(instance)._base_manager.using(using)
+    stored = manager.filter(pk=instance.pk).values(*watched).first()
+    if stored and _is_kicked(stored, instance):
+        setattr(instance, _MARK, True)
+
+
+def _is_kicked(stored: dict[str, Any], instance: Model) -> bool:
+    if stored.get("is_active") and not getattr(instance, "is_active", True):
+        return True
+    return "password" in stored and stored["password"] != getattr(instance, "password", None)
+
+
+def _after_save(instance: Model, using: str, **_: Any) -> None:
+    if instance.__dict__.pop(_MARK, False):
+        _kick_on_commit(instance, using)
+
+
+def _deleted(instance: Model, using: str, **_: Any) -> None:
+    _kick_on_commit(instance, using)
+
+
+def _kick_on_commit(user: Model, using: str | None) -> None:
+    key = str(user.pk)
+    transaction.on_commit(lambda: _kick(key), using=using)
+
+
+def _kick(key: str) -> None:
+    """Never raises: somebody who signs out is to be signed out, whatever Redis does."""
+    try:
+        kick(user=key)
+    except Exception as error:
+        logger.error("The streams of user %s could not be ended: %s", key, error)

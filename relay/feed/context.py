@@ -1,0 +1,20 @@
+"""What the parts of one hub process share."""
+
+from dataclasses import dataclass
+
+from relay.broker.broker import Broker
+from relay.clock import Clock
+from relay.conf import Settings
+from relay.feed.backpressure import Backpressure
+from relay.stats import Stats
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Given to every part at its construction."""
+
+    settings: Settings
+    broker: Broker
+    clock: Clock
+    stats: Stats
+    backpressure: Backpressure

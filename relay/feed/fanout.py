@@ -1,0 +1,248 @@
+"""Brings every frame of a ring to every subscriber, each at its own pace."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
+
+from relay.feed.ring import Place, Ring
+from relay.feed.writer import Chunk, Writer
+from relay.stats import Stats
+
+SLICE = 512
+"""Writers served before the event loop gets its turn, so that 10,000 do not freeze it."""
+
+CATCH_UP_CHUNKS = 16
+"""Chunks for one subscriber that is behind before the event loop gets its turn."""
+
+
+class Loop(Protocol):
+    """What the fan-out needs of an event loop."""
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> object: ...
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> object: ...
+
+    def time(self) -> float: ...
+
+
+class Source(Protocol):
+    """What a fan-out brings to its subscribers: a ring, and what to say to one that fell off it."""
+
+    ring: Ring
+
+    def bookmark(self, cursor: int) -> object:
+        """Whatever `fallen` will need to know of the place before `cursor`, which the ring has now."""
+
+    def fallen(self, place: Place, bookmark: object) -> bytes:
+        """The notice for a client that has read up to `place`, and goes on where the ring begins."""
+
+
+class Subscriber:
+    """A writer and how far it has come: a cursor into the ring, no queue of its own.
+
+    `seen` is the number of messages before the cursor. `current` says that live passes serve it; one
+    that is not current is behind (its writer is `full`), held, or has left. `notice` goes before the
+    next entry.
+    """
+
+    __slots__ = (
+        "bookmark",
+        "current",
+        "cursor",
+        "full",
+        "notice",
+        "progress",
+        "seen",
+        "stalled_at",
+        "writer",
+    )
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.cursor = 0
+        self.seen = 0
+        self.current = False
+        self.full = False
+        self.notice = b""
+        self.bookmark: object = None
+        self.progress: object = None
+        self.stalled_at = 0.0
+
+
+class Fanout:
+    """Live delivery, catching up and the slow-client rule are one mechanism: a cursor moves.
+
+    `wake` starts a pass over the current subscribers. All that came in during one turn of the event
+    loop goes out as one chunk, joined once and shared; while the loop is busy chunks grow (up to
+    `chunk_bytes`, or one frame), so the cost of a message falls as the rate rises.
+    """
+
+    def __init__(self, feed: Source, loop: Loop, chunk_bytes: int, stats: Stats) -> None:
+        self._feed = feed
+        self._ring = ring = feed.ring
+        self._loop = loop
+        self._chunk_bytes = chunk_bytes
+        self._stats = stats
+        self._current: dict[Subscriber, None] = {}
+        self._behind: dict[Subscriber, None] = {}
+        self._passing = False
+        self._turn: Iterator[Subscriber] = iter(())
+        self._chunks: dict[int, Chunk] = {}
+        self._target_seen = 0
+        self.target = ring.end
+        """What lies before this index has been sent to every current subscriber, or is being sent."""
+        self.on_drained: Callable[[], None] = lambda: None
+        """Called when every current subscriber has been brought to the end of the ring."""
+
+    def __len__(self) -> int:
+        return len(self._current) + len(self._behind)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether half of the ring waits to be sent: it may soon be dropped."""
+        return self._ring.crowded(self.target)
+
+    def join(self, writer: Writer, place: Place, greeting: bytes = b"") -> Subscriber:
+        """From now on `writer` gets every frame of the ring from `place` on, after the greeting."""
+        subscriber = self.hold(writer)
+        self.release(subscriber, place, greeting)
+        return subscriber
+
+    def hold(self, writer: Writer) -> Subscriber:
+        """A subscriber that gets nothing from here until it is released; it may be sent other things.
+
+        It counts, and is cut when it stalls, like every other.
+        """
+        subscriber = Subscriber(writer)
+        self._behind[subscriber] = None
+        return subscriber
+
+    def release(self, subscriber: Subscriber, place: Place, notice: bytes = b"") -> None:
+        """Goes on from the ring, after the notice."""
+        subscriber.cursor, subscriber.seen = place
+        subscriber.notice = notice
+        subscriber.writer.on_ready = lambda: self._catch_up(subscriber)
+        if not subscriber.full:
+            self._catch_up(subscriber)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forgets a subscriber; harmless when it is already gone."""
+        subscriber.current = False
+        self._current.pop(subscriber, None)
+        self._behind.pop(subscriber, None)
+
+    def wake(self) -> None:
+        """Something was appended: it goes out in the next turn of the event loop."""
+        if not self._passing:
+            self._passing = True
+            self._loop.call_soon(self._begin)
+
+    def finish(self, last: Callable[[], bytes]) -> None:
+        """Ends every stream properly, each with its own last frame."""
+        for subscriber in [*self._current, *self._behind]:
+            self.leave(subscriber)
+            subscriber.writer.finish(Chunk(last()))
+
+    def cut_stalled(self, seconds: float) -> None:
+        """Cuts whoever is behind and has taken nothing for `seconds`."""
+        now = self._loop.time()
+        for subscriber in [s for s in self._behind if s.full]:
+            progress = subscriber.writer.progress()
+            if progress != subscriber.progress:
+                subscriber.progress = progress
+                subscriber.stalled_at = now
+            elif now - subscriber.stalled_at >= seconds:
+                self._stats.streams_cut += 1
+                self.leave(subscriber)
+                subscriber.writer.abort()
+
+    # -- a pass over the current subscribers, in slices
+
+    def _begin(self) -> None:
+        ring = self._ring
+        first = max(self.target, ring.start)
+        self.target = ring.reach(first, self._chunk_bytes)
+        self._target_seen = ring.count_at(self.target)
+        self._chunks = {}
+        self._turn = iter(list(self._current))
+        self._slice()
+
+    def _slice(self) -> None:
+        target, seen, chunks = self.target, self._target_seen, self._chunks
+        served = 0
+        for subscriber in islice(self._turn, SLICE):
+            served += 1
+            cursor = subscriber.cursor
+            if cursor >= target or not subscriber.current:
+                continue
+            chunk = chunks.get(cursor)
+            if chunk is None:
+                if cursor < self._ring.start:
+                    self._catch_up(subscriber)
+                    continue
+                chunk = chunks[cursor] = Chunk(self._ring.join(cursor, target))
+            subscriber.cursor = target
+            subscriber.seen = seen
+            if not subscriber.writer.send(chunk):
+                self._fall_behind(subscriber)
+        if served == SLICE:
+            self._loop.call_soon(self._slice)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._chunks = {}
+        self._passing = self.target < self._ring.end
+        if self._passing:
+            self._loop.call_soon(self._begin)
+        else:
+            self.on_drained()
+
+    # -- one subscriber that is behind
+
+    def _fall_behind(self, subscriber: Subscriber) -> None:
+        if not subscriber.current:
+            return
+        subscriber.current = False
+        subscriber.full = True
+        subscriber.progress = None
+        subscriber.bookmark = self._feed.bookmark(subscriber.cursor)
+        del self._current[subscriber]
+        self._behind[subscriber] = None
+
+    def _catch_up(self, subscriber: Subscriber) -> None:
+        """Sends from the ring until the writer is full again or nothing is left."""
+        self._fall_behind(subscriber)
+        for _ in range(CATCH_UP_CHUNKS):
+            if subscriber not in self._behind:
+                return
+            if subscriber.cursor == self._ring.end and not subscriber.notice:
+                self._become_current(subscriber)
+                return
+            subscriber.full = not subscriber.writer.send(self._next_chunk(subscriber))
+            if subscriber.full:
+                return
+        self._loop.call_soon(self._catch_up, subscriber)
+
+    def _become_current(self, subscriber: Subscriber) -> None:
+        del self._behind[subscriber]
+        self._current[subscriber] = None
+        subscriber.current = True
+
+    def _next_chunk(self, subscriber: Subscriber) -> Chunk:
+        ring = self._ring
+        notice, subscriber.notice = subscriber.notice, b""
+        if subscriber.cursor < ring.start:
+            notice += self._fallen(subscriber)
+            subscriber.cursor = ring.start
+        first = subscriber.cursor
+        subscriber.cursor = ring.reach(first, self._chunk_bytes)
+        subscriber.seen = ring.count_at(subscriber.cursor)
+        subscriber.bookmark = self._feed.bookmark(subscriber.cursor)
+        return Chunk(notice + ring.join(first, subscriber.cursor))
+
+    def _fallen(self, subscriber: Subscriber) -> bytes:
+        notice = self._feed.fallen(Place(subscriber.cursor, subscriber.seen), subscriber.bookmark)
+        if notice:
+            self._stats.gaps_slow_client += 1
+        return notice

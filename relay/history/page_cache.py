@@ -1,0 +1,73 @@
+"""The history in pages, read once for all the clients that need them at the same time."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from relay.feed.entries import Entry
+from relay.history.history import History
+from relay.stats import Stats
+from relay.wire.position import Position
+
+PAGE_ENTRIES = 128
+PAGE_BYTES = 256 * 1024
+KEPT_PAGES = 64
+TAIL_SECONDS = 0.05
+"""How long a page is kept that may grow: who needs what comes after it looks again later anyway."""
+
+KEPT_SECONDS = 2.0
+"""A page that is full cannot change but by being trimmed; after this it is read again."""
+
+
+class PageCache:
+    """Pages begin at fixed offsets, so that clients with nearby positions share them.
+
+    Where messages are so large that a page does not reach as far as a client needs, the client's
+    own position begins a page.
+    """
+
+    def __init__(self, log: History, stats: Stats) -> None:
+        self._log = log
+        self._stats = stats
+        self._pages: OrderedDict[Position, asyncio.Task[Sequence[Entry]]] = OrderedDict()
+
+    async def after(self, at: Position) -> Sequence[Entry]:
+        """The next entries after `at`; none if there is nothing, or nothing yet.
+
+        Raises RedisUnavailable.
+        """
+        following = at.offset + 1
+        aligned = Position(at.epoch, following - following % PAGE_ENTRIES)
+        entries = await self._page(aligned)
+        if not entries or entries[-1].position > at:
+            return [entry for entry in entries if entry.position > at]
+        if len(entries) == PAGE_ENTRIES:
+            return []  # cannot be: a full page from `aligned` on reaches beyond `at`
+        return await self._page(Position(at.epoch, following))
+
+    async def _page(self, first: Position) -> Sequence[Entry]:
+        task = self._pages.get(first)
+        if task is None:
+            task = self._pages[first] = asyncio.create_task(self._load(first))
+            task.add_done_callback(_retrieve)
+            while len(self._pages) > KEPT_PAGES:
+                self._pages.popitem(last=False)
+        # A client that leaves must not take the page away from the others.
+        return await asyncio.shield(task)
+
+    async def _load(self, first: Position) -> Sequence[Entry]:
+        self._stats.pages_read += 1
+        try:
+            entries = await self._log.read(first, PAGE_ENTRIES, PAGE_BYTES)
+        except BaseException:
+            self._pages.pop(first, None)
+            raise
+        seconds = KEPT_SECONDS if len(entries) == PAGE_ENTRIES else TAIL_SECONDS
+        asyncio.get_running_loop().call_later(seconds, self._pages.pop, first, None)
+        return entries
+
+
+def _retrieve(task: asyncio.Task[Sequence[Entry]]) -> None:
+    """Every client that waited may be gone by now; that is no reason for a complaint in the log."""
+    if not task.cancelled():
+        task.exception()

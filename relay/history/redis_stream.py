@@ -1,0 +1,81 @@
+"""The durable history of a channel: a Redis Stream whose entry ids are the positions themselves.
+
+Every process may append. What makes that safe is that the scripts compare before they append
+(relay/broker/scripts/history_append.lua), so there is no leader to elect and none to lose.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from relay.broker.commands import Commands
+from relay.broker.keys import Keys
+from relay.feed.entries import Entry, Run
+from relay.history.history import Appended
+from relay.wire.position import Position
+
+
+class RedisStream:
+    """A History in a Redis Stream, bounded by number and age."""
+
+    def __init__(self, commands: Commands, keys: Keys, size: int, seconds: float) -> None:
+        self._commands = commands
+        self._keys = keys
+        self._size = size
+        self._keep_ms = round(seconds * 1000)
+
+    async def open_epoch(self, known: int) -> int:
+        keys = [self._keys.counter, self._keys.log]
+        _, heard, _ = await self._commands.script("epoch_open", keys, [self._keys.marker, known])
+        return int(heard)
+
+    async def append(self, run: Run, *, force: bool) -> Appended:
+        previous = str(run.previous) if run.previous else ""
+        arguments: list[Any] = [run.first.epoch, run.first.offset, previous, int(force)]
+        arguments += [self._size, self._keep_ms]
+        for entry in run.entries:
+            arguments += entry
+        number, newest = await self._commands.script("history_append", [self._keys.log], arguments)
+        return Appended(int(number), Position.parse(newest.decode()))
+
+    async def newest(self) -> Position | None:
+        entries = await self._commands.run("XREVRANGE", self._keys.log, "+", "-", "COUNT", 1)
+        return _position(entries[0][0]) if entries else None
+
+    async def length(self) -> int:
+        return int(await self._commands.run("XLEN", self._keys.log))
+
+    async def read(self, first: Position, number: int, size_bytes: int) -> list[Entry]:
+        arguments = [str(first), number, size_bytes]
+        found = await self._commands.script("history_read", [self._keys.log], arguments)
+        return [_entry(identity, words) for identity, words in found]
+
+    async def trim(self) -> None:
+        while (
+            int(await self._commands.script("history_trim", [self._keys.log], [self._keep_ms]))
+            >= 1000
+        ):
+            pass
+
+    async def rewind(self, number: int) -> tuple[Position | None, int]:
+        first, found = await self._commands.script("history_rewind", [self._keys.log], [number])
+        return Position.parse(first.decode()), int(found)
+
+    async def since(self, time_ms: int) -> tuple[Position | None, bool]:
+        first, reaches = await self._commands.script("history_since", [self._keys.log], [time_ms])
+        return Position.parse(first.decode()), reaches == b"1"
+
+
+def _position(identity: bytes) -> Position:
+    epoch, offset = identity.split(b"-")
+    return Position(int(epoch), int(offset))
+
+
+def _entry(identity: bytes, words: Sequence[bytes]) -> Entry:
+    fields = dict(zip(words[::2], words[1::2], strict=True))
+    previous = fields.get(b"p")
+    return Entry(
+        _position(identity),
+        fields.get(b"e"),
+        _position(previous) if previous else None,
+        int(fields[b"t"]),
+    )

@@ -1,0 +1,66 @@
+"""Writes through the `send` of any ASGI server."""
+
+import asyncio
+from collections.abc import Callable
+
+from relay.feed.writer import Chunk
+from relay.types import Send
+
+
+class AsgiWriter:
+    """Writes through the `send` of any ASGI server, one chunk at a time.
+
+    The server's `send` returns when its own buffer has room, so a slow client holds one chunk here
+    and whatever that server buffers. A server cannot be told to cut a connection; `abort` ends the
+    application's side of it (`run` returns), which leaves the rest to the server.
+    """
+
+    on_ready: Callable[[], None]
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._chunks: list[tuple[Chunk, bool]] = []
+        self._wake = asyncio.Event()
+        self._sent = 0
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    def send(self, chunk: Chunk) -> bool:
+        self._put(chunk, more=True)
+        return False
+
+    def progress(self) -> object:
+        return self._sent
+
+    def finish(self, chunk: Chunk) -> None:
+        self._put(chunk, more=False)
+
+    def abort(self) -> None:
+        self._closed = True
+        if self._task:
+            self._task.cancel()
+
+    async def run(self) -> None:
+        """Sends what it was given until it is finished or aborted, or the server refuses."""
+        self._task = asyncio.current_task()
+        while not self._closed:
+            if not self._chunks:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            chunk, more = self._chunks.pop(0)
+            try:
+                await self._send(
+                    {"type": "http.response.body", "body": chunk.body, "more_body": more}
+                )
+            except OSError:  # how ASGI says that the client is gone (specification, HTTP, "send")
+                return
+            if not more:
+                return
+            self._sent += 1
+            if not self._chunks:
+                self.on_ready()
+
+    def _put(self, chunk: Chunk, *, more: bool) -> None:
+        self._chunks.append((chunk, more))
+        self._wake.set()

@@ -1,0 +1,177 @@
+"""Which connection's messages count, and how one takes over from another without a hole.
+
+A connection begins to count at the first marker it hears: from there on its numbers are right. The
+first connection of the process simply starts there. A later one has a hole before it, so what it
+brings is held back until the hole is filled, or given up.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from relay.feed.entries import Entry
+from relay.feed.feed import Feed
+from relay.wire.notices import GapReason
+from relay.wire.position import Position
+
+MAX_HELD_BYTES = 64 * 1024 * 1024
+"""What may be held back; over it the hole is given up."""
+
+
+class Session:
+    """What one connection brings."""
+
+    __slots__ = ("at", "epoch", "held", "held_bytes", "late", "marked")
+
+    def __init__(self) -> None:
+        self.epoch: int | None = None
+        """The first marker it heard."""
+        self.at: Position | None = None
+        """How far it has come since, while it does not count."""
+        self.late = False
+        """The feed had counted that marker before, by the connection before: there is no hole."""
+        self.held: list[tuple[bytes, bytes] | int] = []
+        """Messages (payload, source) and epochs of later markers, since then."""
+        self.held_bytes = 0
+        self.marked = asyncio.Event()
+        """Set with the first marker."""
+
+
+class Intake:
+    """`take` gets everything that any connection receives on the channel and its marker channel."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        on_new: Callable[[], None],
+    ) -> None:
+        self._feed = feed
+        self._channel = feed.channel.encode()
+        self._on_new = on_new
+        self._live: Session | None = None
+        self._next: Session | None = None
+        self.promoted = asyncio.Event()
+        """Set when no connection is held back."""
+        self.outdated = False
+        """A marker came with an epoch that is no later than the one before; a new one is needed."""
+
+    def take(self, session: Session, messages: Sequence[Sequence[bytes]]) -> None:
+        """Takes the messages of one read on the channel and its marker channel, in order.
+
+        Each is [b"message", channel, payload], or [b"pmessage", pattern, channel, payload].
+        """
+        now_ms = time.time_ns() // 1_000_000
+        receive, channel = self._feed.receive, self._channel
+        for message in messages:
+            payload = message[-1]
+            if message[1] != channel:
+                self._marker(session, payload, now_ms)
+            elif session is self._live:
+                receive(payload, now_ms, message[2] if len(message) == 4 else b"")
+            elif session is self._next:
+                self._hold(session, payload, message[2] if len(message) == 4 else b"", now_ms)
+        self._on_new()
+
+    @property
+    def filling(self) -> bool:
+        """Whether a connection is held back until the hole before it is filled."""
+        return self._next is not None
+
+    def is_held(self, session: Session) -> bool:
+        """Whether there is a hole before what `session` brings."""
+        return session is self._next and not session.late
+
+    def counts(self, session: Session) -> bool:
+        """Whether `session` counts, or will as soon as it has come to where the feed is."""
+        return session is self._live or (session is self._next and session.late)
+
+    def give_up(self, session: Session) -> None:
+        """What was not filled by now is lost: every stream is told, and `session` counts."""
+        if self.is_held(session) and session.epoch is not None:
+            now_ms = time.time_ns() // 1_000_000
+            self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
+            self._promote(session, now_ms)
+
+    def fill(self, session: Session, entry: Entry) -> None:
+        """Takes an entry of the history that follows the feed, up to where `session` began.
+
+        What follows the hole says how much of it is missing; from there on `session` counts.
+        """
+        if not self.is_held(session) or session.epoch is None:
+            return
+        if entry.position > (session.epoch, 0):
+            self.give_up(session)
+            return
+        self._feed.fill(entry, GapReason.REDIS_LOST)
+        if entry.position == (session.epoch, 0):
+            self._promote(session, time.time_ns() // 1_000_000)
+        self._on_new()
+
+    def drop(self, session: Session) -> None:
+        """Whatever else `session` brings is ignored."""
+        if session is self._live:
+            self._live = None
+        if session is self._next:
+            self._next = None
+
+    def _marker(self, session: Session, payload: bytes, now_ms: int) -> None:
+        if not (payload.isdigit() and len(payload) <= 15):
+            return  # somebody else's: nothing of ours looks like that
+        epoch = int(payload)
+        if session is self._live:
+            self._mark(epoch, now_ms)
+            if self._next is not None and self._next.epoch == epoch:
+                self._promote(self._next, now_ms)  # the old connection reached the new one: no hole
+        elif session.epoch is None:
+            self._first_marker(session, epoch, now_ms)
+        elif session is self._next:
+            session.at = Position(epoch, 0)
+            if not session.late:
+                session.held.append(epoch)
+            self._meet(session, now_ms)
+
+    def _mark(self, epoch: int, now_ms: int) -> None:
+        at = self._feed.position
+        if at is not None and epoch < at.epoch:
+            self.outdated = True
+        self._feed.mark(epoch, now_ms)
+
+    def _first_marker(self, session: Session, epoch: int, now_ms: int) -> None:
+        session.epoch = epoch
+        session.marked.set()
+        if self._feed.position is not None:
+            self._next = session
+            self.promoted.clear()
+            session.at = Position(epoch, 0)
+            session.late = self._feed.knows(session.at)
+            self._meet(session, now_ms)
+        else:
+            self._live = session
+            self._mark(epoch, now_ms)
+
+    def _meet(self, session: Session, now_ms: int) -> None:
+        """One that is late counts when it has come to where the feed is; that was all counted."""
+        if session.late and session.at == self._feed.position:
+            self._promote(session, now_ms)
+
+    def _hold(self, session: Session, payload: bytes, source: bytes, now_ms: int) -> None:
+        assert session.at is not None
+        if session.late:
+            session.at = Position(session.at.epoch, session.at.offset + 1)
+            self._meet(session, now_ms)
+            return
+        session.held.append((payload, source))
+        session.held_bytes += len(payload)
+        if session.held_bytes > MAX_HELD_BYTES:
+            self.give_up(session)
+
+    def _promote(self, session: Session, now_ms: int) -> None:
+        self._live, self._next = session, None
+        for item in session.held:
+            if isinstance(item, int):
+                self._mark(item, now_ms)
+            else:
+                self._feed.receive(item[0], now_ms, item[1])
+        session.held.clear()
+        self.promoted.set()
+        self._on_new()

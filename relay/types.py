@@ -1,0 +1,10 @@
+"""The types of ASGI (specification 3.0), each once."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Headers = Mapping[bytes, bytes]
+Scope = Mapping[str, Any]

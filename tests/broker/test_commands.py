@@ -1,0 +1,84 @@
+"""Commands on a real Redis: together on their way, each with its own answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from relay.broker.address import RedisAddress
+from relay.broker.commands import TOGETHER, Commands
+from relay.broker.errors import RedisUnavailable
+from tests.support.servers import RedisServer
+
+
+@pytest.fixture
+async def commands(redis_server: RedisServer) -> AsyncIterator[Commands]:
+    commands = Commands(RedisAddress(redis_server.url).client)
+    yield commands
+    await commands.aclose()
+
+
+async def test_what_is_asked_in_one_turn_goes_together_and_each_gets_its_own_answer(
+    commands: Commands, redis_server: RedisServer
+) -> None:
+    await commands.run("SET", "text", "1 2 3")
+    with redis_server.client() as client:
+        before = client.info("stats")["total_reads_processed"]
+        calls = [commands.run("ECHO", n) for n in range(3 * TOGETHER)]
+        calls.insert(TOGETHER // 2, commands.run("LLEN", "text"))
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        reads = client.info("stats")["total_reads_processed"] - before
+    refused = answers.pop(TOGETHER // 2)
+    assert answers == [b"%d" % n for n in range(3 * TOGETHER)]
+    assert isinstance(refused, RedisUnavailable)
+    assert refused.refused
+    assert "Redis refused LLEN: WRONGTYPE" in str(refused)
+    assert reads < 3 * TOGETHER / 4  # connections that are made say a few words of their own
+
+
+async def test_a_script_that_redis_does_not_know_is_sent_by_each_that_needs_it(
+    commands: Commands,
+) -> None:
+    calls = [commands.script("history_trim", [f"log {n}"], [1000]) for n in range(10)]
+    assert await asyncio.gather(*calls) == [0] * 10
+    await commands.run("SCRIPT", "FLUSH")
+    calls = [commands.script("history_trim", [f"log {n}"], [1000]) for n in range(10)]
+    assert await asyncio.gather(*calls) == [0] * 10
+
+
+async def test_a_call_that_is_cancelled_takes_no_other_with_it(commands: Commands) -> None:
+    early = asyncio.create_task(commands.run("INCR", "early"))
+    late = asyncio.create_task(commands.run("INCR", "late"))
+    other = asyncio.create_task(commands.run("INCR", "other"))
+    await asyncio.sleep(0)
+    early.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    late.cancel()
+    assert await other == 1
+    assert await commands.run("MGET", "early", "other") == [None, b"1"]
+    assert early.cancelled()
+    assert late.cancelled()
+
+
+async def test_all_that_was_asked_together_fails_when_redis_goes(
+    commands: Commands, redis_server: RedisServer
+) -> None:
+    await commands.run("PING")
+    blocked = [asyncio.create_task(commands.run("ECHO", n)) for n in range(2 * TOGETHER)]
+    redis_server.kill()
+    for call in blocked:
+        with pytest.raises(RedisUnavailable) as raised:
+            await call
+        assert not raised.value.refused
+    redis_server.start()
+    assert await commands.run("ECHO", "again") == b"again"
+
+
+async def test_what_is_under_way_ends_with_the_commands(redis_server: RedisServer) -> None:
+    commands = Commands(RedisAddress(redis_server.url).client)
+    waiting = asyncio.create_task(commands.run("BLPOP", "nothing", 0))
+    await asyncio.sleep(0.05)
+    await commands.aclose()
+    with pytest.raises(RedisUnavailable, match="closed"):
+        await waiting

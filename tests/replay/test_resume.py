@@ -1,0 +1,382 @@
+"""A client that comes back, or asks for what was before: on the real hub and a real Redis."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import pytest
+from httpx_sse import ServerSentEvent
+
+from relay.wire.position import Position
+from tests.support.client import Stream, answer, open_raw_stream, raw_request, read_until
+from tests.support.servers import HubProcess, RedisServer, wait_until
+
+LOG = "relay:{demo_stream}:log"
+Start = Callable[..., HubProcess]
+
+
+def publish(redis_server: RedisServer, first: int, last: int) -> None:
+    with redis_server.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for n in range(first, last + 1):
+            pipe.publish("demo_stream", str(n))
+        pipe.execute()
+
+
+def read_to(stream: Stream, data: str) -> list[ServerSentEvent]:
+    events = []
+    for event in stream.events():
+        events.append(event)
+        if event.data == data:
+            return events
+    raise AssertionError(f"the stream ended before {data}")
+
+
+def shown(events: list[ServerSentEvent]) -> list[str]:
+    """The data of messages; of a gap its reason and count."""
+    return [
+        f"{e.json()['reason']} {e.json()['missed']}" if e.event == "hub.gap" else e.data
+        for e in events
+    ]
+
+
+def logged(redis_server: RedisServer) -> list[Position]:
+    with redis_server.client() as client:
+        found = [Position.parse(i.decode()) for i, _ in client.xrange(LOG)]
+    return [position for position in found if position]
+
+
+def wait_until_logged(redis_server: RedisServer, position: str) -> None:
+    wait_until(
+        lambda: [str(p) for p in logged(redis_server)[-1:]] == [position],
+        f"{position} is in the log",
+    )
+
+
+def collect(hub: HubProcess, redis_server: RedisServer, number: int) -> list[ServerSentEvent]:
+    """Publishes 1 to `number` and returns their events, when all of them are in the log."""
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        publish(redis_server, 1, number)
+        events = read_to(stream, str(number))
+    wait_until_logged(redis_server, events[-1].id)
+    return events
+
+
+def numbers(first: int, last: int) -> list[str]:
+    return [str(n) for n in range(first, last + 1)]
+
+
+@pytest.mark.parametrize("way", ["header", "query"])
+def test_the_stream_goes_on_after_the_last_event_id(
+    hub: HubProcess, redis_server: RedisServer, way: str
+) -> None:
+    events = collect(hub, redis_server, 10)
+    publish(redis_server, 11, 12)
+    path = "/stream/" if way == "header" else f"/stream/?last_event_id={events[6].id}"
+    with Stream(hub.url, path, last_id=events[6].id if way == "header" else "") as stream:
+        publish(redis_server, 13, 13)
+        found = read_to(stream, "13")
+    assert shown(found) == numbers(8, 13)
+    assert [e.id for e in found[:3]] == [e.id for e in events[7:]]
+
+
+def test_the_header_wins_over_the_query(hub: HubProcess, redis_server: RedisServer) -> None:
+    events = collect(hub, redis_server, 5)
+    path = f"/stream/?last_event_id={events[0].id}"
+    with Stream(hub.url, path, last_id=events[3].id) as stream:
+        assert shown(read_to(stream, "5")) == ["5"]
+
+
+def test_any_process_continues_also_one_that_has_just_started(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    first = start_hub()
+    events = collect(first, redis_server, 300)
+    second = start_hub()
+    publish(redis_server, 301, 302)
+    for hub in (first, second):
+        for event in (events[0], events[150], events[-1]):
+            with Stream(hub.url, last_id=event.id) as stream:
+                assert shown(read_to(stream, "302")) == numbers(int(event.data) + 1, 302)
+
+
+def test_a_quiet_client_that_has_seen_nothing_continues_too(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub()
+    with Stream(hub.url) as stream:
+        while not stream.last_id:
+            stream.line()
+            stream._decoder.decode(stream.lines[-1].decode().rstrip("\n"))
+            stream.last_id = stream._decoder._last_event_id
+    start_hub()
+    publish(redis_server, 1, 3)
+    with Stream(hub.url, last_id=stream.last_id) as again:
+        assert shown(read_to(again, "3")) == numbers(1, 3)
+
+
+def test_a_history_of_nothing_but_boundaries_does_not_end_the_stream(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub()
+    last = collect(hub, redis_server, 3)[-1]
+    start_hub()  # a second epoch, and a third, linked and without a message
+    fresh = start_hub()
+    wait_until(lambda: len(logged(redis_server)) == 6, "the boundaries are in the log")
+    with Stream(fresh.url, last_id=last.id) as stream:
+        fresh.wait_for_streams(1)
+        wait_until(lambda: fresh.health()["resumed"] == 1, "it is live")
+        publish(redis_server, 4, 4)
+        assert shown(read_to(stream, "4")) == ["4"]
+
+
+def test_what_was_cut_in_the_middle_comes_again(hub: HubProcess, redis_server: RedisServer) -> None:
+    big = "x" * 300_000
+    raw = open_raw_stream(hub.url, receive_buffer=4096)
+    with raw:
+        hub.wait_for_streams(1)
+        redis_server.publish("whole")
+        redis_server.publish(big)
+        received = read_until(raw, b"data: xxxxxxxxxx")
+    last = re.findall(rb"id: (\S+)\ndata: whole", received)[0].decode()
+    with Stream(hub.url, last_id=last) as stream:
+        assert stream.event().data == big
+
+
+@pytest.mark.parametrize("end", ["ring", "log"])
+def test_exactly_at_one_before_and_one_after_the_edge(
+    start_hub: Start, redis_server: RedisServer, end: str
+) -> None:
+    """The edge is where the oldest message is that is still there."""
+    history = 0 if end == "ring" else 150
+    hub = start_hub(RELAY_RING_EVENTS=20, RELAY_HISTORY_SIZE=history)
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        for first in range(1, 1001, 10):  # in steps that the small ring can hold
+            publish(redis_server, first, first + 9)
+            events = read_to(stream, str(first + 9))
+            if history:
+                wait_until_logged(redis_server, events[-1].id)
+    epoch = Position.parse(events[0].id)
+    assert epoch is not None
+    if history:
+        oldest = logged(redis_server)[0].offset
+        assert 1000 - 300 < oldest < 1000 - 150 + 2
+        reason = "expired"
+    else:
+        oldest = 1000 - 20 + 1
+        reason = "history-unavailable"
+    for at, expected in [
+        (oldest, numbers(oldest + 1, 1000)),
+        (oldest - 1, numbers(oldest, 1000)),
+        (oldest - 2, [f"{reason} 1", *numbers(oldest, 1000)]),
+        (1, [f"{reason} {oldest - 2}", *numbers(oldest, 1000)]),
+        (1000, []),
+    ]:
+        with Stream(hub.url, last_id=f"{epoch.epoch}-{at}") as stream:
+            found = []
+            while len(found) < len(expected):
+                found.append(stream.event())
+            assert shown(found) == expected
+            for event in found:
+                if event.event == "hub.gap":
+                    told = event.json()
+                    assert told["from"] == f"{epoch.epoch}-{at}"
+                    assert told["to"] == event.id == f"{epoch.epoch}-{oldest - 1}"
+
+
+JUNK = [b"junk", b"0-0", b"1-", b"9" * 5000, b"5-5;rm", b"<script>evil</script>", b"\xff\xfe\x01"]
+QUERY_JUNK = ["%00", "evil%0d%0aX-Evil:1", "1732400000000-1%00", "evil" * 300, "%ff%fe"]
+
+
+@pytest.fixture
+def alive(hub: HubProcess, redis_server: RedisServer) -> Iterator[Position]:
+    """A hub that has counted one message, at this position."""
+    event = collect(hub, redis_server, 1)[0]
+    position = Position.parse(event.id)
+    assert position is not None
+    yield position
+    assert "evil" not in hub.log()
+    assert "Traceback" not in hub.log()
+
+
+def gap_and_then_live(stream: Stream, redis_server: RedisServer, at: Position) -> dict[str, object]:
+    gap = stream.event()
+    assert (gap.event, gap.id) == ("hub.gap", str(at))
+    redis_server.publish("next")
+    event = stream.event()
+    assert (event.data, event.id) == ("next", str(Position(at.epoch, at.offset + 1)))
+    told = gap.json()
+    assert (told["to"], told["missed"], told["reason"]) == (str(at), None, "unknown-id")
+    return dict(told)
+
+
+@pytest.mark.parametrize("text", JUNK)
+def test_a_junk_id_is_a_gap_and_never_an_error(
+    alive: Position, hub: HubProcess, redis_server: RedisServer, text: bytes
+) -> None:
+    request = b"GET /stream/ HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: %b\r\n\r\n" % text
+    with raw_request(hub.url, request) as connection:
+        received = read_until(connection, b"unknown-id")
+        assert b" 200 OK" in received
+        assert b"evil" not in received
+
+
+@pytest.mark.parametrize("text", QUERY_JUNK)
+def test_a_junk_id_in_the_query_is_a_gap_too(
+    alive: Position, hub: HubProcess, redis_server: RedisServer, text: str
+) -> None:
+    with Stream(hub.url, f"/stream/?last_event_id={text}") as stream:
+        assert gap_and_then_live(stream, redis_server, alive)["from"] is None
+        assert b"evil" not in b"".join(stream.lines)
+
+
+@pytest.mark.parametrize("ahead", [(0, 1), (0, 10**6), (10**9, 0)], ids=["one", "far", "epoch"])
+def test_a_future_id_is_a_gap(
+    alive: Position, hub: HubProcess, redis_server: RedisServer, ahead: tuple[int, int]
+) -> None:
+    future = Position(alive.epoch + ahead[0], alive.offset + ahead[1])
+    with Stream(hub.url, last_id=str(future)) as stream:
+        assert gap_and_then_live(stream, redis_server, alive)["from"] == str(future)
+
+
+def test_a_foreign_id_of_the_past_gets_all_that_is_kept(
+    alive: Position, hub: HubProcess, redis_server: RedisServer
+) -> None:
+    with Stream(hub.url, last_id=f"{alive.epoch - 5000}-7") as stream:
+        events = read_to(stream, "1")
+    assert shown(events) == ["unheard None", "1"]
+    assert events[0].json()["from"] == f"{alive.epoch - 5000}-7"
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["ring", "log"])
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [("rewind=3", 198), ("rewind=150", 51), ("rewind=all", 1), ("rewind=999", 1)],
+)
+def test_rewind_gives_the_last_messages_then_live(
+    start_hub: Start, redis_server: RedisServer, restart: bool, query: str, first: int
+) -> None:
+    hub = start_hub()
+    collect(hub, redis_server, 200)
+    hub = start_hub() if restart else hub
+    with Stream(hub.url, f"/stream/?{query}") as stream:
+        assert shown(read_to(stream, "200")) == numbers(first, 200)
+        publish(redis_server, 201, 201)
+        assert shown(read_to(stream, "201")) == ["201"]
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["ring", "log"])
+def test_since_gives_what_came_from_that_time_on(
+    start_hub: Start, redis_server: RedisServer, restart: bool
+) -> None:
+    hub = start_hub()
+    first = collect(hub, redis_server, 50)
+    with redis_server.client() as client:
+        seconds, micros = client.time()
+    middle = seconds * 1000 + micros // 1000 + 1
+    wait_until(lambda: int(redis_server.client().time()[0] * 1000) > middle, "time passes", 5)
+    with Stream(hub.url, last_id=first[-1].id) as stream:
+        publish(redis_server, 51, 100)
+        last = read_to(stream, "100")[-1]
+    wait_until_logged(redis_server, last.id)
+    hub = start_hub() if restart else hub
+    with Stream(hub.url, f"/stream/?since={middle}") as stream:
+        assert shown(read_to(stream, "100")) == numbers(51, 100)
+    with Stream(hub.url, "/stream/?since=1h") as stream:
+        found = shown(read_to(stream, "100"))
+        assert found[0] in {"unheard None", "history-unavailable None"}
+        assert found[1:] == numbers(1, 100)
+    with Stream(hub.url, f"/stream/?since={quote('2999-01-01T00:00:00+01:00')}") as stream:
+        publish(redis_server, 101, 101)
+        assert shown(read_to(stream, "101")) == ["101"]
+
+
+@pytest.mark.parametrize("query", ["rewind=x", "rewind=-1", "since=evil", "since=10w"])
+def test_a_wrong_wish_is_told_to_the_developer(hub: HubProcess, query: str) -> None:
+    status, headers, body = answer(hub.url, "GET", f"/stream/?{query}")
+    assert status == 400
+    assert re.match(r"(rewind|since) is not valid\. Use ", json.loads(body)["detail"])
+    assert b"evil" not in body
+    assert headers["Content-Type"] == "application/problem+json"
+
+
+def test_without_a_history_ids_and_the_ring_still_work(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_HISTORY_SECONDS=0)
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        publish(redis_server, 1, 5)
+        events = read_to(stream, "5")
+    with Stream(hub.url, last_id=events[1].id) as stream:
+        assert shown(read_to(stream, "5")) == numbers(3, 5)
+    with Stream(hub.url, "/stream/?rewind=2") as stream:
+        assert shown(read_to(stream, "5")) == numbers(4, 5)
+    with redis_server.client() as client:
+        assert client.exists(LOG) == 0
+
+
+def test_a_gap_stands_between_two_epochs_that_nobody_connects(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    """A chain of three epochs: linked, then with a time in which nobody listened."""
+    hub = start_hub()
+    first = collect(hub, redis_server, 3)
+    other = start_hub()  # a second epoch, linked by the first process
+    publish(redis_server, 4, 6)
+    with Stream(other.url, last_id=first[0].id) as stream:
+        assert shown(read_to(stream, "6")) == numbers(2, 6)
+    assert (hub.stop(), other.stop()) == (0, 0)
+    publish(redis_server, 7, 9)  # nobody hears these
+    hub.start()
+    publish(redis_server, 10, 12)
+    for last_id, expected in [
+        (first[0].id, [*numbers(2, 6), "unheard None", *numbers(10, 12)]),
+        (first[2].id, [*numbers(4, 6), "unheard None", *numbers(10, 12)]),
+    ]:
+        with Stream(hub.url, last_id=last_id) as stream:
+            assert shown(read_to(stream, "12")) == expected
+
+
+def test_the_history_keeps_only_what_is_young_enough(
+    start_hub: Start, redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_HISTORY_SECONDS=2)
+    collect(hub, redis_server, 5)
+    with redis_server.client() as client:
+        assert 0 < client.pttl(LOG) <= 2000
+        wait_until(lambda: not client.exists(LOG), "the history has expired", 5)
+    publish(redis_server, 6, 6)
+    with Stream(hub.url, "/stream/?rewind=all") as stream:
+        read_to(stream, "6")
+
+
+def test_everything_of_ours_has_the_prefix(start_hub: Start, redis_server: RedisServer) -> None:
+    hub = start_hub(RELAY_PREFIX="site:hub")
+    with redis_server.client() as client, client.pubsub() as pubsub:
+        pubsub.psubscribe("*")
+        pubsub.get_message(timeout=1)
+        with Stream(hub.url) as stream:
+            hub.wait_for_streams(1)
+            redis_server.publish("one")
+            stream.event()
+        wait_until(lambda: client.exists("site:hub:{demo_stream}:log"), "the history is written")
+        # What begins with asgi is the channel layer's, which has a prefix of its own.
+        assert all(key.startswith((b"site:hub:", b"asgi")) for key in client.keys("*"))
+        seen = []
+        while message := pubsub.get_message(timeout=1.5):
+            seen.append((message["channel"], message["data"]))
+            if message["channel"].startswith(b"site:hub:probe:"):
+                break
+        assert [data for channel, data in seen if channel == b"demo_stream"] == [b"one"]
+        assert all(c == b"demo_stream" or c.startswith(b"site:hub:") for c, _ in seen)
+
+
+def test_gap_events_are_what_the_protocol_says(hub: HubProcess, redis_server: RedisServer) -> None:
+    collect(hub, redis_server, 1)
+    with Stream(hub.url, last_id="9999999999999-1") as stream:
+        gap = stream.event()
+    assert list(json.loads(gap.data)) == ["channel", "from", "to", "missed", "reason"]

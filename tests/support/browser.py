@@ -1,0 +1,135 @@
+"""A real Chromium for the tests: the dashboard as a person has it before them."""
+
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from tests.support.servers import HubProcess, RedisServer
+
+NAMES = (os.environ.get("CHROMIUM", "chromium"), "chromium", "chromium-browser", "google-chrome")
+
+expect.set_options(timeout=15_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A hub and its Redis, for all tests of a module; a test that breaks them starts its own."""
+
+    redis: RedisServer
+    hub: HubProcess
+
+
+class Dashboard:
+    """The page, in the words of its reader."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.status = page.get_by_role("status")
+        self.log = page.get_by_role("log", name="Messages")
+        self.rows = self.log.get_by_role("listitem")
+        self.filter = page.get_by_role("searchbox", name="Filter messages")
+        self.newest = page.get_by_role("button", name=re.compile("new messages?$"))
+
+    def open(self) -> "Dashboard":
+        self.page.goto(self.url)
+        expect(self.status).to_have_text("Live")
+        return self
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def row(self, text: str) -> Locator:
+        return self.rows.filter(has_text=text)
+
+    def texts(self) -> list[str]:
+        return self.log.locator(".row-text").all_text_contents()
+
+    def figure(self, name: str) -> Locator:
+        return self.page.locator(f"[data-figure={name}]")
+
+    def expect_messages(self, number: int) -> None:
+        expect(self.figure("messages")).to_have_text(f"{number:,}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    redis = RedisServer()
+    hub = HubProcess(redis.url)
+    yield Site(redis, hub)
+    hub.close()
+    redis.close()
+
+
+@pytest.fixture
+def open_dashboard(browser: Browser) -> Iterator[Callable[..., Dashboard]]:
+    """Opens the dashboard of a hub. Whatever the page itself got wrong fails the test."""
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: _is_wrong(message.text) and wrong.append(message.text))
+
+    def open_dashboard(hub: HubProcess, **options: Any) -> Dashboard:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        watch(page)
+        return Dashboard(page, hub.url).open()
+
+    yield open_dashboard
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def dashboard(
+    request: pytest.FixtureRequest, open_dashboard: Callable[..., Dashboard], site: Site
+) -> Dashboard:
+    request.node.hubs = [site.hub]
+    return open_dashboard(site.hub)
+
+
+def _is_wrong(text: str) -> bool:
+    return "Content Security Policy" in text or "Uncaught" in text
+
+
+class SteadyPublisher(threading.Thread):
+    """Publishes `payload(0)`, `payload(1)` and so on at a steady rate, in steps of 10 ms."""
+
+    def __init__(
+        self, redis: RedisServer, number: int, per_second: int, payload: Callable[[int], str]
+    ) -> None:
+        super().__init__()
+        self.redis, self.number, self.per_second, self.payload = redis, number, per_second, payload
+
+    def run(self) -> None:
+        start, sent = time.monotonic(), 0
+        with self.redis.client() as client:
+            while sent < self.number:
+                due = min(self.number, round((time.monotonic() - start) * self.per_second))
+                pipe = client.pipeline(transaction=False)
+                for n in range(sent, due):
+                    pipe.publish("demo_stream", self.payload(n))
+                pipe.execute()
+                sent = due
+                time.sleep(0.01)

@@ -1,0 +1,179 @@
+"""Real servers for the tests: a private redis-server and the hub itself, each a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from relay.server.embedded_redis import find_redis_server
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+Taken = Callable[[], list[tuple[str, bytes]]]
+"""Says which messages were published, and on which channels (the fixture `taken`)."""
+
+
+class RedisServer:
+    """A redis-server on a port of its own; `stop` and `start` again keep the port."""
+
+    def __init__(self, *options: str) -> None:
+        self.port = free_port()
+        self.options = options
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.folder = tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True)
+        self.start()
+
+    def start(self, *options: str) -> None:
+        command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        # A machine that is busy with other things must not look like a subscriber that is too slow.
+        command += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
+        self.process = subprocess.Popen(
+            [*command, *self.options, *options],
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder.name,
+        )
+        wait_until(self._answers, "redis-server answers")
+
+    def client(self, **options: Any) -> "redis.Redis":
+        return redis.Redis(host="127.0.0.1", port=self.port, **options)
+
+    def publish(self, payload: str | bytes, channel: str = "demo_stream") -> int:
+        with self.client() as client:
+            return int(client.publish(channel, payload))
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        """Kills it and removes its folder."""
+        self.kill()
+        self.folder.cleanup()
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                client.ping()
+        except redis.exceptions.AuthenticationError:
+            return True
+        except redis.exceptions.ConnectionError:
+            return False
+        return True
+
+
+class HubProcess:
+    """`manage.py serve` (or another command line) as a process; its output is in `log()`."""
+
+    def __init__(self, redis_url: str, command: list[str] | None = None, **settings: Any) -> None:
+        self.port = free_port()
+        self.command = command or ["manage.py", "serve"]
+        self.env = {
+            **os.environ,
+            "REDIS_URL": redis_url,
+            "PYTHONUNBUFFERED": "1",
+            **{name: str(value) for name, value in settings.items()},
+        }
+        self.output = tempfile.NamedTemporaryFile(prefix="hub-", suffix=".log")  # noqa: SIM115
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        words = [word.replace("{port}", str(self.port)) for word in self.command]
+        if words == ["manage.py", "serve"]:
+            words += ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=ROOT,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+        wait_until(self._ready, "the hub is up", 20.0)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=15)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def close(self) -> None:
+        """Ends the process; its output can still be read, for the report of a failed test."""
+        self.kill()
+        self._last_log = self.log()
+        self.output.close()
+
+    def log(self) -> str:
+        if self.output.closed:
+            return self._last_log
+        return Path(self.output.name).read_text(errors="replace")
+
+    def health(self) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health/", timeout=10) as response:
+                return dict(json.load(response))
+        except urllib.error.HTTPError as error:
+            with error:
+                return dict(json.load(error))
+
+    def wait_for_streams(self, number: int, seconds: float = 10.0) -> None:
+        def enough() -> bool:
+            return self.health()["streams_open"] == number
+
+        wait_until(enough, f"{number} streams are open", seconds)
+
+    def wait_for_redis(self, state: str, seconds: float = 5.0) -> None:
+        wait_until(lambda: self.health()["redis"] == state, f"Redis is {state}", seconds)
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the hub ended at once:\n{self.log()}")
+        try:
+            return self.health()["redis"] == "live"
+        except OSError:
+            return False
