@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from relay.broker.broker import Broker
+from relay.broker.link import Link
 from relay.clock import Clock
 from relay.conf import Settings
 from relay.feed.backpressure import Backpressure
@@ -15,6 +16,7 @@ class Context:
 
     settings: Settings
     broker: Broker
+    link: Link
     clock: Clock
     stats: Stats
     backpressure: Backpressure
