@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -62,7 +62,7 @@ class Kicks(Generic[Stream]):
 
     def __init__(
         self,
-        streams: Set[Stream],
+        streams: Iterable[Stream],
         end: Callable[[Stream], object],
         commands: Commands,
         prefix: str,

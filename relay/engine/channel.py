@@ -1,116 +1,82 @@
 """One channel of this process, from its messages to its streams."""
 
-import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from relay import tasks
-from relay.broker.commands import Commands
 from relay.broker.keys import Keys
 from relay.broker.subscription import Names
-from relay.conf import Settings
 from relay.conf.catalogue import Target
-from relay.feed.fanout import Fanout, Loop
+from relay.engine.delivery import Delivery
+from relay.feed.context import Context
+from relay.feed.encoder import Encoder
+from relay.feed.fanout import Fanout
 from relay.feed.feed import Feed
 from relay.feed.ring import Ring
+from relay.feed.start import Start
+from relay.feed.subscriber import Subscriber
+from relay.feed.writer import Writer
 from relay.history.history import History
 from relay.history.journal import Journal
 from relay.history.outage import Outage
+from relay.history.page_cache import PageCache
+from relay.history.past import Past
 from relay.history.redis_stream import RedisStream
 from relay.replay.arrivals import Arrivals
+from relay.replay.replay import Replay
 from relay.source.intake import Intake
-from relay.stats import Stats
 
 
-class Channel:
-    """Puts the parts together. `name` is that of a Redis channel, or a pattern.
+class Channel(Delivery):
+    """Puts the parts together. `name` is that of a Redis channel, or a pattern."""
 
-    `on_new(channel)` is called when there is something new to send.
-    """
-
-    def __init__(
-        self,
-        found: Target,
-        settings: Settings,
-        commands: Commands,
-        loop: Loop,
-        stats: Stats,
-        trouble: Outage,
-        on_new: Callable[["Channel"], None],
-    ) -> None:
-        spec = found.spec
-        self.name = found.name
+    def __init__(self, target: Target, context: Context, outage: Outage) -> None:
+        settings, stats, spec = context.settings, context.stats, target.spec
+        self.name = target.name
         self.spec = spec
-        self.keys = Keys.of(settings.prefix, found.name)
-        self.names = (
-            Names([self.keys.marker], [found.name])
-            if found.is_wildcard
-            else Names([found.name, self.keys.marker])
-        )
+        self.keys = Keys.of(settings.prefix, target.name)
+        self.names = _names(target, self.keys)
+        encoder = Encoder(target.name, spec.event_bytes, stats, envelope=spec.envelope)
         ring = Ring(settings.ring_events, settings.ring_bytes)
-        self.feed = Feed(found.name, ring, spec.event_bytes, stats, envelope=spec.envelope)
-        self.fanout = Fanout(self.feed, loop, settings.client_buffer_bytes, stats)
+        self.feed = Feed(target.name, ring, encoder, stats)
+        self.intake = Intake(self.feed, context.link, context.clock)
         self.log: History = RedisStream(
-            commands, self.keys, spec.history_size, spec.history_seconds
+            context.broker.commands, self.keys, spec.history_size, spec.history_seconds
         )
-        self.history: History | None = self.log if spec.history else None
-        self.journal = (
-            Journal(self.feed, self.log, spec.history_seconds, self._is_live, trouble)
-            if spec.history
-            else None
+        past = self._past(context, outage) if spec.history else None
+        self.history = past.history if past else None
+        self.journal = past.journal if past else None
+        self.replay = Replay(self.feed, past, self.intake, context)
+        fanout = Fanout(self.feed, context)
+        self._arrivals = Arrivals(self.feed, self.replay, fanout, stats)
+        super().__init__(self.feed, fanout, self._arrivals.catching_up, context.clock)
+
+    def _past(self, context: Context, outage: Outage) -> Past:
+        journal = Journal(
+            self.feed.timeline, self.log, self.spec.history_seconds, self.intake, outage
         )
-        self.arrivals = Arrivals(
-            self.feed, self.fanout, self.history, self.journal, self._is_live, stats
-        )
-        self.bringing = self.arrivals.bringing
-        self.intake = Intake(self.feed, self._wake)
-        self.parts: list[Fanout] = []
-        """The fan-outs of streams of several channels that this one is among."""
-        self.is_live: Callable[[], bool] = lambda: True
-        """Whether this process is subscribed at all."""
-        self.unused_since: float | None = None
-        self._on_new = on_new
-        self._task: asyncio.Task[None] | None = None
+        self.feed.readers.add(journal)
+        return Past(self.log, PageCache(self.log, context.stats), journal)
 
-    def __len__(self) -> int:
-        return len(self.fanout) + sum(len(fanout) for fanout in self.parts)
-
-    @property
-    def crowded(self) -> bool:
-        """Whether more waits to be sent than should."""
-        return self.fanout.crowded or any(fanout.crowded for fanout in self.parts)
-
-    def start(self, supervise: Callable[..., asyncio.Task[None]]) -> None:
-        """Begins to write the history."""
-        if self.journal:
-            self._task = supervise(self.journal.run(), f"journal of {self.name}")
+    def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
+        return self._arrivals.join(writer, starts[self.name])
 
     def on_live(self, alone: bool) -> None:
         """The subscription stands; `alone`: no other process has this channel."""
         if alone and self.journal:
             self.journal.begin()
 
-    def beat(self) -> None:
-        """A heartbeat on every stream."""
-        if len(self.fanout):
-            self.feed.heartbeat(time.time_ns() // 1_000_000)
-            self.fanout.wake()
-            self.bringing.beat()
+    async def run(self) -> None:
+        """Writes the history until it is cancelled."""
+        if self.journal:
+            await self.journal.run()
 
-    async def stop(self) -> None:
-        """Writes what the history lacks, then forgets the channel; no stream may be open."""
-        self.bringing.stop()
+    async def flush(self) -> None:
+        """Writes what the history lacks, for when the process stops or leaves the channel."""
+        self._catching_up.stop()
         if self.journal:
             await self.journal.flush()
-        if self._task:
-            await tasks.end([self._task])
 
-    def _is_live(self) -> bool:
-        return self.is_live() and not self.intake.filling
 
-    def _wake(self) -> None:
-        for fanout in (self.fanout, *self.parts):
-            fanout.wake()
-        if self.journal:
-            self.journal.wake()
-        self._on_new(self)
+def _names(target: Target, keys: Keys) -> Names:
+    if target.is_wildcard:
+        return Names([keys.marker], [target.name])
+    return Names([target.name, keys.marker])

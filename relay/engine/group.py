@@ -1,56 +1,52 @@
 """Several channels that clients asked for together."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.engine.channel import Channel
+from relay.engine.delivery import Delivery
 from relay.feed.combined import CombinedFeed, Withholds
 from relay.feed.conflated import ConflatedFeed
-from relay.feed.fanout import Fanout, Loop
+from relay.feed.context import Context
+from relay.feed.fanout import Fanout
 from relay.feed.ring import Ring
+from relay.feed.start import Start
+from relay.feed.subscriber import Subscriber
+from relay.feed.writer import Writer
 from relay.replay.combined import CombinedArrivals
-from relay.stats import Stats
 
 
-class Group:
+class Group(Delivery):
     """Made when the first client asks for just these channels, and dropped with the last."""
 
     def __init__(
         self,
         channels: Sequence[Channel],
         ring: Ring,
-        loop: Loop,
-        chunk_bytes: int,
-        stats: Stats,
+        context: Context,
         withholds: Withholds,
         latest_seconds: float | None,
     ) -> None:
         self.channels = channels
-        self.latest_seconds = latest_seconds
+        self.key = frozenset(channel.name for channel in channels), latest_seconds
         feeds = [channel.feed for channel in channels]
-        self.composite = (
+        self._combined = (
             CombinedFeed(feeds, ring, withholds)
             if latest_seconds is None
-            else ConflatedFeed(
-                feeds, ring, withholds, latest_seconds, loop, lambda: self.fanout.wake()
-            )
+            else ConflatedFeed(feeds, ring, withholds, latest_seconds, context.clock)
         )
-        self.fanout = Fanout(self.composite, loop, chunk_bytes, stats)
-        arrivals = {channel.feed: channel.arrivals for channel in channels}
-        self.multiple = CombinedArrivals(self.composite, self.fanout, arrivals)
-        self.bringing = self.multiple.bringing
-        for channel in channels:
-            channel.parts.append(self.fanout)
+        fanout = Fanout(self._combined, context)
+        for feed in feeds:
+            feed.readers.add(fanout)
+        replays = {channel.feed: channel.replay for channel in channels}
+        self._arrivals = CombinedArrivals(self._combined, replays, fanout)
+        super().__init__(self._combined, fanout, self._arrivals.catching_up, context.clock)
+
+    def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
+        return self._arrivals.join(writer, starts)
 
     def close(self) -> None:
         """Forgets the group; no stream may be open."""
-        self.bringing.stop()
-        self.composite.close()
+        self._catching_up.stop()
+        self._combined.close()
         for channel in self.channels:
-            channel.parts.remove(self.fanout)
-
-    def beat(self) -> None:
-        """A heartbeat on every stream."""
-        self.composite.heartbeat(time.time_ns() // 1_000_000)
-        self.fanout.wake()
-        self.bringing.beat()
+            channel.feed.readers.remove(self._fanout)

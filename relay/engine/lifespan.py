@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 from relay import conf
+from relay.broker.broker import Broker
+from relay.clock import LoopClock
 from relay.engine.hub import Hub
 from relay.types import Receive, Send
 
@@ -21,7 +23,8 @@ def get_hub() -> Hub:
     """The hub of this process, started if it is not. Only inside the event loop that serves."""
     global _hub
     if _hub is None:
-        _hub = Hub(conf.load())
+        settings = conf.load()
+        _hub = Hub(settings, Broker(settings.redis_url), LoopClock())
         _hub.start()
         _stop_with_reactor(_hub)
     return _hub

@@ -1,9 +1,11 @@
 """Several channels as one: their events in the order of arrival, each with the position in all."""
 
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import quote, unquote
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-from relay.feed.feed import Feed
+from relay.feed.feed import Feed, Heard
+from relay.feed.readers import Readers
 from relay.feed.ring import Place, Ring
 from relay.wire import sse, stream_id
 from relay.wire.notices import Gap, GapReason
@@ -12,33 +14,41 @@ from relay.wire.position import Position
 Positions = Mapping[str, Position | None]
 
 Withholds = Callable[[str, str], bool]
-"""Whether, of a wildcard, a message on this channel is not for its subscribers."""
+"""Whether a wildcard's subscribers do not get a message of this channel, which another entry governs."""
+
+
+class CombinedNote(NamedTuple):
+    """What the ring knows of a frame: where each channel is after it, in the order of the feeds."""
+
+    positions: tuple[Position | None, ...]
 
 
 class CombinedFeed:
     """A source for a fan-out, shared by every client that asked for the same channels.
 
-    Its ids are those of relay/stream_id.py. It follows the feeds from when it is made until `close`.
-    Messages of a wildcard that are withheld are numbered like all others, and left out here.
+    Its ids are those of relay/wire/stream_id.py. It follows the feeds from its construction until
+    `close`. Messages that are withheld are numbered like all others, and left out here.
     """
 
     def __init__(self, feeds: Sequence[Feed], ring: Ring, withholds: Withholds) -> None:
-        self.feeds = list(feeds)
+        self.feeds = tuple(feeds)
         self.ring = ring
+        self.readers = Readers()
         self._withholds = withholds
-        self._keys = {feed: quote(feed.channel, safe=sse.SAFE).encode() for feed in feeds}
+        self._names = {feed: sse.quoted(feed.channel.encode()) for feed in feeds}
         self._count = 0
         for feed in feeds:
-            feed.followers.append(self._hear)
+            feed.follow(self)
 
     @property
     def positions(self) -> Positions:
         """Where each channel is now."""
-        return {feed.channel: feed.position for feed in self.feeds}
+        return {feed.channel: feed.timeline.position for feed in self.feeds}
 
     def close(self) -> None:
+        """Follows the feeds no longer."""
         for feed in self.feeds:
-            feed.followers.remove(self._hear)
+            feed.unfollow(self)
 
     def greeting(self) -> bytes:
         """The position in every channel as a bare id; nothing where there is none."""
@@ -48,65 +58,51 @@ class CombinedFeed:
     def heartbeat(self, time_ms: int) -> None:
         """A comment on every stream; it carries the positions."""
         frame = sse.COMMENT + (self.greeting() or b"\n")
-        self.ring.append(frame, self._count, time_ms)
+        self._append(frame, self.positions, time_ms)
 
-    def number(self, feed: Feed, position: Position, positions: Positions, event: bytes) -> bytes:
-        """An event of `feed` with its id: who spoke, its position, then those of the others.
+    def hear(self, feed: Feed, heard: Heard) -> None:
+        """Takes what a feed has received."""
+        if not self.withheld(feed, heard.source):
+            self._take(feed, heard)
 
-        Nothing for an event that is withheld.
-        """
-        return (
-            b""
-            if self._is_withheld(feed, event)
-            else self._number(feed, position, positions, event)
-        )
-
-    def _number(self, feed: Feed, position: Position, positions: Positions, event: bytes) -> bytes:
-        source, event = sse.source_of(event)
-        ordered = {feed.channel: position, **positions, feed.channel: position}
-        return sse.with_id(stream_id.encode(source or self._keys[feed], ordered), event)
-
-    def bookmark(self, cursor: int) -> object:
-        """The positions before `cursor`, as the id of the last entry has them."""
-        if cursor <= self.ring.start:
-            return self.positions if cursor == self.ring.end else None
-        return _positions(self.ring.entries(cursor - 1, cursor)[0])
-
-    def fallen(self, place: Place, bookmark: object) -> bytes:
-        """A gap for each channel that spoke between the bookmark and where the ring begins."""
-        starts = bookmark if isinstance(bookmark, dict) else {}
-        ends = _before(self.ring.entries(self.ring.start, self.ring.start + 1)[0])
-        notices = []
-        for feed in self.feeds:
-            start, end = starts.get(feed.channel), ends.get(feed.channel)
-            missed = feed.distance(start, end) if start and end else None
-            if missed != 0 and end is not None:
-                gap = Gap(feed.channel, start, end, missed, GapReason.SLOW_CLIENT)
-                notices.append(self._number(feed, end, ends, sse.hub_event(gap)))
-        return b"".join(notices)
-
-    def _is_withheld(self, feed: Feed, event: bytes) -> bool:
-        source, _ = sse.source_of(event)
+    def withheld(self, feed: Feed, source: bytes) -> bool:
+        """Whether the subscribers of the wildcard `feed` do not get what is from `source`."""
         return bool(source) and self._withholds(feed.channel, unquote(source.decode()))
 
-    def _hear(self, feed: Feed, position: Position, event: bytes, time_ms: int) -> None:
-        if not self._is_withheld(feed, event):
-            self._take(feed, position, event, time_ms)
+    def numbered(
+        self,
+        feed: Feed,
+        position: Position,
+        event: bytes,
+        positions: Positions,
+        source: bytes = b"",
+    ) -> bytes:
+        """An event with its id: the channel it is from, its position, then those of the others."""
+        ordered = {feed.channel: position, **positions, feed.channel: position}
+        identity = stream_id.encode(source or self._names[feed], ordered)
+        return sse.with_id(identity, event)
 
-    def _take(self, feed: Feed, position: Position, event: bytes, time_ms: int) -> None:
+    def fallen(self, place: Place, before: Any) -> bytes:
+        """A gap for each channel that has entries between `before` and where the ring begins."""
+        starts = before.positions if before else (None,) * len(self.feeds)
+        kept = self.ring.note_before(self.ring.start)
+        if kept is None:
+            return b""  # nothing was ever dropped
+        after = {feed.channel: end for feed, end in zip(self.feeds, kept.positions, strict=True)}
+        notices = []
+        for feed, start, end in zip(self.feeds, starts, kept.positions, strict=True):
+            missed = feed.timeline.distance(start, end) if start and end else None
+            if missed != 0 and end is not None:
+                gap = Gap(feed.channel, start, end, missed, GapReason.SLOW_CLIENT)
+                notices.append(self.numbered(feed, end, sse.hub_event(gap), after))
+        return b"".join(notices)
+
+    def _take(self, feed: Feed, heard: Heard) -> None:
         self._count += 1
-        frame = self._number(feed, position, self.positions, event)
-        self.ring.append(frame, self._count, time_ms)
+        positions = {**self.positions, feed.channel: heard.position}
+        frame = self.numbered(feed, heard.position, heard.event, positions, heard.source)
+        self._append(frame, positions, heard.time_ms)
 
-
-def _before(frame: bytes) -> dict[str, Position | None]:
-    """Where each channel was before this frame; the channel of a message stands first in its id."""
-    positions = dict(_positions(frame))
-    speaker, at = next(iter(positions.items()))
-    if at and at.offset and frame.startswith(b"id: @=") and b"\nevent: hub.gap\n" not in frame:
-        positions[speaker] = Position(at.epoch, at.offset - 1)
-    return positions
-
-
-def _positions(frame: bytes) -> Positions:
-    return stream_id.decode(sse.id_of(frame).decode()) or {}
+    def _append(self, frame: bytes, positions: Positions, time_ms: int) -> None:
+        note = CombinedNote(tuple(positions.values()))
+        self.ring.append(frame, self._count, time_ms, note)

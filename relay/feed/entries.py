@@ -18,6 +18,8 @@ class Entry:
     event: bytes | None
     previous: Position | None
     time_ms: int
+    source: bytes = b""
+    """The channel of a message that came by a pattern, percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
+from relay.feed.context import Context
+from relay.feed.readers import Readers
 from relay.feed.ring import Place, Ring
+from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Chunk, Writer
-from relay.stats import Stats
 
 SLICE = 512
 """Writers served before the event loop gets its turn, so that 10,000 do not freeze it."""
@@ -15,58 +17,20 @@ CATCH_UP_CHUNKS = 16
 """Chunks for one subscriber that is behind before the event loop gets its turn."""
 
 
-class Loop(Protocol):
-    """What the fan-out needs of an event loop."""
-
-    def call_soon(self, callback: Callable[..., object], *args: object) -> object: ...
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> object: ...
-
-    def time(self) -> float: ...
-
-
 class Source(Protocol):
-    """What a fan-out brings to its subscribers: a ring, and what to say to one that fell off it."""
+    """What a fan-out delivers: a ring, and a notice for a subscriber that fell off it."""
 
     ring: Ring
+    readers: Readers
 
-    def bookmark(self, cursor: int) -> object:
-        """Whatever `fallen` will need to know of the place before `cursor`, which the ring has now."""
+    def heartbeat(self, time_ms: int) -> None:
+        """Appends a comment to the ring, which carries the position."""
 
-    def fallen(self, place: Place, bookmark: object) -> bytes:
-        """The notice for a client that has read up to `place`, and goes on where the ring begins."""
+    def fallen(self, place: Place, before: Any) -> bytes:
+        """The notice for a client that has read up to `place`, and goes on where the ring begins.
 
-
-class Subscriber:
-    """A writer and how far it has come: a cursor into the ring, no queue of its own.
-
-    `seen` is the number of messages before the cursor. `current` says that live passes serve it; one
-    that is not current is behind (its writer is `full`), held, or has left. `notice` goes before the
-    next entry.
-    """
-
-    __slots__ = (
-        "bookmark",
-        "current",
-        "cursor",
-        "full",
-        "notice",
-        "progress",
-        "seen",
-        "stalled_at",
-        "writer",
-    )
-
-    def __init__(self, writer: Writer) -> None:
-        self.writer = writer
-        self.cursor = 0
-        self.seen = 0
-        self.current = False
-        self.full = False
-        self.notice = b""
-        self.bookmark: object = None
-        self.progress: object = None
-        self.stalled_at = 0.0
+        `before` is the note of the entry before `place`, which the ring has dropped.
+        """
 
 
 class Fanout:
@@ -77,12 +41,13 @@ class Fanout:
     `chunk_bytes`, or one frame), so the cost of a message falls as the rate rises.
     """
 
-    def __init__(self, feed: Source, loop: Loop, chunk_bytes: int, stats: Stats) -> None:
-        self._feed = feed
-        self._ring = ring = feed.ring
-        self._loop = loop
-        self._chunk_bytes = chunk_bytes
-        self._stats = stats
+    def __init__(self, source: Source, context: Context) -> None:
+        self._source = source
+        self._ring = ring = source.ring
+        self._clock = context.clock
+        self._chunk_bytes = context.settings.client_buffer_bytes
+        self._stats = context.stats
+        self._backpressure = context.backpressure
         self._current: dict[Subscriber, None] = {}
         self._behind: dict[Subscriber, None] = {}
         self._passing = False
@@ -91,16 +56,10 @@ class Fanout:
         self._target_seen = 0
         self.target = ring.end
         """What lies before this index has been sent to every current subscriber, or is being sent."""
-        self.on_drained: Callable[[], None] = lambda: None
-        """Called when every current subscriber has been brought to the end of the ring."""
+        source.readers.add(self)
 
     def __len__(self) -> int:
         return len(self._current) + len(self._behind)
-
-    @property
-    def crowded(self) -> bool:
-        """Whether half of the ring waits to be sent: it may soon be dropped."""
-        return self._ring.crowded(self.target)
 
     def join(self, writer: Writer, place: Place, greeting: bytes = b"") -> Subscriber:
         """From now on `writer` gets every frame of the ring from `place` on, after the greeting."""
@@ -113,15 +72,13 @@ class Fanout:
 
         It counts, and is cut when it stalls, like every other.
         """
-        subscriber = Subscriber(writer)
+        subscriber = Subscriber(writer, self._catch_up)
         self._behind[subscriber] = None
         return subscriber
 
     def release(self, subscriber: Subscriber, place: Place, notice: bytes = b"") -> None:
         """Goes on from the ring, after the notice."""
-        subscriber.cursor, subscriber.seen = place
-        subscriber.notice = notice
-        subscriber.writer.on_ready = lambda: self._catch_up(subscriber)
+        subscriber.release(place, notice)
         if not subscriber.full:
             self._catch_up(subscriber)
 
@@ -135,7 +92,9 @@ class Fanout:
         """Something was appended: it goes out in the next turn of the event loop."""
         if not self._passing:
             self._passing = True
-            self._loop.call_soon(self._begin)
+            self._clock.call_soon(self._begin)
+        if self._ring.crowded(self.target):
+            self._backpressure.raise_by(self)
 
     def finish(self, last: Callable[[], bytes]) -> None:
         """Ends every stream properly, each with its own last frame."""
@@ -145,7 +104,7 @@ class Fanout:
 
     def cut_stalled(self, seconds: float) -> None:
         """Cuts whoever is behind and has taken nothing for `seconds`."""
-        now = self._loop.time()
+        now = self._clock.time()
         for subscriber in [s for s in self._behind if s.full]:
             progress = subscriber.writer.progress()
             if progress != subscriber.progress:
@@ -186,7 +145,7 @@ class Fanout:
             if not subscriber.writer.send(chunk):
                 self._fall_behind(subscriber)
         if served == SLICE:
-            self._loop.call_soon(self._slice)
+            self._clock.call_soon(self._slice)
         else:
             self._end()
 
@@ -194,9 +153,9 @@ class Fanout:
         self._chunks = {}
         self._passing = self.target < self._ring.end
         if self._passing:
-            self._loop.call_soon(self._begin)
+            self._clock.call_soon(self._begin)
         else:
-            self.on_drained()
+            self._backpressure.lower_by(self)
 
     # -- one subscriber that is behind
 
@@ -206,7 +165,7 @@ class Fanout:
         subscriber.current = False
         subscriber.full = True
         subscriber.progress = None
-        subscriber.bookmark = self._feed.bookmark(subscriber.cursor)
+        subscriber.before = self._ring.note_before(subscriber.cursor)
         del self._current[subscriber]
         self._behind[subscriber] = None
 
@@ -219,10 +178,10 @@ class Fanout:
             if subscriber.cursor == self._ring.end and not subscriber.notice:
                 self._become_current(subscriber)
                 return
-            subscriber.full = not subscriber.writer.send(self._next_chunk(subscriber))
+            subscriber.send(self._next_chunk(subscriber))
             if subscriber.full:
                 return
-        self._loop.call_soon(self._catch_up, subscriber)
+        self._clock.call_soon(self._catch_up, subscriber)
 
     def _become_current(self, subscriber: Subscriber) -> None:
         del self._behind[subscriber]
@@ -238,11 +197,12 @@ class Fanout:
         first = subscriber.cursor
         subscriber.cursor = ring.reach(first, self._chunk_bytes)
         subscriber.seen = ring.count_at(subscriber.cursor)
-        subscriber.bookmark = self._feed.bookmark(subscriber.cursor)
+        subscriber.before = ring.note_before(subscriber.cursor)
         return Chunk(notice + ring.join(first, subscriber.cursor))
 
     def _fallen(self, subscriber: Subscriber) -> bytes:
-        notice = self._feed.fallen(Place(subscriber.cursor, subscriber.seen), subscriber.bookmark)
+        place = Place(subscriber.cursor, subscriber.seen)
+        notice = self._source.fallen(place, subscriber.before)
         if notice:
             self._stats.gaps_slow_client += 1
         return notice

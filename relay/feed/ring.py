@@ -2,7 +2,29 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+
+class Kind(Enum):
+    """What an entry of a ring is."""
+
+    MESSAGE = auto()
+    GAP = auto()
+    HEARTBEAT = auto()
+
+
+class Item(NamedTuple):
+    """An entry as the ring keeps it: its index, and the number of messages up to and with it.
+
+    `note` is whatever was given with the frame.
+    """
+
+    cursor: int
+    frame: bytes
+    seen: int
+    time_ms: int
+    note: Any
 
 
 class Place(NamedTuple):
@@ -20,12 +42,17 @@ class Ring:
     Each entry carries the number of messages up to and including it, so that a reader which fell
     behind `start` can be told exactly how many messages it missed; an entry that does not raise the
     number is a notice (a heartbeat, a gap). The newest entry is always kept.
+
+    Each entry has a note: what is known of the frame and need not be parsed from its bytes. The note of
+    the newest entry that was dropped is kept as well; `first_note` stands for it before any entry.
     """
 
     __slots__ = (
         "_counts",
         "_frames",
         "_head",
+        "_note_before",
+        "_notes",
         "_offset",
         "_times",
         "added_bytes",
@@ -35,12 +62,14 @@ class Ring:
         "size_bytes",
     )
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
+    def __init__(self, max_entries: int, max_bytes: int, first_note: Any = None) -> None:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self._frames: list[bytes] = []
         self._counts: list[int] = []
         self._times: list[int] = []
+        self._notes: list[Any] = []
+        self._note_before = first_note
         self._head = 0  # where in the lists `start` stands
         self._offset = 0  # the index of the first place in the lists
         self.dropped = 0
@@ -57,9 +86,10 @@ class Ring:
     def end(self) -> int:
         return self._offset + len(self._frames)
 
-    def append(self, frame: bytes, count: int, time_ms: int) -> None:
+    def append(self, frame: bytes, count: int, time_ms: int, note: Any = None) -> None:
         """Adds a frame after which `count` messages have been seen in all."""
         self._frames.append(frame)
+        self._notes.append(note)
         self._counts.append(count)
         self._times.append(time_ms)
         self.size_bytes += len(frame)
@@ -77,6 +107,18 @@ class Ring:
         """The place of a reader that has read everything before `index`, which the ring keeps."""
         return Place(index, self.count_at(index))
 
+    @property
+    def end_place(self) -> Place:
+        """The place of a reader that waits for the next entry."""
+        return self.place(self.end)
+
+    def note_before(self, index: int) -> Any:
+        """The note of the entry before `index`; None where the ring has dropped the entry at `index`."""
+        place = index - self._offset
+        if place > self._head:
+            return self._notes[place - 1]
+        return self._note_before if place == self._head else None
+
     def index_after(self, count: int) -> int | None:
         """Where to read on after the `count`-th message; None when what follows was dropped."""
         if count <= self.dropped:
@@ -91,17 +133,25 @@ class Ring:
         """The entries from `first` up to but not including `last`, all of which must be kept."""
         return b"".join(self._frames[first - self._offset : last - self._offset])
 
-    def entries(self, first: int, last: int) -> list[bytes]:
+    def items(self, first: int, last: int) -> Iterator[Item]:
         """The entries from `first` up to but not including `last`, all of which must be kept."""
-        return self._frames[first - self._offset : last - self._offset]
+        for index in range(first, last):
+            place = index - self._offset
+            yield Item(
+                index,
+                self._frames[place],
+                self._counts[place],
+                self._times[place],
+                self._notes[place],
+            )
 
-    def messages(self, first: int, last: int) -> Iterator[tuple[bytes, int, int]]:
-        """(frame, count, time_ms) of each message, but not the notices, from `first` to before `last`."""
+    def messages(self, first: int, last: int) -> Iterator[Item]:
+        """The same without the notices."""
         count = self.count_at(first)
-        for place in range(first - self._offset, last - self._offset):
-            if self._counts[place] != count:
-                count = self._counts[place]
-                yield self._frames[place], count, self._times[place]
+        for item in self.items(first, last):
+            if item.seen != count:
+                count = item.seen
+                yield item
 
     def reach(self, first: int, max_bytes: int) -> int:
         """The furthest index to which `join(first, …)` has at most `max_bytes`, or one entry."""
@@ -132,12 +182,15 @@ class Ring:
         ):
             self.size_bytes -= len(frames[head])
             self.dropped = self._counts[head]
+            self._note_before = self._notes[head]
             frames[head] = b""
+            self._notes[head] = None
             head += 1
         self._head = head
         if head * 2 > len(frames):  # the lists are moved seldom, so that appending stays O(1)
             del frames[:head]
             del self._counts[:head]
             del self._times[:head]
+            del self._notes[:head]
             self._offset += head
             self._head = 0

@@ -21,11 +21,11 @@ class Chunk:
 class Writer(Protocol):
     """A connection that takes chunks. No method awaits, and none raises because the client is gone."""
 
-    on_ready: Callable[[], None]
-    """Called when a writer that was full takes chunks again; set by whoever sends."""
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        """Has `callback` called whenever a full writer takes chunks again. Called once, at first."""
 
     def send(self, chunk: Chunk) -> bool:
-        """Takes the chunk in any case. False: the client is behind, send no more until `on_ready`."""
+        """Takes the chunk in any case. False: the client is behind, send no more until it is ready."""
 
     def progress(self) -> object:
         """A value that changes whenever the client's side has taken something."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from relay.broker.errors import RedisUnavailable
+from relay.broker.link import Live
 from relay.feed.entries import Run
-from relay.feed.feed import Feed
+from relay.feed.runs import run_after
+from relay.feed.timeline import Timeline
 from relay.history.history import History
 from relay.history.outage import Outage
 from relay.wire.position import Position
@@ -62,14 +63,14 @@ class Journal:
 
     def __init__(
         self,
-        feed: Feed,
+        timeline: Timeline,
         log: History,
         keep_seconds: float,
-        is_live: Callable[[], bool],
+        live: Live,
         trouble: Outage,
     ) -> None:
-        self._feed = feed
-        self._is_live = is_live
+        self._timeline = timeline
+        self._live = live
         self._trouble = trouble
         self._log = log
         self._trim_seconds = max(TRIM_SECONDS, keep_seconds * TRIM_SHARE)
@@ -90,17 +91,17 @@ class Journal:
     @property
     def behind(self) -> bool:
         """Whether this process has heard something that it does not know to be in the log."""
-        return self._at != self._feed.position
+        return self._at != self._timeline.position
 
     def wake(self) -> None:
         """Something was heard."""
-        feed = self._feed
+        timeline = self._timeline
         enough, enough_bytes = self._enough_at
-        if feed.epoch != self._epoch:
-            self._epoch = feed.epoch
+        if timeline.epoch != self._epoch:
+            self._epoch = timeline.epoch
             self._hasty_until = asyncio.get_running_loop().time() + HASTE_SECONDS
             self._hurry.set()
-        elif feed.count >= enough or feed.ring.added_bytes >= enough_bytes:
+        elif timeline.count >= enough or timeline.ring.added_bytes >= enough_bytes:
             self._hurry.set()
         self._wake.set()
 
@@ -172,10 +173,10 @@ class Journal:
     async def _pause(self, seconds: float) -> bool:
         """Returns early, and says so, when a marker comes, or enough to be written: a whole run, or
         half of the ring, from which it must be read in time."""
-        ring = self._feed.ring
+        ring = self._timeline.ring
         self._hurry.clear()
         self._enough_at = (
-            self._feed.count + min(RUN_ENTRIES, ring.max_entries // 2),
+            self._timeline.count + min(RUN_ENTRIES, ring.max_entries // 2),
             ring.added_bytes + ring.max_bytes // 2,
         )
         try:
@@ -192,17 +193,17 @@ class Journal:
 
     async def _watch(self) -> None:
         newest = await self._log.newest()
-        if newest is not None and self._feed.knows(newest):
+        if newest is not None and self._timeline.knows(newest):
             self._at = newest
         late = self._due is not None and (newest is None or newest < self._due)
-        self._due = self._feed.position
+        self._due = self._timeline.position
         if late:
             self.writing = True
 
     async def _write(self, now: float) -> bool:
-        run = self._feed.run_after(self._at, RUN_ENTRIES)
+        run = run_after(self._timeline, self._at, RUN_ENTRIES)
         if run is None:
-            self._at = self._feed.position
+            self._at = self._timeline.position
             return False
         force = self._stuck_since is not None and (
             self._alone or now - self._stuck_since >= GRACE_SECONDS
@@ -210,7 +211,7 @@ class Journal:
         result = await self._log.append(run, force=force)
         if result.newest is not None and result.newest >= run.last:
             self._stuck_since = None
-            self._at = result.newest if self._feed.knows(result.newest) else run.last
+            self._at = result.newest if self._timeline.knows(result.newest) else run.last
             self.writing = result.number > 0
             if self.writing and self._trim_at is None:
                 self._trim_at = now + self._trim_seconds * random.uniform(0.5, 1.5)
@@ -221,7 +222,7 @@ class Journal:
 
     def _go_back(self, run: Run, newest: Position | None, now: float) -> bool:
         """The log lacks what comes before `run`: write that first, where this process has it."""
-        if newest is not None and newest != self._at and self._feed.knows(newest):
+        if newest is not None and newest != self._at and self._timeline.knows(newest):
             self._at = newest
             return True
         if newest is None and self._at is not None:
@@ -237,6 +238,6 @@ class Journal:
 
     def _fails(self, error: RedisUnavailable) -> None:
         # That Redis is away is for the listener to say.
-        if error.refused or (self.failing and self._is_live()):
+        if error.refused or (self.failing and self._live.live):
             self._trouble.begin(self, error)
         self.failing = True

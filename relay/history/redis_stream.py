@@ -11,6 +11,7 @@ from relay.broker.commands import Commands
 from relay.broker.keys import Keys
 from relay.feed.entries import Entry, Run
 from relay.history.history import Appended
+from relay.wire import sse
 from relay.wire.position import Position
 
 
@@ -72,10 +73,9 @@ def _position(identity: bytes) -> Position:
 
 def _entry(identity: bytes, words: Sequence[bytes]) -> Entry:
     fields = dict(zip(words[::2], words[1::2], strict=True))
-    previous = fields.get(b"p")
+    event, previous = fields.get(b"e"), fields.get(b"p")
+    source, event = sse.split_source(event) if event is not None else (b"", None)
+    position = _position(identity)
     return Entry(
-        _position(identity),
-        fields.get(b"e"),
-        _position(previous) if previous else None,
-        int(fields[b"t"]),
+        position, event, _position(previous) if previous else None, int(fields[b"t"]), source
     )

@@ -81,8 +81,8 @@ async def admit(
     """What the client may have of what it asks for. Raises Problem: 400, 401, 403 or 404."""
     try:
         query = parse_query(scope.get("query_string", b""))
-        founds = find_channels(catalogue, query.get("channel") or [settings.channel])
-        names = [found.name for found in founds]
+        targets = find_channels(catalogue, query.get("channel") or [settings.channel])
+        names = [target.name for target in targets]
         now_ms = time.time_ns() // 1_000_000
         starts = parse_starts(names, headers.get(b"last-event-id"), query, now_ms)
         latest = parse_latest(query)
@@ -91,12 +91,12 @@ async def admit(
     except ValueError as error:
         raise Problem(400, str(error)) from None
     viewer = Viewer(None)
-    if any(found.rule != "public" for found in founds):
+    if any(target.rule != "public" for target in targets):
         viewer = await identify(headers, query)
-        for found in founds:
-            await require(viewer, found, scope)
+        for target in targets:
+            await require(viewer, target, scope)
     owner = Owner(viewer.key, _address(settings, scope))
-    return Admission(founds, starts, latest, owner, viewer.ends_at)
+    return Admission(targets, starts, latest, owner, viewer.ends_at)
 
 
 def _address(settings: Settings, scope: Scope) -> str:

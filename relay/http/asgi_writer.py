@@ -15,15 +15,17 @@ class AsgiWriter:
     application's side of it (`run` returns), which leaves the rest to the server.
     """
 
-    on_ready: Callable[[], None]
-
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._ready: Callable[[], None] | None = None
         self._chunks: list[tuple[Chunk, bool]] = []
         self._wake = asyncio.Event()
         self._sent = 0
         self._closed = False
         self._task: asyncio.Task[None] | None = None
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        self._ready = callback
 
     def send(self, chunk: Chunk) -> bool:
         self._put(chunk, more=True)
@@ -58,8 +60,8 @@ class AsgiWriter:
             if not more:
                 return
             self._sent += 1
-            if not self._chunks:
-                self.on_ready()
+            if not self._chunks and self._ready:
+                self._ready()
 
     def _put(self, chunk: Chunk, *, more: bool) -> None:
         self._chunks.append((chunk, more))

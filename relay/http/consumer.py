@@ -21,7 +21,7 @@ from relay.access import problem
 from relay.access.problem import Problem
 from relay.engine.hub import Hub
 from relay.engine.lifespan import get_hub
-from relay.engine.stream import Admission
+from relay.engine.stream import Admission, Full
 from relay.feed.writer import Writer
 from relay.http import admission as gate
 from relay.http.asgi_writer import AsgiWriter
@@ -86,13 +86,13 @@ class StreamConsumer(AsyncHttpConsumer):
             return None
         if self.scope["method"] == "HEAD":
             await self._answer(200, b"", STREAM_HEADERS)
-        elif hub.full or hub.has_enough(admission.owner):
-            await self._turn_away(hub, headers, "All streams are taken.")
-        elif not hub.has_room(admission.founds, admission.latest_seconds):
-            await self._turn_away(hub, headers, "All channels are taken.")
-        else:
-            return admission
-        return None
+            return None
+        try:
+            hub.check_room(admission)
+        except Full as error:
+            await self._turn_away(hub, headers, str(error))
+            return None
+        return admission
 
     async def _answer(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         await self.send_response(status, body, headers=[*headers, *self._cors])
@@ -136,13 +136,7 @@ class StreamConsumer(AsyncHttpConsumer):
     @contextmanager
     def _open(self, hub: Hub, writer: Writer, admission: Admission) -> Iterator[None]:
         """The stream, for as long as the client stays and may see it."""
-        stream = hub.join(
-            writer,
-            admission.founds,
-            admission.starts,
-            admission.latest_seconds,
-            admission.owner,
-        )
+        stream = hub.join(writer, admission)
         if hub.kicks.reached(stream, self._asked_at):
             hub.end(stream)
         end: asyncio.TimerHandle | None = None

@@ -43,14 +43,12 @@ class DaphneWriter:
         "_chunked",
         "_gone",
         "_paused",
+        "_ready",
         "_request",
         "_send_now",
         "_socket",
         "_transport",
-        "on_ready",
     )
-
-    on_ready: Callable[[], None]
 
     def __init__(self, request: Any, buffer_bytes: int) -> None:
         self._request = request
@@ -60,11 +58,15 @@ class DaphneWriter:
         self._send_now = self._socket.send
         self._buffered = True  # Twisted may have something that must go first
         self._chunked = bool(request.chunked)
+        self._ready: Callable[[], None] | None = None
         self._paused = False
         self._gone = False
         request.registerProducer(self, True)
 
     # -- Writer
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        self._ready = callback
 
     def send(self, chunk: Chunk) -> bool:
         data = chunk.framed if self._chunked else chunk.body
@@ -113,7 +115,8 @@ class DaphneWriter:
 
     def resumeProducing(self) -> None:
         self._paused = False
-        self.on_ready()
+        if self._ready:
+            self._ready()
 
     def stopProducing(self) -> None:
         self._paused = self._gone = True

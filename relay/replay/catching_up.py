@@ -2,78 +2,76 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import NamedTuple
 
-from relay.feed.fanout import Fanout, Subscriber
+from relay.feed.fanout import Fanout
 from relay.feed.ring import Place
+from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Chunk, Writer
 from relay.wire import sse
 
 logger = logging.getLogger("relay")
 
-Send = Callable[[bytes], Awaitable[None]]
-"""Returns when the client takes more."""
 
-Way = Callable[[Send], Awaitable[tuple[Place, bytes]]]
-"""Sends what it has to, then returns where to go on and a last notice, with nothing awaited after."""
+class Handover(NamedTuple):
+    """The past was sent: the fan-out goes on from `place` in the ring, after the notice."""
+
+    place: Place
+    notice: bytes
+
+
+Path = AsyncGenerator[bytes | Handover, None]
+"""The past in parts, then one Handover. It must not await after it has looked up the place."""
 
 
 class CatchingUp:
-    """The streams of one fan-out that are on their way into it."""
+    """The streams of one fan-out that are not live yet."""
 
     def __init__(self, fanout: Fanout) -> None:
         self._fanout = fanout
-        self._held: dict[Subscriber, asyncio.Task[None]] = {}
+        self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
 
-    def bring(self, writer: Writer, way: Way) -> Subscriber:
-        """Holds a new subscriber until `way` has brought it to its place in the ring."""
+    def begin(self, writer: Writer, path: Path) -> Subscriber:
+        """Holds a new subscriber until everything of `path` was sent to it."""
         subscriber = self._fanout.hold(writer)
-        self._held[subscriber] = asyncio.create_task(self._run(subscriber, way))
+        self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, path))
         return subscriber
 
-    def leave(self, subscriber: Subscriber) -> None:
-        """Forgets a stream, on its way or not; harmless when it is gone already."""
-        task = self._held.pop(subscriber, None)
+    def end(self, subscriber: Subscriber) -> None:
+        """Sends no more of the past; harmless for a subscriber that is live."""
+        task = self._tasks.pop(subscriber, None)
         if task:
             task.cancel()
-        self._fanout.leave(subscriber)
-
-    def beat(self) -> None:
-        """A comment to those who wait for Redis, not for their own slowness."""
-        for subscriber in self._held:
-            if not subscriber.full:
-                subscriber.full = not subscriber.writer.send(Chunk(sse.COMMENT + b"\n"))
 
     def stop(self) -> None:
-        """Nobody is brought any further."""
-        for task in self._held.values():
-            task.cancel()
-        self._held.clear()
+        """Sends no more of the past to anybody."""
+        for subscriber in list(self._tasks):
+            self.end(subscriber)
 
-    async def _run(self, subscriber: Subscriber, way: Way) -> None:
-        ready = asyncio.Event()
+    def beat(self) -> None:
+        """Sends a comment to those who wait for Redis, not for their own slowness."""
+        for subscriber in self._tasks:
+            if not subscriber.full:
+                subscriber.send(Chunk(sse.COMMENT + b"\n"))
 
-        def on_ready() -> None:
-            subscriber.full = False
-            ready.set()
-
-        async def drained() -> None:
-            while subscriber.full:
-                ready.clear()
-                await ready.wait()
-
-        async def send(body: bytes) -> None:
-            await drained()
-            subscriber.full = not subscriber.writer.send(Chunk(body))
-            await drained()
-
-        subscriber.writer.on_ready = on_ready
+    async def _run(self, subscriber: Subscriber, path: Path) -> None:
         try:
-            place, notice = await way(send)
-            self._fanout.release(subscriber, place, notice)
+            async with aclosing(path):
+                await self._follow(subscriber, path)
         except Exception:
             logger.exception("A replay failed; this is a bug. Cutting the stream.")
             self._fanout.leave(subscriber)
             subscriber.writer.abort()
         finally:
-            self._held.pop(subscriber, None)
+            self._tasks.pop(subscriber, None)
+
+    async def _follow(self, subscriber: Subscriber, path: Path) -> None:
+        async for step in path:
+            if isinstance(step, Handover):
+                self._fanout.release(subscriber, step.place, step.notice)
+                return
+            await subscriber.drained()
+            subscriber.send(Chunk(step))
+            await subscriber.drained()

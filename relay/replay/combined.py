@@ -1,109 +1,102 @@
-"""Brings a stream of several channels to where all of them are live, each through its own history."""
+"""Joins each new stream of several channels: each is caught up by its own past, then all are live."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from relay.feed.combined import CombinedFeed, Positions
 from relay.feed.conflated import ConflatedFeed
-from relay.feed.fanout import Fanout, Subscriber
+from relay.feed.fanout import Fanout
 from relay.feed.feed import Feed
-from relay.feed.ring import Place
 from relay.feed.start import Live, Start
+from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
-from relay.replay.arrivals import Arrivals
-from relay.replay.catching_up import CatchingUp, Send
-from relay.replay.replay import Number
-from relay.wire import sse
+from relay.replay.catching_up import CatchingUp, Handover, Path
+from relay.replay.replay import Piece, Replay, Rest
 from relay.wire.position import Position
 
 CHUNK_BYTES = 64 * 1024
 
 
 class CombinedArrivals:
-    """The streams of one composite; `arrivals` has those of each of its feeds."""
+    """The new streams of one combined feed; `replays` has that of each of its feeds."""
 
     def __init__(
-        self, composite: CombinedFeed, fanout: Fanout, arrivals: Mapping[Feed, Arrivals]
+        self, combined: CombinedFeed, replays: Mapping[Feed, Replay], fanout: Fanout
     ) -> None:
-        self._composite = composite
+        self._combined = combined
+        self._replays = replays
         self._fanout = fanout
-        self._arrivals = arrivals
-        self.bringing = CatchingUp(fanout)
+        self.catching_up = CatchingUp(fanout)
 
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
         """From now on `writer` gets what `starts` asks of each channel, then what is published."""
-        composite = self._composite
-        known = all(composite.positions.values())
-        if isinstance(composite, ConflatedFeed):
-            return self._fanout.join(writer, self._end(), composite.newest(starts))
-        if known and all(isinstance(start, Live) for start in starts.values()):
-            return self._fanout.join(writer, self._end(), composite.greeting())
-        positions = composite.positions
-        return self.bringing.bring(writer, lambda send: self._way(starts, positions, send))
+        combined, place = self._combined, self._combined.ring.end_place
+        if isinstance(combined, ConflatedFeed):
+            return self._fanout.join(writer, place, combined.newest(starts))
+        positions = combined.positions
+        if all(positions.values()) and all(isinstance(s, Live) for s in starts.values()):
+            return self._fanout.join(writer, place, combined.greeting())
+        return self.catching_up.begin(writer, self._path(starts, positions))
 
-    async def _way(
-        self, starts: Mapping[str, Start], came_at: Positions, send: Send
-    ) -> tuple[Place, bytes]:
-        journey = _Journey(self._composite, self._arrivals, send)
-        await journey.begin(starts, came_at)
+    async def _path(self, starts: Mapping[str, Start], came_at: Positions) -> Path:
+        journey = _Journey(self._combined, self._replays)
+        async for body in journey.begin(starts, came_at):
+            yield body
         while (late := journey.late()) is not None:
-            await journey.advance(late)
-        return self._end(), self._composite.greeting()
-
-    def _end(self) -> Place:
-        return self._composite.ring.place(self._composite.ring.end)
+            async for body in journey.advance(late):
+                yield body
+        yield Handover(self._combined.ring.end_place, self._combined.greeting())
 
 
 class _Journey:
     """Where one client is in each feed."""
 
-    def __init__(
-        self, composite: CombinedFeed, arrivals: Mapping[Feed, Arrivals], send: Send
-    ) -> None:
-        self._composite = composite
-        self._arrivals = arrivals
-        self._send = send
+    def __init__(self, combined: CombinedFeed, replays: Mapping[Feed, Replay]) -> None:
+        self._combined = combined
+        self._replays = replays
         self._at: dict[Feed, Position] = {}
 
-    async def begin(self, starts: Mapping[str, Start], came_at: Positions) -> None:
+    async def begin(self, starts: Mapping[str, Start], came_at: Positions) -> AsyncIterator[bytes]:
         """Finds every start before anything is sent: an id must never lack a channel."""
-        gaps = {}
-        for feed in self._composite.feeds:
-            self._at[feed], gaps[feed] = await self._arrivals[feed].begin(
-                starts[feed.channel], came_at[feed.channel]
-            )
-        for feed, reason in gaps.items():
-            if reason:
-                gap = self._arrivals[feed].replay.gap
-                await self._send(gap(None, self._at[feed], None, reason, self._numbering(feed)))
+        gaps: dict[Feed, Piece | None] = {}
+        for feed, replay in self._replays.items():
+            name = feed.channel
+            self._at[feed], gaps[feed] = await replay.begin(starts[name], came_at[name])
+        for feed, gap in gaps.items():
+            if gap:
+                yield self._frame(feed, gap)
 
     def late(self) -> Feed | None:
         """A feed that has something the client lacks."""
         for feed, at in self._at.items():
-            place = feed.find(at)
+            place = feed.timeline.find(at)
             if place is None or place.cursor < feed.ring.end:
                 return feed
         return None
 
-    async def advance(self, feed: Feed) -> None:
-        """Sends what comes next in `feed`, from the history or a part of its ring."""
-        number = self._numbering(feed)
-        replay = self._arrivals[feed].replay
-        place, notice = await replay.bring(self._at[feed], self._send, number)
-        ring = feed.ring
-        end = ring.reach(place.cursor, CHUNK_BYTES)
-        parts = [notice]
-        for frame in ring.entries(place.cursor, end):
-            at = Position.parse(sse.id_of(frame).decode())
-            if at is not None and not frame.startswith(sse.COMMENT):  # not a heartbeat
-                parts.append(number(at, sse.unnumbered(frame)))
-        self._at[feed] = feed.position_at(ring.place(end)) or self._at[feed]
-        if body := b"".join(parts):
-            await self._send(body)
+    async def advance(self, feed: Feed) -> AsyncIterator[bytes]:
+        """Sends what comes next in `feed`, from its past and a part of its ring."""
+        async for step in self._replays[feed].after(self._at[feed]):
+            pieces = [] if isinstance(step, Rest) else step
+            body = b"".join(self._frame(feed, piece) for piece in pieces)
+            if isinstance(step, Rest):
+                body = self._from_ring(feed, step)
+            if body:
+                yield body
 
-    def _numbering(self, feed: Feed) -> Number:
-        def number(position: Position, event: bytes) -> bytes:
-            self._at[feed] = position
-            positions = {f.channel: p for f, p in self._at.items()}
-            return self._composite.number(feed, position, positions, event)
+    def _from_ring(self, feed: Feed, rest: Rest) -> bytes:
+        parts = [self._frame(feed, rest.gap)] if rest.gap else []
+        end = feed.ring.reach(rest.place.cursor, CHUNK_BYTES)
+        for heard in feed.heard_between(rest.place.cursor, end):
+            parts.append(self._frame(feed, Piece(heard.position, heard.event, heard.source)))
+        self._at[feed] = feed.timeline.position_at(feed.ring.place(end)) or self._at[feed]
+        return b"".join(parts)
 
-        return number
+    def _frame(self, feed: Feed, piece: Piece) -> bytes:
+        """A piece with the ids of all channels; nothing for a message that is withheld."""
+        if piece.position is None:
+            return piece.event
+        self._at[feed] = piece.position
+        if self._combined.withheld(feed, piece.source):
+            return b""
+        positions = {f.channel: p for f, p in self._at.items()}
+        return self._combined.numbered(feed, piece.position, piece.event, positions, piece.source)

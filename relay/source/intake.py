@@ -6,9 +6,10 @@ brings is held back until the hole is filled, or given up.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from relay.broker.link import Link
+from relay.clock import Clock
 from relay.feed.entries import Entry
 from relay.feed.feed import Feed
 from relay.wire.notices import GapReason
@@ -40,14 +41,12 @@ class Session:
 class Intake:
     """`take` gets everything that any connection receives on the channel and its marker channel."""
 
-    def __init__(
-        self,
-        feed: Feed,
-        on_new: Callable[[], None],
-    ) -> None:
+    def __init__(self, feed: Feed, link: Link, clock: Clock) -> None:
         self._feed = feed
         self._channel = feed.channel.encode()
-        self._on_new = on_new
+        self._readers = feed.readers
+        self._link = link
+        self._clock = clock
         self._live: Session | None = None
         self._next: Session | None = None
         self.promoted = asyncio.Event()
@@ -60,7 +59,7 @@ class Intake:
 
         Each is [b"message", channel, payload], or [b"pmessage", pattern, channel, payload].
         """
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._clock.now_ms()
         receive, channel = self._feed.receive, self._channel
         for message in messages:
             payload = message[-1]
@@ -70,12 +69,12 @@ class Intake:
                 receive(payload, now_ms, message[2] if len(message) == 4 else b"")
             elif session is self._next:
                 self._hold(session, payload, message[2] if len(message) == 4 else b"", now_ms)
-        self._on_new()
+        self._readers.wake()
 
     @property
-    def filling(self) -> bool:
-        """Whether a connection is held back until the hole before it is filled."""
-        return self._next is not None
+    def live(self) -> bool:
+        """Whether what is published reaches the feed now, with no hole before it."""
+        return self._link.live and self._next is None
 
     def is_held(self, session: Session) -> bool:
         """Whether there is a hole before what `session` brings."""
@@ -88,7 +87,7 @@ class Intake:
     def give_up(self, session: Session) -> None:
         """What was not filled by now is lost: every stream is told, and `session` counts."""
         if self.is_held(session) and session.epoch is not None:
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = self._clock.now_ms()
             self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
             self._promote(session, now_ms)
 
@@ -104,8 +103,8 @@ class Intake:
             return
         self._feed.fill(entry, GapReason.REDIS_LOST)
         if entry.position == (session.epoch, 0):
-            self._promote(session, time.time_ns() // 1_000_000)
-        self._on_new()
+            self._promote(session, self._clock.now_ms())
+        self._readers.wake()
 
     def drop(self, session: Session) -> None:
         """Whatever else `session` brings is ignored."""
@@ -131,7 +130,7 @@ class Intake:
             self._meet(session, now_ms)
 
     def _mark(self, epoch: int, now_ms: int) -> None:
-        at = self._feed.position
+        at = self._feed.timeline.position
         if at is not None and epoch < at.epoch:
             self.outdated = True
         self._feed.mark(epoch, now_ms)
@@ -139,11 +138,11 @@ class Intake:
     def _first_marker(self, session: Session, epoch: int, now_ms: int) -> None:
         session.epoch = epoch
         session.marked.set()
-        if self._feed.position is not None:
+        if self._feed.timeline.position is not None:
             self._next = session
             self.promoted.clear()
             session.at = Position(epoch, 0)
-            session.late = self._feed.knows(session.at)
+            session.late = self._feed.timeline.knows(session.at)
             self._meet(session, now_ms)
         else:
             self._live = session
@@ -151,7 +150,7 @@ class Intake:
 
     def _meet(self, session: Session, now_ms: int) -> None:
         """One that is late counts when it has come to where the feed is; that was all counted."""
-        if session.late and session.at == self._feed.position:
+        if session.late and session.at == self._feed.timeline.position:
             self._promote(session, now_ms)
 
     def _hold(self, session: Session, payload: bytes, source: bytes, now_ms: int) -> None:
@@ -174,4 +173,4 @@ class Intake:
                 self._feed.receive(item[0], now_ms, item[1])
         session.held.clear()
         self.promoted.set()
-        self._on_new()
+        self._readers.wake()

@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
 from relay.broker.errors import RedisUnavailable, SubscriptionRefused
 from relay.broker.subscription import Names, Subscription
+from relay.feed.context import Context
 from relay.source.connection import Channel, Connection, Entered
 from relay.source.refill import fill
 
@@ -42,22 +41,18 @@ class Listener:
     missing right) is an error of its own, because only a person can mend it.
     """
 
-    def __init__(self, address: RedisAddress, prefix: str, commands: Commands) -> None:
-        self._address = address
-        self._prefix = prefix
-        self._commands = commands
+    def __init__(self, context: Context) -> None:
+        self._address = context.broker.address
+        self._commands = context.broker.commands
+        self._prefix = context.settings.prefix
+        self._link = context.link
+        self._backpressure = context.backpressure
         self._channels: dict[Channel, None] = {}
         self._connection: Connection | None = None
-        self._paused = False
         self._lost_at: float | None = None
         self._refusals: set[str] = set()
         self._entering: set[asyncio.Task[None]] = set()
         self._entrance = asyncio.Semaphore(AT_ONCE)
-
-    @property
-    def live(self) -> bool:
-        """Whether what is published reaches this process now, as far as it can know."""
-        return self._connection is not None and self._lost_at is None
 
     def add(self, channel: Channel) -> None:
         """From now on, as soon as can be, the channel gets its messages."""
@@ -73,18 +68,6 @@ class Listener:
             connection.remove(channel)
             if connection.subscription:
                 connection.subscription.unsubscribe(channel.names)
-
-    def pause(self) -> None:
-        """Stops reading until `resume`: for when messages come faster than they can be sent."""
-        if self._connection and self._connection.subscription and not self._paused:
-            self._paused = True
-            self._connection.subscription.pause()
-
-    def resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            if self._connection and self._connection.subscription:
-                self._connection.subscription.resume()
 
     async def run(self) -> None:
         """Listens until it is cancelled."""
@@ -164,7 +147,7 @@ class Listener:
     async def _mark(self, entered: Entered) -> None:
         channel = entered.channel
         try:
-            heard = await channel.log.open_epoch(channel.feed.newest_epoch)
+            heard = await channel.log.open_epoch(channel.feed.timeline.newest_epoch)
         except RedisUnavailable as error:
             kind = SubscriptionRefused if error.refused else ConnectionError
             raise kind(str(error)) from None
@@ -205,7 +188,7 @@ class Listener:
                 self._lost(error)
             else:
                 old, self._connection = self._connection, connection
-                self._paused = False
+                self._backpressure.control(connection.subscription)
                 await self._take_over(connection, list(connection.entered), old)
                 missing = [c for c in self._channels if not connection.has(c)]
                 self._enter_later(connection, missing)
@@ -270,7 +253,9 @@ class Listener:
             subscription.heard = False
             subscription.ping()
             await asyncio.sleep(PING_SECONDS)
-            silent = 0.0 if subscription.heard or self._paused else silent + PING_SECONDS
+            silent = (
+                0.0 if subscription.heard or self._backpressure.paused else silent + PING_SECONDS
+            )
             for channel in [c for c in self._channels if c.intake.outdated]:
                 await self._renew_epoch(channel)
         return f"no sign of life for {silent:g} s"
@@ -292,12 +277,12 @@ class Listener:
             try:
                 await asyncio.wait_for(connection.probed.wait(), SILENCE_SECONDS)
             except TimeoutError:
-                if connection.received == before and not self._paused:
+                if connection.received == before and not self._backpressure.paused:
                     return "what is published no longer arrives"
 
     async def _renew_epoch(self, channel: Channel) -> None:
         try:
-            await channel.log.open_epoch(channel.feed.newest_epoch)
+            await channel.log.open_epoch(channel.feed.timeline.newest_epoch)
             channel.intake.outdated = False
         except RedisUnavailable:
             pass  # the next ping tries again
@@ -306,6 +291,7 @@ class Listener:
 
     def _live(self) -> None:
         self._refusals.clear()
+        self._link.restored()
         if self._lost_at is not None:
             away = asyncio.get_running_loop().time() - self._lost_at
             self._lost_at = None
@@ -315,6 +301,7 @@ class Listener:
         if isinstance(error, SubscriptionRefused):
             self._refused(error)
         if self._lost_at is None:
+            self._link.lost()
             self._lost_at = asyncio.get_running_loop().time()
             logger.warning(
                 "Redis %s: lost (%s). Streams stay open; reconnecting.",

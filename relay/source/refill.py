@@ -35,7 +35,7 @@ async def fill(
 
 
 async def _after(feed: Feed, log: History | None) -> Sequence[Entry]:
-    at = feed.position
+    at = feed.timeline.position
     if log is None or at is None:
         return []
     try:

@@ -63,33 +63,27 @@ def numbered(epoch: int, offset: int, event: bytes) -> bytes:
     return b"id: %d-%d\n%b" % (epoch, offset, event)
 
 
-def from_source(channel: bytes, event: bytes) -> bytes:
+def quoted(channel: bytes) -> bytes:
+    """A channel's name as it stands in ids and comments: percent-encoded."""
+    return quote(channel, safe=SAFE).encode()
+
+
+def with_source(source: bytes, event: bytes) -> bytes:
     """An event of a pattern, with the channel that it came on, percent-encoded, in a comment."""
-    return b":%b\n%b" % (quote(channel, safe=SAFE).encode(), event)
+    return b":%b\n%b" % (source, event)
 
 
-def source_of(event: bytes) -> tuple[bytes, bytes]:
-    """The percent-encoded channel that `from_source` wrote, and the event without it."""
+def split_source(event: bytes) -> tuple[bytes, bytes]:
+    """The percent-encoded channel that `with_source` wrote, and the event without it."""
     if not event.startswith(b":"):
         return b"", event
     end = event.index(b"\n")
     return event[1:end], event[end + 1 :]
 
 
-def unnumbered(frame: bytes) -> bytes:
-    """What `numbered` was given."""
-    return frame[frame.index(b"\n") + 1 :]
-
-
 def with_id(identity: bytes, event: bytes) -> bytes:
     """An event with any id; `identity` must hold no NUL, CR or LF."""
     return b"id: %b\n%b" % (identity, event)
-
-
-def id_of(frame: bytes) -> bytes:
-    """The id in a frame of ours, which may be a heartbeat; empty if it has none."""
-    _, found, rest = frame.partition(b"id: ")
-    return rest[: rest.index(b"\n")] if found else b""
 
 
 def bare_id(epoch: int, offset: int) -> bytes:

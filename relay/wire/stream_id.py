@@ -1,4 +1,4 @@
-"""The ids of a stream of several channels: a position in each, and who spoke."""
+"""The ids of a stream of several channels: a position in each, and the channel of the event."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote

@@ -2,87 +2,30 @@
 
 import json
 import random
-from collections import deque
-from collections.abc import Callable
-from typing import Any
 
-from relay.feed.fanout import SLICE, Fanout, Subscriber
-from relay.feed.feed import Feed
+from relay.feed.fanout import SLICE, Fanout
 from relay.feed.ring import Ring
-from relay.feed.writer import Chunk
-from relay.stats import Stats
+from relay.feed.subscriber import Subscriber
+from tests.support.core import FakeWriter, HandClock, make_context, make_feed
 
 EPOCH = 1_700_000_000_000
-
-
-class HandLoop:
-    def __init__(self) -> None:
-        self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self.now = 0.0
-
-    def call_soon(self, callback: Callable[..., object], *args: object) -> None:
-        self.calls.append((callback, args))
-
-    def time(self) -> float:
-        return self.now
-
-    def turn(self) -> None:
-        for _ in range(len(self.calls)):
-            callback, args = self.calls.popleft()
-            callback(*args)
-
-    def run(self) -> None:
-        while self.calls:
-            self.turn()
-
-
-class FakeWriter:
-    """Takes `room` chunks before it is full."""
-
-    on_ready: Callable[[], None]
-
-    def __init__(self, room: float = float("inf")) -> None:
-        self.room = room
-        self.chunks: list[Chunk] = []
-        self.finished = self.aborted = False
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(chunk.body for chunk in self.chunks)
-
-    def send(self, chunk: Chunk) -> bool:
-        self.chunks.append(chunk)
-        self.room -= 1
-        return self.room > 0
-
-    def drain(self, room: float) -> None:
-        self.room = room
-        self.on_ready()
-
-    def progress(self) -> object:
-        return len(self.chunks), self.room
-
-    def finish(self, chunk: Chunk) -> None:
-        self.chunks.append(chunk)
-        self.finished = True
-
-    def abort(self) -> None:
-        self.aborted = True
 
 
 class Bench:
     """A ring and its fan-out, with numbered messages."""
 
     def __init__(self, entries: int = 1000, chunk_bytes: int = 1000) -> None:
-        self.loop, self.stats = HandLoop(), Stats()
+        self.loop = HandClock()
+        context = make_context(self.loop, client_buffer_bytes=chunk_bytes)
+        self.stats = context.stats
         self.ring = Ring(entries, 1_000_000)
-        self.feed = Feed("c", self.ring, 1_000_000, self.stats)
+        self.feed = make_feed(self.ring, stats=self.stats)
         self.feed.mark(EPOCH, 0)
-        self.fanout = Fanout(self.feed, self.loop, chunk_bytes, self.stats)
+        self.fanout = Fanout(self.feed, context)
         self.sent = 0
 
     def join(self, writer: FakeWriter) -> Subscriber:
-        return self.fanout.join(writer, self.ring.place(self.ring.end))
+        return self.fanout.join(writer, self.ring.end_place)
 
     def publish(self, number: int = 1) -> None:
         for _ in range(number):

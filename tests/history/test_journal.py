@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from relay import tasks
+from relay.broker.link import Link
 from relay.feed.entries import Entry, Run
-from relay.feed.feed import Feed
 from relay.feed.ring import Ring
 from relay.history import journal
 from relay.history.history import Appended
 from relay.history.journal import RUN_ENTRIES, Journal, Pace
 from relay.history.outage import Outage
-from relay.stats import Stats
 from relay.wire.position import Position
+from tests.support.core import make_feed
 
 NEVER = 3600.0
 RING_ENTRIES = 10_000
@@ -63,9 +63,11 @@ class Desk:
     """A journal that waits, its first entries written or seen to be missing."""
 
     def __init__(self) -> None:
-        self.feed = Feed("demo_stream", Ring(RING_ENTRIES, RING_BYTES), RING_BYTES, Stats())
+        self.feed = make_feed(Ring(RING_ENTRIES, RING_BYTES))
         self.shelf = Shelf()
-        self.journal = Journal(self.feed, self.shelf, 3600, lambda: True, Outage())
+        link = Link()
+        link.restored()
+        self.journal = Journal(self.feed.timeline, self.shelf, 3600, link, Outage())
 
     def hear(self, number: int, payload: bytes = b"x") -> None:
         for _ in range(number):
@@ -90,7 +92,7 @@ async def desk(monkeypatch: pytest.MonkeyPatch, *, writes: bool) -> AsyncIterato
     try:
         await here.settle()
         here.feed.mark(1000, 0)
-        here.shelf.newest_entry = here.feed.position
+        here.shelf.newest_entry = here.feed.timeline.position
         here.journal.wake()
         while not (here.shelf.entries or here.shelf.looks):
             await asyncio.sleep(0)

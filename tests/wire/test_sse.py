@@ -79,7 +79,14 @@ def test_retry_and_heartbeat_are_no_events() -> None:
     assert decode(heartbeat + sse.message(b"x"))[-1] == ("message", "x", "5-1")
 
 
-def test_an_id_stands_before_its_event_and_comes_off_again() -> None:
+def test_an_id_stands_before_its_event() -> None:
     event = sse.message(b"a\nb")
     assert sse.numbered(5, 12, event) == b"id: 5-12\ndata: a\ndata: b\n\n"
-    assert sse.unnumbered(sse.numbered(5, 12, event)) == event
+
+
+def test_the_channel_of_a_pattern_stands_in_a_comment_and_comes_off_again() -> None:
+    event = sse.message(b"a\nb")
+    source = sse.quoted("orders é\n".encode())
+    assert sse.with_source(source, event) == b":orders%20%C3%A9%0A\ndata: a\ndata: b\n\n"
+    assert sse.split_source(sse.with_source(source, event)) == (source, event)
+    assert sse.split_source(event) == (b"", event)

@@ -1,0 +1,153 @@
+"""The channels and groups of this process: made when they are asked for, left when unused."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from relay import tasks
+from relay.conf.catalogue import Target
+from relay.engine.channel import Channel
+from relay.engine.delivery import Delivery
+from relay.engine.group import Group
+from relay.engine.stream import Admission, Full
+from relay.engine.supervisor import Supervisor
+from relay.feed.context import Context
+from relay.feed.ring import Ring
+from relay.history.outage import Outage
+from relay.source.listener import Listener
+
+LATEST_EVENTS = 16
+"""What is kept for each channel of which only the newest event counts."""
+
+GroupKey = tuple[frozenset[str], float | None]
+
+
+class Channels:
+    """Iterates over everything that has streams."""
+
+    def __init__(self, context: Context, listener: Listener, supervisor: Supervisor) -> None:
+        self._context = context
+        self._listener = listener
+        self._supervisor = supervisor
+        self.catalogue = context.settings.catalogue()
+        self._withholds = lru_cache(maxsize=4096)(self.catalogue.withholds)
+        self._outage = Outage()
+        self._channels: dict[str, Channel] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        self._journals: dict[Channel, asyncio.Task[None]] = {}
+        self._grouped: Counter[Channel] = Counter()
+        """In how many groups a channel is."""
+        self._unused: dict[Channel, float] = {}
+        """Since when, in loop time; the longest first."""
+
+    def __iter__(self) -> Iterator[Delivery]:
+        return iter([*self._channels.values(), *self._groups.values()])
+
+    def __getitem__(self, name: str) -> Channel:
+        return self._channels[name]
+
+    def start(self) -> None:
+        """Subscribes to the channels that are kept always."""
+        for target in self.catalogue.always:
+            self._channel(target)
+
+    def check_room(self, admission: Admission) -> None:
+        """Raises Full unless the channels are there, or can be; leaves unused ones to make room."""
+        names = frozenset(target.name for target in admission.targets)
+        needed = len(names - self._channels.keys())
+        if _is_group(admission) and (names, admission.latest_seconds) not in self._groups:
+            needed += 1
+        if needed and not self._make_room(needed, names):
+            raise Full("All channels are taken.")
+
+    def open(self, admission: Admission) -> Delivery:
+        """The channel or group of an admission, made if it is not there."""
+        channels = [self._channel(target) for target in admission.targets]
+        if _is_group(admission):
+            return self._group(channels, admission.latest_seconds)
+        return channels[0]
+
+    def left(self, delivery: Delivery) -> None:
+        """A stream has left; drops a group without streams."""
+        if len(delivery):
+            return
+        if isinstance(delivery, Channel):
+            self._note_unused([delivery])
+        elif isinstance(delivery, Group) and self._groups.get(delivery.key) is delivery:
+            self._drop(delivery)
+
+    def leave_unused(self) -> None:
+        """Unsubscribes from channels that nobody has used for a while."""
+        since = self._context.clock.time() - self._context.settings.channel_idle_seconds
+        for channel in [c for c, at in self._unused.items() if at <= since]:
+            self._leave(channel)
+
+    async def flush(self) -> None:
+        """Writes what the histories lack."""
+        await asyncio.gather(*(channel.flush() for channel in self._channels.values()))
+
+    def _channel(self, target: Target) -> Channel:
+        channel = self._channels.get(target.name)
+        if channel is None:
+            channel = Channel(target, self._context, self._outage)
+            self._channels[target.name] = channel
+            name = f"journal of {target.name}"
+            self._journals[channel] = self._supervisor.start(channel.run(), name)
+            self._listener.add(channel)
+        self._unused.pop(channel, None)
+        return channel
+
+    def _group(self, channels: Sequence[Channel], latest_seconds: float | None) -> Group:
+        key = frozenset(channel.name for channel in channels), latest_seconds
+        group = self._groups.get(key)
+        if group is None:
+            ring = self._group_ring(len(channels), latest_seconds)
+            group = Group(channels, ring, self._context, self._withholds, latest_seconds)
+            self._groups[key] = group
+            self._grouped.update(channels)
+        return group
+
+    def _group_ring(self, channels: int, latest_seconds: float | None) -> Ring:
+        """Clients choose how many groups there are: each gets a smaller share than the one before."""
+        settings = self._context.settings
+        events = LATEST_EVENTS * channels if latest_seconds else settings.ring_events
+        share = 2 * settings.ring_bytes // (len(self._groups) + 1)
+        return Ring(events, min(share, settings.ring_bytes))
+
+    def _make_room(self, needed: int, asked: frozenset[str]) -> bool:
+        limit = self._context.settings.max_channels
+        missing = needed - (limit - len(self._channels) - len(self._groups))
+        unused = [channel for channel in self._unused if channel.name not in asked]
+        for channel in unused[: max(missing, 0)]:
+            self._leave(channel)
+        return missing <= len(unused)
+
+    def _drop(self, group: Group) -> None:
+        del self._groups[group.key]
+        group.close()
+        for channel in group.channels:
+            self._grouped[channel] -= 1
+            if not self._grouped[channel]:
+                del self._grouped[channel]
+        self._note_unused(group.channels)
+
+    def _note_unused(self, channels: Iterable[Channel]) -> None:
+        for channel in channels:
+            if not len(channel) and not self._grouped[channel] and not channel.spec.always:
+                self._unused[channel] = self._context.clock.time()
+
+    def _leave(self, channel: Channel) -> None:
+        del self._channels[channel.name]
+        del self._unused[channel]
+        self._listener.remove(channel)
+        self._supervisor.start(self._end(channel), f"end of {channel.name}")
+
+    async def _end(self, channel: Channel) -> None:
+        await channel.flush()
+        await tasks.end([self._journals.pop(channel)])
+
+
+def _is_group(admission: Admission) -> bool:
+    targets = admission.targets
+    return len(targets) > 1 or targets[0].is_wildcard or admission.latest_seconds is not None

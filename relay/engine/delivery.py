@@ -1,0 +1,52 @@
+"""What a stream is joined to: the face that a channel and a group have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+from relay.clock import Clock
+from relay.feed.fanout import Fanout, Source
+from relay.feed.start import Start
+from relay.feed.subscriber import Subscriber
+from relay.feed.writer import Writer
+from relay.replay.catching_up import CatchingUp
+
+
+class Delivery(ABC):
+    """A source, the fan-out of its streams, and those that are not live yet."""
+
+    def __init__(
+        self, source: Source, fanout: Fanout, catching_up: CatchingUp, clock: Clock
+    ) -> None:
+        self._source = source
+        self._fanout = fanout
+        self._catching_up = catching_up
+        self._clock = clock
+
+    def __len__(self) -> int:
+        """The number of streams."""
+        return len(self._fanout)
+
+    @abstractmethod
+    def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
+        """From now on `writer` gets what `starts` asks for, then everything that is published."""
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forgets a stream, live or not; harmless when it has left already."""
+        self._catching_up.end(subscriber)
+        self._fanout.leave(subscriber)
+
+    def beat(self) -> None:
+        """Sends a heartbeat on every stream."""
+        if len(self._fanout):
+            self._source.heartbeat(self._clock.now_ms())
+            self._fanout.wake()
+            self._catching_up.beat()
+
+    def cut_stalled(self, seconds: float) -> None:
+        """Cuts the streams whose client has taken nothing for `seconds`."""
+        self._fanout.cut_stalled(seconds)
+
+    def finish(self, last: Callable[[], bytes]) -> None:
+        """Ends every stream properly, each with its own last frame."""
+        self._catching_up.stop()
+        self._fanout.finish(last)

@@ -1,0 +1,69 @@
+"""Cuts runs out of a ring, for the history."""
+
+from bisect import bisect_right
+from itertools import islice
+
+from relay.feed.entries import Run
+from relay.feed.ring import Item
+from relay.feed.timeline import Timeline
+from relay.wire import sse
+from relay.wire.position import Position
+
+RUN_BYTES = 1024 * 1024
+"""Where a run ends, so that none keeps Redis busy for long."""
+
+
+def run_after(timeline: Timeline, at: Position | None, max_entries: int) -> Run | None:
+    """What follows `at` in one epoch, as far as the ring still has it; None if nothing does.
+
+    Where the ring has lost what follows, the run begins with the oldest message that the ring has.
+    """
+    number = timeline.number_of(at) if at else None
+    if number is not None and at is not None:
+        count = timeline.segments[number].base + at.offset
+        run = _messages(timeline, number, count, max_entries)
+        if run is not None:
+            return run
+    first = max(-1 if number is None else number, _oldest_kept(timeline) - 1) + 1
+    numbers = range(first, len(timeline.segments))
+    runs = (_epoch_from(timeline, n, max_entries) for n in numbers)
+    return next((run for run in runs if run is not None), None)
+
+
+def _epoch_from(timeline: Timeline, number: int, max_entries: int) -> Run | None:
+    segment = timeline.segments[number]
+    messages = _messages(timeline, number, segment.count, max_entries)
+    if segment.base != segment.count or segment.count < timeline.ring.dropped:
+        return messages  # its boundary is not ours to append, or what follows it is lost
+    entries = [(segment.time_ms, b""), *(messages.entries if messages else ())]
+    return Run(Position(segment.epoch, 0), segment.previous, entries)
+
+
+def _oldest_kept(timeline: Timeline) -> int:
+    """The number of the segment in which the ring begins."""
+    counts = [segment.count for segment in timeline.segments]
+    return max(bisect_right(counts, timeline.ring.dropped) - 1, 0)
+
+
+def _messages(timeline: Timeline, number: int, count: int, max_entries: int) -> Run | None:
+    ring, segment = timeline.ring, timeline.segments[number]
+    following = timeline.segments[number + 1 : number + 2]
+    end = following[0].index if following else ring.end
+    count = max(count, ring.dropped)
+    first = max(segment.index, ring.index_after(count) or 0, ring.start)
+    entries: list[tuple[int, bytes]] = []
+    size = 0
+    for item in islice(ring.messages(first, end), max_entries):
+        entries.append((item.time_ms, _stored(item)))
+        size += len(item.frame)
+        if size >= RUN_BYTES:
+            break
+    if not entries:
+        return None
+    return Run(Position(segment.epoch, count - segment.base + 1), None, entries)
+
+
+def _stored(item: Item) -> bytes:
+    """The event as the history keeps it: one of a pattern carries its channel."""
+    event = item.frame[item.note.event_at :]
+    return sse.with_source(item.note.source, event) if item.note.source else event
