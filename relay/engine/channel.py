@@ -42,6 +42,7 @@ class Channel(Delivery):
             context.broker.commands, self.keys, spec.history_size, spec.history_seconds
         )
         past = self._past(context, outage) if spec.history else None
+        self.past = past
         self.history = past.history if past else None
         self.journal = past.journal if past else None
         self.replay = Replay(self.feed, past, self.intake, context)

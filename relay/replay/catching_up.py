@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import NamedTuple
 
 from relay.feed.fanout import Fanout
@@ -58,8 +57,7 @@ class CatchingUp:
 
     async def _run(self, subscriber: Subscriber, path: Path) -> None:
         try:
-            async with aclosing(path):
-                await self._follow(subscriber, path)
+            await self._follow(subscriber, path)
         except Exception:
             logger.exception("A replay failed; this is a bug. Cutting the stream.")
             self._fanout.leave(subscriber)

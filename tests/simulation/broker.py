@@ -1,0 +1,131 @@
+"""What Redis is to one hub: each command and script is executed at some later moment."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from relay.broker.errors import RedisUnavailable
+from relay.broker.subscription import Names
+from relay.feed.entries import Entry, Run
+from relay.wire.position import Position
+from tests.simulation.network import Connection
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.redis import SimulatedChannel
+
+
+class SimulatedAddress:
+    """What relay.broker.address.RedisAddress is to the hub."""
+
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+        self.name = "simulated"
+
+    async def publish(self, channel: str, payload: bytes) -> None:
+        try:
+            await self._process.request(lambda: self._process.redis.publish(channel, payload))
+        except RedisUnavailable as error:
+            raise ConnectionError(str(error)) from None
+
+    async def connect(self, names: Names, receive: Callable[[Any], None]) -> Connection:
+        connection = Connection(self._process, receive)
+        try:
+            await connection.subscribe(names)
+        except BaseException:
+            connection.abort("the attempt was given up")
+            raise
+        return connection
+
+
+class SimulatedCommands:
+    """What relay.broker.commands.Commands is to the hub: the same words, the same answers."""
+
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+
+    async def renew(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    def run(self, *words: Any) -> Awaitable[Any]:
+        return self._process.request(lambda: self._execute(words))
+
+    def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Awaitable[Any]:
+        execute = getattr(self, f"_{name}")
+        return self._process.request(lambda: execute(self._channel(keys), *arguments))
+
+    def _channel(self, keys: Sequence[str]) -> "SimulatedChannel | None":
+        """That of a log; None for keys that are not about one channel."""
+        channels = self._process.redis.channels.values()
+        return next((channel for channel in channels if channel.keys.log in keys), None)
+
+    def _execute(self, words: Sequence[Any]) -> Any:
+        channel = self._channel(words[1:2])
+        if channel is None:
+            return 0
+        if words[0] == "XLEN":
+            return len(channel.log.entries)
+        assert words[0] == "XREVRANGE"
+        return [_raw(entry, channel) for entry in channel.log.entries[-1:]]
+
+    # -- the scripts
+
+    def _epoch_open(self, channel: "SimulatedChannel", marker: str, known: int) -> list[Any]:
+        heard = channel.open_epoch(known)
+        return [b"%d" % channel.order.epoch, heard, b""]
+
+    def _history_append(self, channel: "SimulatedChannel", *arguments: Any) -> list[Any]:
+        epoch, offset, previous, force, size, keep_ms, *pairs = arguments
+        entries = list(zip(pairs[::2], pairs[1::2], strict=True))
+        run = Run(Position(epoch, offset), Position.parse(previous), entries)
+        appended = channel.append(run, force=bool(force), size=size, keep_ms=keep_ms)
+        return [appended.number, _text(appended.newest)]
+
+    def _history_read(
+        self, channel: "SimulatedChannel", first: str, number: int, size_bytes: int
+    ) -> list[Any]:
+        position = Position.parse(first)
+        assert position is not None
+        return [_raw(entry, channel) for entry in channel.log.read(position, number, size_bytes)]
+
+    def _history_trim(self, channel: "SimulatedChannel", keep_ms: int) -> int:
+        channel.trim(keep_ms)
+        return 0
+
+    def _history_rewind(self, channel: "SimulatedChannel", number: int) -> list[Any]:
+        first, found = channel.log.rewind(number)
+        return [_text(first), found]
+
+    def _history_since(self, channel: "SimulatedChannel", time_ms: int) -> list[Any]:
+        first, reaches = channel.log.since(time_ms)
+        return [_text(first), b"1" if reaches else b"0"]
+
+    def _presence_write(self, channel: None, *arguments: Any) -> int:
+        """Nobody asks who is there."""
+        return 0
+
+
+class SimulatedBroker:
+    """What relay.broker.broker.Broker is to the hub."""
+
+    def __init__(self, process: "Process") -> None:
+        self.address = SimulatedAddress(process)
+        self.commands = SimulatedCommands(process)
+
+
+def _text(position: Position | None) -> bytes:
+    return str(position).encode() if position else b""
+
+
+def _raw(entry: Entry, channel: "SimulatedChannel") -> list[Any]:
+    """An entry as XRANGE returns it."""
+    fields = [b"t", b"%d" % entry.time_ms]
+    if entry.event is not None:
+        fields += [b"e", entry.event]
+    if entry.previous is not None:
+        fields += [b"p", _text(entry.previous)]
+    if entry.position in channel.log.breaks:
+        fields += [b"b", b"1"]
+    return [_text(entry.position), fields]

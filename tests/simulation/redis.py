@@ -1,0 +1,144 @@
+"""A simulated Redis: one order of everything; faults are switched on it."""
+
+from relay.broker.errors import RedisUnavailable
+from relay.broker.keys import Keys
+from relay.feed.entries import Run
+from relay.history.history import Appended
+from relay.wire.position import Position
+from tests.simulation.clock import START_MS, World
+from tests.simulation.log import Stream, next_epoch
+from tests.simulation.network import Connection
+from tests.simulation.truth import Order, Violation
+
+PREFIX = "relay"
+
+
+class SimulatedChannel:
+    """One channel: what was published on it, its log and its counter."""
+
+    def __init__(self, name: str, redis: "SimulatedRedis") -> None:
+        self.name = name
+        self.keys = Keys.of(PREFIX, name)
+        self.order = Order()
+        self.log = Stream(redis.now_ms)
+        self.counter: int | None = None
+        self._redis = redis
+
+    @property
+    def counts(self) -> bool:
+        """Whether the counter holds the newest epoch, so that the clock does not matter."""
+        return not self._redis.refusing and (self.counter or 0) >= self.order.epoch
+
+    # -- what the scripts do; each is executed at one moment
+
+    def open_epoch(self, known: int) -> int:
+        redis = self._redis
+        if redis.refusing:
+            redis.mend_clock()
+        epoch = next_epoch(redis.now_ms(), known, self.counter, self.log.newest())
+        if not redis.refusing:
+            self.counter = epoch
+        self.order.mark(epoch)
+        return redis.publish(self.keys.marker, b"%d" % epoch)
+
+    def append(self, run: Run, *, force: bool, size: int, keep_ms: int) -> Appended:
+        before = self.log.newest()
+        if self._redis.refusing:
+            if run.last <= (before or Position(0, 0)):
+                return Appended(0, before)
+            raise RedisUnavailable("READONLY", refused=True)
+        appended = self.log.append(run, force=force, size=size, keep_ms=keep_ms)
+        self._check(before)
+        return appended
+
+    def trim(self, keep_ms: int) -> None:
+        if self._redis.refusing and self.log.too_old(keep_ms):
+            raise RedisUnavailable("READONLY", refused=True)
+        self.log.trim(keep_ms)
+
+    def _check(self, before: Position | None) -> None:
+        """What was appended is true, follows (I2) and is linked only where nothing is missing (I3)."""
+        entries, order = self.log.entries, self.order
+        for index in range(len(entries) - 1, -1, -1):
+            entry = entries[index]
+            if before is not None and entry.position <= before:
+                break
+            if entry.event is not None and entry.event != order.event(entry.position):
+                raise Violation(f"I1: the log has another message at {entry.position}")
+            if entry.previous is not None:
+                if order.place(entry.previous) != order.place(entry.position):
+                    raise Violation(f"I3: {entry.position} is linked to {entry.previous}")
+            elif entry.event is not None and entry.position not in self.log.breaks:
+                last = entries[index - 1].position if index else None
+                if last is not None and last != entry.position._replace(
+                    offset=entry.position.offset - 1
+                ):
+                    raise Violation(
+                        f"I2: a silent hole in the log between {last} and {entry.position}"
+                    )
+
+
+class SimulatedRedis:
+    """One order of everything; faults are switched on it."""
+
+    def __init__(self, world: World, names: list[str]) -> None:
+        self.world = world
+        self.connections: list[Connection] = []
+        self.down = False
+        self.refusing = False
+        self._ahead_ms = 0
+        self._frozen_ms: int | None = None
+        self.channels = {name: SimulatedChannel(name, self) for name in names}
+
+    # -- the clock
+
+    def now_ms(self) -> int:
+        if self._frozen_ms is not None:
+            return self._frozen_ms
+        return START_MS + self._ahead_ms + int(self.world.now * 1000)
+
+    def stop_clock(self, back_ms: int) -> None:
+        self._frozen_ms = self.now_ms() - back_ms
+
+    def mend_clock(self) -> None:
+        """From here on it is above every epoch: what numbering needs where the counter is lost."""
+        self._frozen_ms = None
+        newest = max(channel.order.epoch for channel in self.channels.values())
+        self._ahead_ms += max(0, newest + 1 - self.now_ms())
+
+    @property
+    def counts(self) -> bool:
+        """Whether every counter holds the newest epoch, so that the clock does not matter."""
+        return all(channel.counts for channel in self.channels.values())
+
+    # -- commands
+
+    def publish(self, channel: str, payload: bytes) -> int:
+        if channel in self.channels:
+            self.channels[channel].order.publish(payload)
+        name, heard = channel.encode(), 0
+        for connection in self.connections:
+            if channel in connection.channels:
+                connection.put([b"message", name, payload])
+                heard += 1
+        return heard
+
+    # -- faults
+
+    def flush(self) -> None:
+        for channel in self.channels.values():
+            channel.log.delete()
+            channel.counter = None
+        self.mend_clock()
+
+    def promote(self, lost_entries: int, counters: dict[str, int | None]) -> None:
+        """A replica takes over that lacks the newest entries and has older counters."""
+        for name, channel in self.channels.items():
+            channel.log.lose_tail(max(len(channel.log.entries) - lost_entries, 0))
+            channel.counter = counters[name]
+        self.mend_clock()
+        self.disconnect_all()
+
+    def disconnect_all(self) -> None:
+        for connection in list(self.connections):
+            connection.cut()
