@@ -7,6 +7,7 @@ from collections.abc import Callable
 from relay import tasks
 from relay.broker.commands import Commands
 from relay.broker.keys import Keys
+from relay.broker.outage import Outage
 from relay.broker.subscription import Names
 from relay.conf import Settings
 from relay.conf.catalogue import Target
@@ -15,7 +16,6 @@ from relay.feed.feed import Feed
 from relay.feed.ring import Ring
 from relay.history.history import History
 from relay.history.journal import Journal
-from relay.history.outage import Outage
 from relay.history.redis_stream import RedisStream
 from relay.replay.arrivals import Arrivals
 from relay.source.intake import Intake

@@ -19,7 +19,7 @@ from relay.engine.stream import NOBODY, Owner, Stream, jitter
 from relay.feed.ring import Ring
 from relay.feed.start import Start
 from relay.feed.writer import Chunk, Writer
-from relay.history.outage import Outage
+from relay.history.outage import history_outage
 from relay.source.listener import Listener
 from relay.stats import Stats
 from relay.wire import sse
@@ -50,7 +50,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._commands = Commands(address.client)
         self._listener = Listener(address, settings.prefix, self._commands)
-        self._trouble = Outage()
+        self._trouble = history_outage()
         self._channels: dict[str, Channel] = {}
         self._groups: dict[GroupKey, Group] = {}
         self.streams: set[Stream] = set()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from relay.broker.errors import RedisUnavailable
+from relay.broker.outage import Outage
 from relay.feed.entries import Run
 from relay.feed.feed import Feed
 from relay.history.history import History
-from relay.history.outage import Outage
 from relay.wire.position import Position
 
 

@@ -13,7 +13,7 @@ from relay.feed.ring import Ring
 from relay.history import journal
 from relay.history.history import Appended
 from relay.history.journal import RUN_ENTRIES, Journal, Pace
-from relay.history.outage import Outage
+from relay.history.outage import history_outage
 from relay.stats import Stats
 from relay.wire.position import Position
 
@@ -65,7 +65,7 @@ class Desk:
     def __init__(self) -> None:
         self.feed = Feed("demo_stream", Ring(RING_ENTRIES, RING_BYTES), RING_BYTES, Stats())
         self.shelf = Shelf()
-        self.journal = Journal(self.feed, self.shelf, 3600, lambda: True, Outage())
+        self.journal = Journal(self.feed, self.shelf, 3600, lambda: True, history_outage())
 
     def hear(self, number: int, payload: bytes = b"x") -> None:
         for _ in range(number):
