@@ -18,6 +18,7 @@ from relay.history.history import History
 from relay.history.journal import Journal
 from relay.history.redis_stream import RedisStream
 from relay.replay.arrivals import Arrivals
+from relay.source.epochs import Epochs
 from relay.source.intake import Intake
 from relay.stats import Stats
 
@@ -50,15 +51,15 @@ class Channel:
         ring = Ring(settings.ring_events, settings.ring_bytes)
         self.feed = Feed(found.name, ring, spec.event_bytes, stats, envelope=spec.envelope)
         self.fanout = Fanout(self.feed, loop, settings.client_buffer_bytes, stats)
-        self.log: History = RedisStream(
-            commands, self.keys, spec.history_size, spec.history_seconds
-        )
-        self.history: History | None = self.log if spec.history else None
-        self.journal = (
-            Journal(self.feed, self.log, spec.history_seconds, self._is_live, trouble)
-            if spec.history
-            else None
-        )
+        self.label = spec.pattern
+        self.epochs = Epochs(commands, self.keys)
+        self.history: History | None = None
+        self.journal: Journal | None = None
+        if spec.history:
+            self.history = RedisStream(commands, self.keys, spec.history_size, spec.history_seconds)
+            self.journal = Journal(
+                self.feed, self.history, spec.history_seconds, self._is_live, trouble
+            )
         self.arrivals = Arrivals(
             self.feed, self.fanout, self.history, self.journal, self._is_live, stats
         )

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from relay.broker.subscription import Names, Subscription
-from relay.conf.catalogue import Spec
 from relay.feed.feed import Feed
 from relay.history.history import History
+from relay.source.epochs import Epochs
 from relay.source.intake import Intake, Session
 
 
@@ -16,10 +16,11 @@ class Channel(Protocol):
     """What a listener needs of a channel."""
 
     names: Names
-    spec: Spec
+    label: str
+    """The entry of the catalogue, by which a refusal names the channel."""
     feed: Feed
     intake: Intake
-    log: History
+    epochs: Epochs
     history: History | None
 
     def on_live(self, alone: bool) -> None:

@@ -156,7 +156,7 @@ class Listener:
             await self._enter(connection, channels)
         except SubscriptionRefused as error:
             if len(channels) == 1:
-                return [SubscriptionRefused(f"{channels[0].spec.pattern}: {error}")]
+                return [SubscriptionRefused(f"{channels[0].label}: {error}")]
         else:
             return []
         return [r for c in channels for r in await self._enter_what_may_be(connection, [c])]
@@ -164,7 +164,7 @@ class Listener:
     async def _mark(self, entered: Entered) -> None:
         channel = entered.channel
         try:
-            heard = await channel.log.open_epoch(channel.feed.newest_epoch)
+            heard = await channel.epochs.open(channel.feed.newest_epoch)
         except RedisUnavailable as error:
             kind = SubscriptionRefused if error.refused else ConnectionError
             raise kind(str(error)) from None
@@ -297,7 +297,7 @@ class Listener:
 
     async def _renew_epoch(self, channel: Channel) -> None:
         try:
-            await channel.log.open_epoch(channel.feed.newest_epoch)
+            await channel.epochs.open(channel.feed.newest_epoch)
             channel.intake.outdated = False
         except RedisUnavailable:
             pass  # the next ping tries again

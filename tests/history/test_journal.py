@@ -33,9 +33,6 @@ class Shelf:
         self.entries = 0
         self.looks = 0
 
-    async def open_epoch(self, known: int) -> int:
-        raise AssertionError("not the journal's to do")
-
     async def append(self, run: Run, *, force: bool) -> Appended:
         self.entries += len(run.entries)
         return Appended(len(run.entries), run.last)

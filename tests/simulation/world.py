@@ -714,15 +714,23 @@ class NoPresence(NoKicks):
         pass
 
 
+class SimulatedEpochs:
+    """What relay.source.epochs.Epochs is to the listener."""
+
+    def __init__(self, commands: SimulatedCommands, keys: Keys) -> None:
+        self._process = commands.process
+
+    async def open(self, known: int) -> int:
+        redis = self._process.redis
+        return int(await self._process.request(lambda: redis.open_epoch(known)))
+
+
 class SimulatedLog:
     """A relay.history.History: each method is a request that Redis executes at some later moment."""
 
     def __init__(self, commands: SimulatedCommands, keys: Keys, size: int, seconds: float) -> None:
         self._process = commands.process
         self._redis = self._process.redis
-
-    async def open_epoch(self, known: int) -> int:
-        return int(await self._process.request(lambda: self._redis.open_epoch(known)))
 
     async def append(self, run: Run, *, force: bool) -> Appended:
         result: Appended = await self._process.request(lambda: self._redis.append(run, force))
@@ -1104,6 +1112,7 @@ class Simulation:
         enter(mock.patch.object(hub_module, "Kicks", NoKicks))
         enter(mock.patch.object(hub_module, "Presence", NoPresence))
         enter(mock.patch.object(channel, "RedisStream", SimulatedLog))
+        enter(mock.patch.object(channel, "Epochs", SimulatedEpochs))
         enter(mock.patch.object(channel, "time", clock))
         enter(mock.patch.object(intake, "time", clock))
         logger, handler = logging.getLogger("relay"), _BugReports()
