@@ -7,8 +7,9 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from relay import tasks
-from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
+from relay.broker.broker import Broker
+from relay.broker.link import Link
+from relay.clock import LoopClock
 from relay.conf import Settings
 from relay.conf.catalogue import Target
 from relay.control.kick_receiver import Kicks
@@ -16,6 +17,8 @@ from relay.control.presence import Presence
 from relay.engine.channel import Channel
 from relay.engine.group import Group
 from relay.engine.stream import NOBODY, Owner, Stream, jitter
+from relay.feed.backpressure import Backpressure
+from relay.feed.context import Context
 from relay.feed.ring import Ring
 from relay.feed.start import Start
 from relay.feed.writer import Chunk, Writer
@@ -42,14 +45,15 @@ class Hub:
     """`start` and `stop` in the event loop that serves; `join` and `leave` for each stream."""
 
     def __init__(self, settings: Settings) -> None:
-        address = RedisAddress(settings.redis_url)
         self.settings = settings
         self.catalogue = settings.catalogue()
         self._withholds = lru_cache(maxsize=4096)(self.catalogue.withholds)
         self.stats = Stats()
         self._loop = asyncio.get_running_loop()
-        self._commands = Commands(address.client)
-        self._listener = Listener(address, settings.prefix, self._commands)
+        broker = Broker(settings.redis_url)
+        self._commands = broker.commands
+        self._context = Context(settings, broker, Link(), LoopClock(), self.stats, Backpressure())
+        self._listener = Listener(self._context)
         self._trouble = history_outage()
         self._channels: dict[str, Channel] = {}
         self._groups: dict[GroupKey, Group] = {}
@@ -67,7 +71,7 @@ class Hub:
     @property
     def live(self) -> bool:
         """Whether the subscription stands, and nothing in here has failed."""
-        return self._listener.live and not self._failed
+        return self._context.link.live and not self._failed
 
     @property
     def full(self) -> bool:
@@ -253,10 +257,10 @@ class Hub:
     def _crowded(self, channel: Channel) -> None:
         """There is something new; when it comes faster than it can be sent, reading stops a while."""
         if channel.crowded:
-            self._listener.pause()
+            self._context.backpressure.raise_by(self)
 
     def _drained(self) -> None:
-        self._listener.resume()
+        self._context.backpressure.lower_by(self)
 
     # -- time
 

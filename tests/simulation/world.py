@@ -21,6 +21,7 @@ from typing import Any, Self
 from unittest import mock
 
 from relay import conf
+from relay.broker import broker
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
 from relay.broker.subscription import Names
@@ -547,6 +548,7 @@ class Connection:
         await confirmed
 
     def ping(self) -> None:
+        self.heard = False
         self._later(self.put, PONG)
 
     def pause(self) -> None:
@@ -1107,8 +1109,8 @@ class Simulation:
     def __enter__(self) -> Self:
         clock = SimpleNamespace(time_ns=lambda: asyncio.get_running_loop().wall_ns())
         enter = self._stack.enter_context
-        enter(mock.patch.object(hub_module, "RedisAddress", self._address))
-        enter(mock.patch.object(hub_module, "Commands", SimulatedCommands))
+        enter(mock.patch.object(broker, "RedisAddress", self._address))
+        enter(mock.patch.object(broker, "Commands", SimulatedCommands))
         enter(mock.patch.object(hub_module, "Kicks", NoKicks))
         enter(mock.patch.object(hub_module, "Presence", NoPresence))
         enter(mock.patch.object(channel, "RedisStream", SimulatedLog))
