@@ -57,11 +57,9 @@ class Channel:
         self.journal: Journal | None = None
         if spec.history:
             self.history = RedisStream(commands, self.keys, spec.history_size, spec.history_seconds)
-            self.journal = Journal(
-                self.feed, self.history, spec.history_seconds, self._is_live, trouble
-            )
+            self.journal = Journal(self.feed, self.history, spec.history_seconds, self, trouble)
         self.arrivals = Arrivals(
-            self.feed, self.fanout, self.history, self.journal, self._is_live, stats
+            self.feed, self.fanout, self.history, self.journal, lambda: self.live, stats
         )
         self.bringing = self.arrivals.bringing
         self.intake = Intake(self.feed, self._wake)
@@ -106,7 +104,9 @@ class Channel:
         if self._task:
             await tasks.end([self._task])
 
-    def _is_live(self) -> bool:
+    @property
+    def live(self) -> bool:
+        """Whether what is published reaches the feed now."""
         return self.is_live() and not self.intake.filling
 
     def _wake(self) -> None:
