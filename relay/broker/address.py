@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from typing import Any
 
+import redis
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
     BlockingConnectionPool,
@@ -15,11 +16,12 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry as SyncRetry
 
 from relay.broker.subscription import Names, Receive, Subscription
 
 COMMAND_SECONDS = 2.0
-
+"""How long a command may take."""
 
 COMMAND_OPTIONS: dict[str, Any] = {
     "max_connections": 16,
@@ -28,7 +30,6 @@ COMMAND_OPTIONS: dict[str, Any] = {
     "protocol": 2,
 }
 """What every pool of connections for commands is made with."""
-
 
 QUEUE_SECONDS = 10.0
 """How long a command waits for one of the connections: thousands of channels may write at once."""
@@ -58,16 +59,35 @@ class RedisAddress:
         if isinstance(connection, SSLConnection):
             self._ssl = connection.ssl_context.get()
 
-    def client(self) -> Redis:
-        """A client for commands: two seconds for an answer, and no attempt repeated in silence."""
+    def client(self, name: str = "relay-hub-commands") -> Redis:
+        """A client for commands: two seconds for an answer, and no attempt repeated in silence.
+
+        Nothing is sent twice: a message that Redis may have got is not repeated. `name` is what
+        CLIENT LIST shows.
+        """
         pool = BlockingConnectionPool.from_url(
             self._url,
             timeout=QUEUE_SECONDS,
-            client_name="relay-hub-commands",
+            client_name=name,
             retry=Retry(NoBackoff(), 0),
             **COMMAND_OPTIONS,
         )
         return Redis.from_pool(pool)
+
+    def sync_client(self, name: str = "relay-publish") -> "redis.Redis":
+        """The same for code without an event loop.
+
+        redis-py gives a forked child connections of its own. A thread waits no longer for a free
+        connection than for an answer.
+        """
+        pool = redis.BlockingConnectionPool.from_url(
+            self._url,
+            timeout=COMMAND_SECONDS,
+            client_name=name,
+            retry=SyncRetry(NoBackoff(), 0),
+            **COMMAND_OPTIONS,
+        )
+        return redis.Redis.from_pool(pool)
 
     async def publish(self, channel: str, payload: bytes) -> None:
         """PUBLISH by a connection made for it alone. Raises OSError."""

@@ -1,17 +1,23 @@
 """What can go wrong with Redis.
 
-RedisUnavailable   a command got no answer, or a refusal
-SubscriptionRefused   Redis denied the subscription itself (a ConnectionError)
+ConnectionError (Python's own)
+└── RedisError               Redis cannot, or will not; `relay.RedisError` is this class
+    ├── RedisUnavailable     a command got no answer, or a refusal
+    └── SubscriptionRefused  Redis denied a subscription
 """
 
 
-class RedisUnavailable(Exception):
-    """`refused`: Redis answered, and said no. Otherwise it did not answer, or not in time."""
+class RedisError(ConnectionError):
+    """Raised by `relay.publish` and `relay.kick`, and by their asynchronous forms."""
 
-    def __init__(self, message: str, *, refused: bool) -> None:
+
+class RedisUnavailable(RedisError):
+    """`refused`: Redis answered and said no. Otherwise no answer came, or none in time."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
 
 
-class SubscriptionRefused(ConnectionError):
-    """Redis answered, and said no: a wrong password, a missing right, a wrong command."""
+class SubscriptionRefused(RedisError):
+    """Redis answered and said no: a wrong password, a missing right, a wrong command."""

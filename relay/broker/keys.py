@@ -1,11 +1,14 @@
-"""The names of one channel in Redis."""
+"""All names that the hub uses in Redis, of keys and of channels.
+
+docs/operations.md lists them, and its rights cover each one (tests/broker/test_keys.py).
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """In a cluster the hash tag keeps all of them on the channel's own node."""
+    """The names of one channel. In a cluster the hash tag keeps them on the channel's own node."""
 
     prefix: str
     counter: str
@@ -14,5 +17,52 @@ class Keys:
 
     @classmethod
     def of(cls, prefix: str, channel: str) -> "Keys":
-        place = f"{prefix}:{{{channel}}}"
-        return cls(prefix, f"{place}:epoch", f"{place}:log", f"{place}:marker")
+        tagged = f"{prefix}:{{{channel}}}"
+        return cls(prefix, f"{tagged}:epoch", f"{tagged}:log", f"{tagged}:marker")
+
+
+@dataclass(frozen=True, slots=True)
+class HubKeys:
+    """The names that belong to no single channel.
+
+    Those of kicks, processes and presence share a hash tag, because scripts use them together.
+    """
+
+    prefix: str
+
+    @property
+    def kicks(self) -> str:
+        """A sorted set of kicks, by the time at which each was noted."""
+        return f"{self.prefix}:{{control}}:kicks"
+
+    @property
+    def processes(self) -> str:
+        """A sorted set of the hub processes, by the time at which each expires."""
+        return f"{self.prefix}:{{control}}:processes"
+
+    @property
+    def presence(self) -> str:
+        """How the name of the presence of one process begins; the id of the process follows."""
+        return f"{self.prefix}:{{control}}:presence:"
+
+    @property
+    def control(self) -> str:
+        """The channel on which all hub processes are told to look for kicks."""
+        return f"{self.prefix}:control"
+
+    @property
+    def group(self) -> str:
+        """The group of the channel layer with the same purpose; its name must not have a colon."""
+        return f"{self.prefix.replace(':', '.')}.control"
+
+    def probe(self, connection: str) -> str:
+        """The channel on which one connection sends messages to itself."""
+        return f"{self.prefix}:probe:{connection}"
+
+    def once(self, digest: str) -> str:
+        """Where the result of one publishing request is kept."""
+        return f"{self.prefix}:once:{digest}"
+
+    def rate(self, digest: str) -> str:
+        """The bucket that bounds how fast one subject publishes."""
+        return f"{self.prefix}:rate:{digest}"

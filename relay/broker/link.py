@@ -1,13 +1,15 @@
-"""Whether this process is subscribed to Redis."""
+"""Whether this process is subscribed to Redis, and when it is called upon to look there."""
 
+import asyncio
 from typing import Protocol
 
 
 class Live(Protocol):
-    """Whoever knows whether what is published reaches a feed now."""
+    """Something that messages from Redis reach, or do not reach."""
 
     @property
-    def live(self) -> bool: ...
+    def live(self) -> bool:
+        """Whether what is published now arrives, as far as this process can know."""
 
 
 class Link:
@@ -16,6 +18,7 @@ class Link:
     def __init__(self) -> None:
         self._live = False
         self._interrupted = False
+        self._called = asyncio.Event()
 
     @property
     def live(self) -> bool:
@@ -29,6 +32,19 @@ class Link:
 
     def restored(self) -> None:
         self._live, self._interrupted = True, False
+        self.call()  # a call may have been missed meanwhile
 
     def lost(self) -> None:
         self._live, self._interrupted = False, True
+
+    def call(self) -> None:
+        """Something waits in Redis for every hub process; harmless when there is nothing new."""
+        self._called.set()
+
+    async def called(self) -> None:
+        """Returns after the next `call`, or at once after one since the last return.
+
+        For one caller at a time.
+        """
+        await self._called.wait()
+        self._called.clear()

@@ -1,8 +1,8 @@
 """One subscribed connection to Redis: bytes in, every message of one read handed over together.
 
 redis-py reads pub/sub one message at a time, at about fifteen times the cost, and reconnects without
-a word; both are the wrong thing for a hub that counts. So this speaks the protocol itself (RESP2,
-SUBSCRIBE, PING in subscribed mode); parsing is hiredis, addresses and TLS are redis-py.
+a word; a hub that counts can use neither. So this speaks the protocol itself (RESP2, SUBSCRIBE, PING
+in subscribed mode). hiredis parses; redis-py reads the address and sets up TLS.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Names:
 
 
 class _Awaited:
-    """A command whose answer is still to come; of a subscription, the names not yet confirmed."""
+    """A command that waits for its answer; of a subscription, the names not yet confirmed."""
 
     __slots__ = ("command", "done", "names")
 
@@ -49,7 +49,7 @@ class _Awaited:
     def fail(self, error: Exception) -> None:
         if not self.done.done():
             self.done.set_exception(error)
-            self.done.exception()  # whoever awaits it gets it; nobody has to
+            self.done.exception()  # marks it as retrieved: nobody has to await it
 
 
 class Subscription(asyncio.BufferedProtocol):
@@ -70,7 +70,7 @@ class Subscription(asyncio.BufferedProtocol):
         self._awaited: deque[_Awaited] = deque()
         self._error: Exception | None = None
         self.heard = False
-        """Set with every read; a listener that resets it learns whether Redis is alive."""
+        """Whether anything was read since the last `ping`, or reading was resumed since."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     # -- asyncio.BufferedProtocol
@@ -119,7 +119,7 @@ class Subscription(asyncio.BufferedProtocol):
         await asyncio.gather(*(awaited.done for awaited in waiting))
 
     def unsubscribe(self, names: Names) -> None:
-        """From the next message on, nothing of `names` comes any more; at the latest soon."""
+        """Stops delivery of `names`. Messages already on the way may still arrive."""
         if self._transport is not None and not self.closed.done():
             for command, words in (
                 ("UNSUBSCRIBE", names.channels),
@@ -130,11 +130,12 @@ class Subscription(asyncio.BufferedProtocol):
 
     def ping(self) -> None:
         """Makes Redis say something, through the very path the messages take."""
+        self.heard = False
         if self._transport is not None:
             self._transport.write(hiredis.pack_command(("PING", "relay-hub")))  # type: ignore[arg-type]
 
     def pause(self) -> None:
-        """Leaves what comes in the socket until `resume`; Redis buffers it for a while."""
+        """Stops reading until `resume`; the socket and Redis buffer what is sent meanwhile."""
         if self._transport and not self._transport.is_closing():
             self._transport.pause_reading()
 

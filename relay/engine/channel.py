@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from relay.broker.keys import Keys
+from relay.broker.outage import Outage
 from relay.broker.subscription import Names
 from relay.conf.catalogue import Target
 from relay.engine.delivery import Delivery
@@ -16,12 +17,12 @@ from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
 from relay.history.history import History
 from relay.history.journal import Journal
-from relay.history.outage import Outage
 from relay.history.page_cache import PageCache
 from relay.history.past import Past
 from relay.history.redis_stream import RedisStream
 from relay.replay.arrivals import Arrivals
 from relay.replay.replay import Replay
+from relay.source.epochs import Epochs
 from relay.source.intake import Intake
 
 
@@ -38,12 +39,11 @@ class Channel(Delivery):
         ring = Ring(settings.ring_events, settings.ring_bytes)
         self.feed = Feed(target.name, ring, encoder, stats)
         self.intake = Intake(self.feed, context.link, context.clock)
-        self.log: History = RedisStream(
-            context.broker.commands, self.keys, spec.history_size, spec.history_seconds
-        )
+        self.label = spec.pattern
+        self.epochs = Epochs(context.broker.commands, self.keys)
         past = self._past(context, outage) if spec.history else None
         self.past = past
-        self.history = past.history if past else None
+        self.history: History | None = past.history if past else None
         self.journal = past.journal if past else None
         self.replay = Replay(self.feed, past, self.intake, context)
         fanout = Fanout(self.feed, context)
@@ -51,11 +51,13 @@ class Channel(Delivery):
         super().__init__(self.feed, fanout, self._arrivals.catching_up, context.clock)
 
     def _past(self, context: Context, outage: Outage) -> Past:
-        journal = Journal(
-            self.feed.timeline, self.log, self.spec.history_seconds, self.intake, outage
+        spec = self.spec
+        history: History = RedisStream(
+            context.broker.commands, self.keys, spec.history_size, spec.history_seconds
         )
+        journal = Journal(self.feed.timeline, history, spec.history_seconds, self.intake, outage)
         self.feed.readers.add(journal)
-        return Past(self.log, PageCache(self.log, context.stats), journal)
+        return Past(history, PageCache(history, context.stats), journal)
 
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
         return self._arrivals.join(writer, starts[self.name])

@@ -14,7 +14,7 @@ from relay.engine.stream import Admission, Full
 from relay.engine.supervisor import Supervisor
 from relay.feed.context import Context
 from relay.feed.ring import Ring
-from relay.history.outage import Outage
+from relay.history.outage import history_outage
 from relay.source.listener import Listener
 
 LATEST_EVENTS = 16
@@ -32,7 +32,7 @@ class Channels:
         self._supervisor = supervisor
         self.catalogue = context.settings.catalogue()
         self._withholds = lru_cache(maxsize=4096)(self.catalogue.withholds)
-        self._outage = Outage()
+        self._outage = history_outage()
         self._channels: dict[str, Channel] = {}
         self._groups: dict[GroupKey, Group] = {}
         self._journals: dict[Channel, asyncio.Task[None]] = {}

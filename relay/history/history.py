@@ -1,4 +1,4 @@
-"""What the hub needs of a durable history; relay/log.py is the one that keeps it in Redis."""
+"""What the hub needs of a durable history; redis_stream.py is the one that keeps it in Redis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,6 @@ class Appended:
 
 class History(Protocol):
     """All methods raise RedisUnavailable."""
-
-    async def open_epoch(self, known: int) -> int:
-        """Publishes a marker with a new epoch, above `known`; returns how many processes heard it."""
 
     async def append(self, run: Run, *, force: bool) -> Appended:
         """Appends what belongs at the end; `force` appends the first entry in any case, as a break."""

@@ -24,11 +24,6 @@ class RedisStream:
         self._size = size
         self._keep_ms = round(seconds * 1000)
 
-    async def open_epoch(self, known: int) -> int:
-        keys = [self._keys.counter, self._keys.log]
-        _, heard, _ = await self._commands.script("epoch_open", keys, [self._keys.marker, known])
-        return int(heard)
-
     async def append(self, run: Run, *, force: bool) -> Appended:
         previous = str(run.previous) if run.previous else ""
         arguments: list[Any] = [run.first.epoch, run.first.offset, previous, int(force)]

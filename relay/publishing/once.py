@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.broker.commands import Commands
+from relay.broker.keys import HubKeys
 
 KEEP_SECONDS = 24 * 3600
 
@@ -22,7 +23,7 @@ class Published:
 def once_key(prefix: str, subject: str, channel: str, key: str) -> str:
     """Where the result of a request is kept; a hash, since keys come from clients."""
     told = json.dumps([subject, channel, key]).encode()
-    return f"{prefix}:once:{hashlib.sha256(told).hexdigest()}"
+    return HubKeys(prefix).once(hashlib.sha256(told).hexdigest())
 
 
 async def publish_once(

@@ -3,6 +3,7 @@
 import hashlib
 
 from relay.broker.commands import Commands
+from relay.broker.keys import HubKeys
 
 BURST_SECONDS = 10
 """What was not used for so long may be used at once."""
@@ -16,6 +17,6 @@ async def take(
     Takes nothing when there are too few. More than the bucket holds can never be had.
     Raises RedisUnavailable.
     """
-    key = f"{prefix}:rate:{hashlib.sha256(subject.encode()).hexdigest()}"
+    key = HubKeys(prefix).rate(hashlib.sha256(subject.encode()).hexdigest())
     arguments = [per_second, per_second * BURST_SECONDS, number]
     return float(await commands.script("rate_take", [key], arguments)) / 1_000_000

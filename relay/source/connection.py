@@ -1,14 +1,18 @@
-"""One subscribed connection, and what it brings of each channel."""
+"""One subscribed connection, and the channels that it delivers."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
+from relay.broker.address import RedisAddress
+from relay.broker.errors import SubscriptionRefused
+from relay.broker.keys import HubKeys
+from relay.broker.link import Link
 from relay.broker.subscription import Names, Subscription
-from relay.conf.catalogue import Spec
 from relay.feed.feed import Feed
 from relay.history.history import History
+from relay.source.epochs import Epochs
 from relay.source.intake import Intake, Session
 
 
@@ -16,81 +20,179 @@ class Channel(Protocol):
     """What a listener needs of a channel."""
 
     names: Names
-    spec: Spec
+    label: str
+    """The entry of the catalogue, by which a refusal names the channel."""
     feed: Feed
     intake: Intake
-    log: History
+    epochs: Epochs
     history: History | None
 
     def on_live(self, alone: bool) -> None:
         """The subscription stands; `alone`: no other process has this channel."""
 
 
-@dataclass(slots=True)
 class Entered:
-    """What one connection brings of one channel."""
+    """What one connection delivers of one channel."""
 
-    channel: Channel
-    session: Session
-    alone: bool = False
-    """No other hub process heard its marker."""
+    __slots__ = ("alone", "channel", "intake", "session")
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.intake = channel.intake
+        self.session = Session()
+        self.alone = False
+        """No other hub process heard its marker."""
+
+    @property
+    def marked(self) -> bool:
+        """Whether it has heard a marker."""
+        return self.session.marked.is_set()
+
+    @property
+    def held(self) -> bool:
+        """Whether its messages wait until the hole before them is filled."""
+        return self.intake.is_held(self.session)
+
+    @property
+    def counts(self) -> bool:
+        """Whether its messages count, or will when they have caught up with the feed."""
+        return self.intake.counts(self.session)
+
+    def heard_by(self, processes: int) -> None:
+        """Says how many processes heard the marker of this connection, this one included."""
+        self.alone = processes <= 1
+
+    def drop(self) -> None:
+        """Nothing that it delivers from now on counts."""
+        self.intake.drop(self.session)
+
+    def go_live(self) -> None:
+        self.channel.on_live(self.alone)
 
 
-@dataclass(slots=True)
 class Connection:
-    """A subscribed connection, and the channels it has entered, by the names that messages carry."""
+    """A subscribed connection, and the channels it has entered, by the names that messages carry.
 
-    probe_channel: str
-    subscription: Subscription | None = None
-    routes: dict[bytes, Entered] = field(default_factory=dict)
-    entered: dict[Channel, Entered] = field(default_factory=dict)
-    probed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set with every message on `probe_channel`."""
-    received: int = 0
+    Beside its channels it has two names: a probe channel of its own, and the control channel of all
+    hub processes, whose messages it passes on to the link.
+    """
+
+    def __init__(self, keys: HubKeys, link: Link) -> None:
+        self.probe_channel = keys.probe(secrets.token_hex(8))
+        self.probed = asyncio.Event()
+        """Set with every message on `probe_channel`."""
+        self.received = 0
+        """How many reads brought a message."""
+        self._control_channel = keys.control
+        self._control = keys.control.encode()
+        self._link = link
+        self._subscription: Subscription | None = None
+        self._routes: dict[bytes, Entered] = {}
+        self._entered: dict[Channel, Entered] = {}
+
+    # -- the connection itself
+
+    async def connect(self, address: RedisAddress) -> None:
+        """Raises OSError when Redis cannot be reached, SubscriptionRefused when it says no."""
+        self._subscription = await address.connect(Names([self.probe_channel]), self.receive)
+
+    @property
+    def subscription(self) -> Subscription:
+        assert self._subscription is not None, "it was never connected"
+        return self._subscription
 
     @property
     def open(self) -> bool:
-        return self.subscription is not None and not self.subscription.closed.done()
+        return self._subscription is not None and not self._subscription.closed.done()
+
+    async def subscribe(self, channels: Iterable[Channel]) -> list[Entered]:
+        """Enters those channels that are not entered yet; returns them when Redis has confirmed.
+
+        Raises SubscriptionRefused when Redis denies one of them, OSError when the connection ends.
+        """
+        entered = [self._enter(channel) for channel in channels if not self.has(channel)]
+        if entered:
+            await self.subscription.subscribe(_names(e.channel for e in entered))
+        return entered
+
+    async def subscribe_to_control(self) -> None:
+        """Calls the link when it is done, for what came before. Raises like `subscribe`."""
+        try:
+            await self.subscription.subscribe(Names([self._control_channel]))
+        except SubscriptionRefused as error:
+            raise SubscriptionRefused(f"{self._control_channel}: {error}") from None
+        self._link.call()
+
+    def abort(self, reason: str) -> None:
+        for entered in self._entered.values():
+            entered.drop()
+        if self._subscription:
+            self._subscription.abort(reason)
+
+    # -- its channels
+
+    @property
+    def channels(self) -> Collection[Channel]:
+        """Those that are entered, or about to be."""
+        return self._entered.keys()
+
+    def entered(self, channels: Iterable[Channel]) -> list[Entered]:
+        """What it delivers of those `channels` that it has."""
+        return [e for channel in channels if (e := self._entered.get(channel))]
 
     def has(self, channel: Channel) -> bool:
         """Whether the channel has heard a marker here."""
-        entered = self.entered.get(channel)
-        return entered is not None and entered.session.marked.is_set()
-
-    def add(self, channel: Channel) -> Entered:
-        entered = self.entered[channel] = Entered(channel, Session())
-        for name in (*channel.names.channels, *channel.names.patterns):
-            self.routes[name.encode()] = entered
-        return entered
+        entered = self._entered.get(channel)
+        return entered is not None and entered.marked
 
     def remove(self, channel: Channel) -> None:
-        entered = self.entered.pop(channel, None)
+        """Stops delivery of the channel."""
+        entered = self._entered.pop(channel, None)
         if entered:
             entered.session.marked.set()  # nobody needs to wait for it any more
-            channel.intake.drop(entered.session)
-            for name in (*channel.names.channels, *channel.names.patterns):
-                self.routes.pop(name.encode(), None)
+            entered.drop()
+            for name in _all(channel.names):
+                self._routes.pop(name.encode(), None)
+        if self._subscription:
+            self._subscription.unsubscribe(channel.names)
+
+    def _enter(self, channel: Channel) -> Entered:
+        entered = self._entered[channel] = Entered(channel)
+        for name in _all(channel.names):
+            self._routes[name.encode()] = entered
+        return entered
+
+    # -- what arrives
 
     def receive(self, messages: Sequence[Sequence[bytes]]) -> None:
         """Hands each run of messages of one channel to its intake."""
         self.received += 1
+        routes = self._routes
         run: list[Sequence[bytes]] = []
-        of: Entered | None = None
+        current: Entered | None = None
         for message in messages:
-            entered = self.routes.get(message[1])
-            if entered is not of and of is not None:
-                of.channel.intake.take(of.session, run)
+            entered = routes.get(message[1])
+            if entered is not current and current is not None:
+                current.intake.take(current.session, run)
                 run = []
-            of = entered
+            current = entered
             if entered is not None:
                 run.append(message)
+            elif message[1] == self._control:
+                self._link.call()
             else:
                 self.probed.set()
-        if of is not None:
-            of.channel.intake.take(of.session, run)
+        if current is not None:
+            current.intake.take(current.session, run)
 
-    def abort(self, reason: str) -> None:
-        for entered in self.entered.values():
-            entered.channel.intake.drop(entered.session)
-        if self.subscription:
-            self.subscription.abort(reason)
+
+def _all(names: Names) -> Iterable[str]:
+    return (*names.channels, *names.patterns)
+
+
+def _names(channels: Iterable[Channel]) -> Names:
+    names = [channel.names for channel in channels]
+    return Names(
+        [name for each in names for name in each.channels],
+        [name for each in names for name in each.patterns],
+    )

@@ -5,40 +5,51 @@ from collections.abc import Sequence
 
 from relay.broker.errors import RedisUnavailable
 from relay.feed.entries import Entry
-from relay.feed.feed import Feed
-from relay.history.history import History
-from relay.source.intake import Intake, Session
+from relay.source.connection import Channel, Entered
+from relay.source.intake import Intake
 from relay.wire.position import Position
 
 FILL_SECONDS = 1.0
 """How long another process gets to write what it heard."""
 
 POLL_SECONDS = 0.02
+"""How often the history is read again. An event would need a blocked connection for each channel."""
+
 PAGE_ENTRIES = 500
 PAGE_BYTES = 1024 * 1024
 
 
-async def fill(
-    feed: Feed, intake: Intake, session: Session, log: History | None, *, alone: bool
-) -> None:
-    """Brings the feed to where `session` began, so that it counts; what cannot be had is a gap."""
+async def fill(entered: Entered) -> None:
+    """Fills the feed up to where `entered` began, so that it counts; what is not there is a gap."""
+    channel, intake, session = entered.channel, entered.intake, entered.session
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + (0.0 if alone or log is None else FILL_SECONDS)
-    while intake.is_held(session):
-        entries = await _after(feed, log)
+    nobody_writes = entered.alone or channel.history is None
+    deadline = loop.time() + (0.0 if nobody_writes else FILL_SECONDS)
+    while entered.held:
+        entries = await _next_page(channel)
         for entry in entries:
             intake.fill(session, entry)
         if not entries and loop.time() >= deadline:
             intake.give_up(session)
         elif not entries:
-            await asyncio.sleep(POLL_SECONDS)
+            await _promoted(intake, POLL_SECONDS)
 
 
-async def _after(feed: Feed, log: History | None) -> Sequence[Entry]:
-    at = feed.timeline.position
-    if log is None or at is None:
+async def _promoted(intake: Intake, seconds: float) -> None:
+    """Waits, but no longer than until nothing is held any more."""
+    try:
+        async with asyncio.timeout(seconds):
+            await intake.promoted.wait()
+    except TimeoutError:
+        pass
+
+
+async def _next_page(channel: Channel) -> Sequence[Entry]:
+    """The entries of the history that follow the feed."""
+    at, history = channel.feed.timeline.position, channel.history
+    if history is None or at is None:
         return []
     try:
-        return await log.read(Position(at.epoch, at.offset + 1), PAGE_ENTRIES, PAGE_BYTES)
+        return await history.read(Position(at.epoch, at.offset + 1), PAGE_ENTRIES, PAGE_BYTES)
     except RedisUnavailable:
         return []

@@ -9,11 +9,13 @@ import pytest
 from relay import tasks
 from relay.broker.link import Link
 from relay.feed.entries import Entry, Run
+from relay.feed.feed import Feed
 from relay.feed.ring import Ring
-from relay.history import journal
+from relay.history import journal, pacer
 from relay.history.history import Appended
-from relay.history.journal import RUN_ENTRIES, Journal, Pace
-from relay.history.outage import Outage
+from relay.history.journal import RUN_ENTRIES, Journal
+from relay.history.outage import history_outage
+from relay.history.pacer import Pace, Pacer
 from relay.wire.position import Position
 from tests.support.core import make_feed
 
@@ -32,9 +34,6 @@ class Shelf:
         self.newest_entry: Position | None = None
         self.entries = 0
         self.looks = 0
-
-    async def open_epoch(self, known: int) -> int:
-        raise AssertionError("not the journal's to do")
 
     async def append(self, run: Run, *, force: bool) -> Appended:
         self.entries += len(run.entries)
@@ -65,9 +64,7 @@ class Desk:
     def __init__(self) -> None:
         self.feed = make_feed(Ring(RING_ENTRIES, RING_BYTES))
         self.shelf = Shelf()
-        link = Link()
-        link.restored()
-        self.journal = Journal(self.feed.timeline, self.shelf, 3600, link, Outage())
+        self.journal = Journal(self.feed.timeline, self.shelf, 3600, Link(), history_outage())
 
     def hear(self, number: int, payload: bytes = b"x") -> None:
         for _ in range(number):
@@ -82,9 +79,9 @@ class Desk:
 @asynccontextmanager
 async def desk(monkeypatch: pytest.MonkeyPatch, *, writes: bool) -> AsyncIterator[Desk]:
     """The boundary is written already, or has been looked for; what comes then has to wait."""
-    monkeypatch.setattr(journal, "HASTY", Pace(0.0, (0.0, 0.0)))
-    monkeypatch.setattr(journal, "HASTE_SECONDS", 0.0)
-    monkeypatch.setattr(journal, "STEADY", Pace(0.0, (0.0, 0.0)))
+    monkeypatch.setattr(pacer, "HASTY", Pace(0.0, (0.0, 0.0)))
+    monkeypatch.setattr(pacer, "HASTE_SECONDS", 0.0)
+    monkeypatch.setattr(pacer, "STEADY", Pace(0.0, (0.0, 0.0)))
     here = Desk()
     if writes:
         here.journal.begin()
@@ -96,7 +93,7 @@ async def desk(monkeypatch: pytest.MonkeyPatch, *, writes: bool) -> AsyncIterato
         here.journal.wake()
         while not (here.shelf.entries or here.shelf.looks):
             await asyncio.sleep(0)
-        monkeypatch.setattr(journal, "STEADY", Pace(NEVER, (NEVER, NEVER)))
+        monkeypatch.setattr(pacer, "STEADY", Pace(NEVER, (NEVER, NEVER)))
         here.shelf.looks = here.shelf.entries = 0
         yield here
     finally:
@@ -143,3 +140,94 @@ async def test_who_watches_looks_at_once_too_and_takes_over_before_the_ring_is_f
         await here.settle()  # what it had heard at the look before is still missing
         assert (here.shelf.looks, here.journal.writing) == (2, True)
         assert here.shelf.entries == 1 + 2 * RUN_ENTRIES
+
+
+# -- when
+
+
+def paced(*, keep_seconds: float = 3600) -> tuple[Feed, Pacer]:
+    feed = make_feed(Ring(RING_ENTRIES, RING_BYTES))
+    return feed, Pacer(feed.timeline, keep_seconds, RUN_ENTRIES)
+
+
+async def test_a_trim_is_due_some_time_after_something_was_written_and_once() -> None:
+    _, one = paced(keep_seconds=10_000)
+    assert not one.is_trim_due(1e9)
+    one.wrote(0)
+    one.wrote(90)  # the first one counts
+    assert not one.is_trim_due(49.9)  # half of a hundredth of the age
+    assert one.is_trim_due(150.1)
+    assert not one.is_trim_due(1e9)
+
+
+async def test_a_wait_for_news_ends_when_it_is_time_to_trim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pacer, "TRIM_SECONDS", 0.01)
+    _, one = paced(keep_seconds=0)
+    one.wrote(asyncio.get_running_loop().time())
+    assert not await asyncio.wait_for(one.until_news(), 5)
+
+
+async def test_a_wait_for_news_ends_with_news_and_not_with_old_ones() -> None:
+    feed, one = paced()
+    feed.mark(1000, 0)
+    one.wake()
+    waiting = asyncio.create_task(one.until_news())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    one.rouse()
+    assert await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_marker_cuts_a_wait_short_and_the_next_ones_are_hasty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pacer, "STEADY", Pace(NEVER, (NEVER, NEVER)))
+    monkeypatch.setattr(pacer, "HASTY", Pace(0.0, (0.0, 0.0)))
+    feed, one = paced()
+    waiting = asyncio.create_task(one.linger())
+    await asyncio.sleep(0)
+    feed.mark(1000, 0)
+    one.wake()
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(one.linger(), 5)
+    await asyncio.wait_for(one.until_next_look(), 5)
+
+
+# -- who writes
+
+
+async def test_a_run_that_another_process_has_stored_makes_a_watcher() -> None:
+    here = Desk()
+    here.journal.begin()
+    here.feed.mark(1000, 0)
+    assert here.journal.writing
+
+    async def append(run: Run, *, force: bool) -> Appended:
+        return Appended(0, run.last)
+
+    here.shelf.append = append  # type: ignore[method-assign]
+    assert not await here.journal.step(0.0)
+    assert (here.journal.writing, here.journal.behind) == (False, False)
+
+
+async def test_a_run_whose_past_is_missing_waits_and_is_then_forced() -> None:
+    here = Desk()
+    forced: list[bool] = []
+
+    async def append(run: Run, *, force: bool) -> Appended:
+        forced.append(force)
+        return Appended(len(run.entries), run.last) if force else Appended(0, None)
+
+    here.shelf.append = append  # type: ignore[method-assign]
+    here.feed.mark(1000, 0)
+    await here.journal.step(0.0)
+    here.shelf.newest_entry = Position(999, 1)
+    here.hear(1)
+    await here.journal.step(0.0)  # what was heard at the first look is missing: it writes
+    assert here.journal.writing
+    for now in (1.0, 1.1, 1.0 + journal.GRACE_SECONDS):
+        await here.journal.step(now)
+    assert forced == [False, False, True]
+    assert (here.journal.writing, here.journal.behind) == (True, False)

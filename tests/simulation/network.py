@@ -45,6 +45,7 @@ class Connection:
         await confirmed
 
     def ping(self) -> None:
+        self.heard = False
         self._later(self.put, PONG)
 
     def pause(self) -> None:

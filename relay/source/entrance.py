@@ -1,0 +1,130 @@
+"""Enters channels on a connection: subscribes, and waits until each has heard a marker."""
+
+import asyncio
+from collections.abc import Container, Coroutine, Sequence
+
+from relay.broker.errors import RedisUnavailable, SubscriptionRefused
+from relay.source.connection import Channel, Connection, Entered
+from relay.source.handover import take_over
+from relay.source.refusals import Refusals
+
+AT_ONCE = 64
+"""How many channels are entered at the same time."""
+
+ENTER_SECONDS = 2.0
+"""How long an attempt to enter may take."""
+
+RETRY_SECONDS = 1.0
+
+
+class Entrance:
+    """`wanted` are the channels of this process; the others are not entered, or not any more."""
+
+    def __init__(self, wanted: Container[Channel], refusals: Refusals) -> None:
+        self._wanted = wanted
+        self._refusals = refusals
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def enter(
+        self, connection: Connection, channels: Sequence[Channel]
+    ) -> list[SubscriptionRefused]:
+        """Enters all channels but those that Redis denies; returns a refusal for each of these.
+
+        A refusal names the entry of the catalogue. Raises OSError when the connection fails.
+        """
+        try:
+            await self._enter_all(connection, channels)
+        except SubscriptionRefused as error:
+            if len(channels) == 1:
+                return [SubscriptionRefused(f"{channels[0].label}: {error}")]
+        else:
+            return []
+        return [refusal for c in channels for refusal in await self.enter(connection, [c])]
+
+    def enter_later(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        """Enters the channels in the background, and tries again until all are entered."""
+        self._begin(self._enter_in_the_end(connection, channels))
+
+    def enter_control(self, connection: Connection) -> None:
+        """Subscribes to the control channel in the background, and tries again until it may."""
+        self._begin(self._enter_control(connection))
+
+    def close(self) -> None:
+        """Gives up whatever is not entered yet."""
+        for task in self._tasks:
+            task.cancel()
+
+    # -- in the background
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _enter_in_the_end(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        """Retries until every channel is entered or a newer connection takes over.
+
+        A failure does not condemn the connection, which may just be overloaded; its vitals do.
+        """
+        while channels and connection.open:
+            async with self._turn:  # so that none takes too long because of all the others
+                entered = await self._try(connection, channels)
+            await take_over(connection, channels, None)
+            channels = self._missing(connection, channels)
+            if not entered:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _try(self, connection: Connection, channels: Sequence[Channel]) -> bool:
+        try:
+            async with asyncio.timeout(ENTER_SECONDS):
+                refusals = await self.enter(connection, channels)
+        except OSError:
+            return False
+        for refusal in refusals:
+            self._refusals.report(refusal)
+        return not refusals
+
+    async def _enter_control(self, connection: Connection) -> None:
+        while connection.open:
+            try:
+                async with asyncio.timeout(ENTER_SECONDS):
+                    await connection.subscribe_to_control()
+                return
+            except SubscriptionRefused as error:
+                self._refusals.report(error)
+            except OSError:
+                pass  # whether the connection still lives is for its vitals to say
+            await asyncio.sleep(RETRY_SECONDS)
+
+    # -- one attempt
+
+    def _missing(self, connection: Connection, channels: Sequence[Channel]) -> list[Channel]:
+        return [c for c in channels if c in self._wanted and not connection.has(c)]
+
+    async def _enter_all(self, connection: Connection, channels: Sequence[Channel]) -> None:
+        """Subscribes, and waits until each channel has heard a marker, at the latest our own.
+
+        A channel without a hole goes live once it has heard its marker, so that its history is
+        written right away and not after thousands of others have been entered.
+        """
+        entered = await connection.subscribe(self._missing(connection, channels))
+        for first in range(0, len(entered), AT_ONCE):
+            batch = entered[first : first + AT_ONCE]
+            await asyncio.gather(*(_mark(each) for each in batch))
+            for each in batch:
+                if connection.has(each.channel) and not each.held:
+                    each.go_live()
+
+
+async def _mark(entered: Entered) -> None:
+    """Opens an epoch and waits for a marker."""
+    channel = entered.channel
+    try:
+        processes = await channel.epochs.open(channel.feed.timeline.newest_epoch)
+    except RedisUnavailable as error:
+        if error.refused:
+            raise SubscriptionRefused(str(error)) from None
+        raise
+    entered.heard_by(processes)
+    await entered.session.marked.wait()

@@ -1,0 +1,91 @@
+"""Whether a connection lives: what finds one that is silent, half open, or at a server left alone."""
+
+import asyncio
+from collections.abc import Collection
+
+from relay.broker.address import RedisAddress
+from relay.broker.errors import RedisUnavailable
+from relay.feed.backpressure import Backpressure
+from relay.source.connection import Channel, Connection
+
+PING_SECONDS = 0.5
+"""How often a connection is made to say something."""
+
+PROBE_SECONDS = 1.0
+"""How often a message is sent to this process itself."""
+
+SILENCE_SECONDS = 2.0
+"""Silence, or a probe that did not come back, after which a connection counts as lost."""
+
+
+class Vitals:
+    """Watches one connection. Nothing is heard while reading is paused, so silence then is no sign."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        channels: Collection[Channel],
+        address: RedisAddress,
+        backpressure: Backpressure,
+    ) -> None:
+        self._connection = connection
+        self._channels = channels
+        self._address = address
+        self._backpressure = backpressure
+
+    async def failure(self) -> str:
+        """Returns when the connection has ended, or delivers nothing any more; says why."""
+        pings = asyncio.create_task(self._pings())
+        probes = asyncio.create_task(self._probes())
+        signs: list[asyncio.Future[str]] = [self._connection.subscription.closed, pings, probes]
+        try:
+            done, _ = await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            pings.cancel()
+            probes.cancel()
+
+    async def _pings(self) -> str:
+        """Makes the connection itself say something: finds a hung Redis and a half-open connection.
+
+        A subscription that is resumed counts as heard, so a pause that has just ended is no silence.
+        """
+        subscription = self._connection.subscription
+        silent = 0.0
+        while silent < SILENCE_SECONDS:
+            subscription.ping()
+            await asyncio.sleep(PING_SECONDS)
+            quiet = not subscription.heard and not self._backpressure.paused
+            silent = silent + PING_SECONDS if quiet else 0.0
+            for channel in [c for c in self._channels if c.intake.outdated]:
+                await _renew_epoch(channel)
+        return f"no sign of life for {silent:g} s"
+
+    async def _probes(self) -> str:
+        """Publishes to this process itself, each time from a new connection.
+
+        Finds a master that was replaced and is left alone with its old connections.
+        """
+        connection = self._connection
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            connection.probed.clear()
+            before = connection.received
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._address.publish(connection.probe_channel, b"")
+            except OSError:
+                continue  # no probe was sent; the pings find out whether Redis is there
+            try:
+                await asyncio.wait_for(connection.probed.wait(), SILENCE_SECONDS)
+            except TimeoutError:
+                if connection.received == before and not self._backpressure.paused:
+                    return "what is published no longer arrives"
+
+
+async def _renew_epoch(channel: Channel) -> None:
+    try:
+        await channel.epochs.open(channel.feed.timeline.newest_epoch)
+        channel.intake.outdated = False
+    except RedisUnavailable:
+        pass  # the next ping tries again

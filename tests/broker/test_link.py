@@ -1,0 +1,40 @@
+"""The link: whether it is live, and calls that are never missed."""
+
+import asyncio
+
+import pytest
+
+from relay.broker.link import Link
+
+
+def test_it_is_live_between_restored_and_lost() -> None:
+    link = Link()
+    assert not link.live
+    link.restored()
+    assert link.live
+    link.lost()
+    assert not link.live
+
+
+async def test_each_call_is_heard_once_also_one_that_came_before() -> None:
+    link = Link()
+    link.call()
+    link.call()
+    async with asyncio.timeout(1):
+        await link.called()
+    heard = asyncio.create_task(link.called())
+    await asyncio.sleep(0)
+    assert not heard.done()
+    link.call()
+    async with asyncio.timeout(1):
+        await heard
+
+
+async def test_a_link_that_is_restored_calls() -> None:
+    link = Link()
+    link.lost()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(link.called(), 0.01)
+    link.restored()
+    async with asyncio.timeout(1):
+        await link.called()

@@ -1,0 +1,94 @@
+"""Epochs on a real Redis: each is above all that were before, also where Redis refuses to write."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import redis
+
+from relay.broker.address import RedisAddress
+from relay.broker.commands import Commands
+from relay.broker.errors import RedisUnavailable
+from relay.broker.keys import Keys
+from relay.feed.entries import Run
+from relay.history.redis_stream import RedisStream
+from relay.source.epochs import Epochs
+from relay.wire.position import Position
+from tests.support.servers import RedisServer, free_port
+
+KEYS = Keys.of("relay", "demo_stream")
+EPOCH = 2_000_000_000_000
+"""Later than any clock, so that epochs do not depend on the time of the test."""
+
+
+@pytest.fixture
+async def commands(server: RedisServer, client: "redis.Redis") -> AsyncIterator[Commands]:
+    commands = Commands(RedisAddress(server.url).client)
+    yield commands
+    await commands.aclose()
+
+
+@pytest.fixture
+def epochs(commands: Commands) -> Epochs:
+    return Epochs(commands, KEYS)
+
+
+async def append_boundary(commands: Commands, epoch: int) -> None:
+    log = RedisStream(commands, KEYS, 8, 1000.0)
+    await log.append(Run(Position(epoch, 0), None, [(0, b"")]), force=True)
+
+
+async def heard(epochs: Epochs, client: "redis.Redis", *known: int) -> list[int]:
+    """What one subscriber of the marker channel hears."""
+    with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe(KEYS.marker)
+        pubsub.get_message(timeout=5)
+        markers = []
+        for number in known:
+            assert await epochs.open(number) == 1
+            message = pubsub.get_message(timeout=5)
+            assert message is not None
+            markers.append(int(message["data"]))
+        return markers
+
+
+async def test_an_epoch_is_the_time_where_nothing_is_greater(
+    epochs: Epochs, client: "redis.Redis"
+) -> None:
+    before = time.time_ns() // 1_000_000
+    (epoch,) = await heard(epochs, client, 0)
+    assert before <= epoch <= time.time_ns() // 1_000_000 + 1
+    assert client.get(KEYS.counter) == b"%d" % epoch
+
+
+async def test_an_epoch_is_above_the_counter_the_log_and_what_is_known(
+    epochs: Epochs, commands: Commands, client: "redis.Redis"
+) -> None:
+    assert await heard(epochs, client, EPOCH) == [EPOCH + 1]
+    assert await heard(epochs, client, 0, EPOCH, EPOCH + 9) == [EPOCH + 2, EPOCH + 3, EPOCH + 10]
+    await append_boundary(commands, EPOCH + 20)
+    assert await heard(epochs, client, 0) == [EPOCH + 21]
+    client.delete(KEYS.counter)
+    assert await heard(epochs, client, 0) == [EPOCH + 21]
+
+
+async def test_nobody_heard_of_an_epoch_where_nobody_listens(epochs: Epochs) -> None:
+    assert await epochs.open(0) == 0
+
+
+async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(
+    epochs: Epochs, commands: Commands, client: "redis.Redis", refuse: Callable[[], None]
+) -> None:
+    await append_boundary(commands, EPOCH)
+    client.set(KEYS.counter, EPOCH + 3)
+    refuse()
+    assert await heard(epochs, client, 0, EPOCH + 4) == [EPOCH + 4, EPOCH + 5]
+    assert client.get(KEYS.counter) == b"%d" % (EPOCH + 3)
+
+
+async def test_without_a_server_it_says_that_there_is_no_answer() -> None:
+    commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
+    with pytest.raises(RedisUnavailable) as raised:
+        await Epochs(commands, KEYS).open(0)
+    assert not raised.value.refused
+    await commands.aclose()

@@ -1,0 +1,117 @@
+"""Whether a connection lives: silence ends it, but no silence while reading is paused."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from relay.broker.address import RedisAddress
+from relay.broker.keys import HubKeys
+from relay.broker.link import Link
+from relay.feed.backpressure import Backpressure
+from relay.source import vitals
+from relay.source.connection import Connection
+from relay.source.vitals import Vitals
+from tests.support.forwarder import Forwarder
+from tests.support.servers import RedisServer, wait_until
+
+PING_SECONDS = 0.05
+SILENCE_SECONDS = 0.3
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vitals, "PING_SECONDS", PING_SECONDS)
+    monkeypatch.setattr(vitals, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(vitals, "SILENCE_SECONDS", SILENCE_SECONDS)
+
+
+class Watched:
+    """A connection that is watched, and whose reading can be paused."""
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        self.forwarder = forwarder
+        self.address = RedisAddress(forwarder.url)
+        self.connection = Connection(HubKeys("relay"), Link())
+        self.backpressure = Backpressure()
+        self.failure: asyncio.Task[str]
+
+    async def start(self) -> None:
+        await self.connection.connect(self.address)
+        self.backpressure.control(self.connection.subscription)
+        watch = Vitals(self.connection, [], self.address, self.backpressure)
+        self.failure = asyncio.create_task(watch.failure())
+
+    async def lives_for(self, seconds: float) -> bool:
+        await asyncio.wait([self.failure], timeout=seconds)
+        return not self.failure.done()
+
+    async def reason(self) -> str:
+        return await asyncio.wait_for(self.failure, 5)
+
+
+@pytest.fixture
+async def watched(fast: None, redis_server: RedisServer) -> AsyncIterator[Watched]:
+    with Forwarder(redis_server.port) as forwarder:
+        it = Watched(forwarder)
+        await it.start()
+        yield it
+        it.failure.cancel()
+        it.connection.abort("the test is over")
+        await asyncio.gather(it.failure, return_exceptions=True)
+        await it.connection.subscription.closed
+
+
+async def test_a_connection_that_answers_lives(watched: Watched) -> None:
+    assert await watched.lives_for(3 * SILENCE_SECONDS)
+
+
+async def test_a_redis_that_hangs_is_silent(watched: Watched, redis_server: RedisServer) -> None:
+    redis_server.signal(signal.SIGSTOP)
+    try:
+        assert await watched.reason() == f"no sign of life for {SILENCE_SECONDS:g} s"
+    finally:
+        redis_server.signal(signal.SIGCONT)
+
+
+async def test_a_connection_that_ends_says_why(watched: Watched, redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.client_kill_filter(_type="pubsub")
+    assert await watched.reason() == "Redis closed the connection"
+
+
+async def test_reading_that_is_paused_is_no_silence_and_neither_is_its_end(
+    watched: Watched,
+) -> None:
+    for _ in range(3):
+        watched.backpressure.raise_by("a fan-out")
+        assert await watched.lives_for(3 * SILENCE_SECONDS)
+        watched.backpressure.lower_by("a fan-out")
+    assert await watched.lives_for(3 * SILENCE_SECONDS)
+
+
+async def test_a_server_that_was_replaced_is_noticed(
+    watched: Watched, redis_server: RedisServer
+) -> None:
+    new = RedisServer()
+    try:
+        watched.forwarder.target = new.port
+        assert await watched.reason() == "what is published no longer arrives"
+    finally:
+        new.close()
+
+
+async def test_a_message_on_the_control_channel_calls_and_is_no_probe(
+    redis_server: RedisServer,
+) -> None:
+    link, keys = Link(), HubKeys("relay")
+    connection = Connection(keys, link)
+    await connection.connect(RedisAddress(redis_server.url))
+    await connection.subscribe_to_control()
+    await asyncio.wait_for(link.called(), 1)  # for what came before
+    wait_until(lambda: redis_server.publish("", keys.control) == 1, "it is subscribed")
+    await asyncio.wait_for(link.called(), 1)
+    assert not connection.probed.is_set()
+    connection.abort("the test is over")
+    await connection.subscription.closed
