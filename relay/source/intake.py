@@ -71,6 +71,10 @@ class Intake:
                 self._hold(session, payload, message[2] if len(message) == 4 else b"", now_ms)
         self._readers.wake()
 
+    def renewed(self) -> None:
+        """A new epoch was opened."""
+        self.outdated = False
+
     @property
     def live(self) -> bool:
         """Whether what is published reaches the feed now, with no hole before it."""

@@ -86,6 +86,6 @@ class Vitals:
 async def _renew_epoch(channel: Channel) -> None:
     try:
         await channel.epochs.open(channel.feed.timeline.newest_epoch)
-        channel.intake.outdated = False
+        channel.intake.renewed()
     except RedisUnavailable:
         pass  # the next ping tries again

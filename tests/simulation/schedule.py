@@ -425,7 +425,7 @@ class Flood(Schedule):
     """
 
     def __init__(self, seed: int) -> None:
-        super().__init__(seed, {}, ring_events=200, ring_bytes=1_000_000, client_buffer_bytes=300)
+        super().__init__(seed, {}, ring_events=200, ring_bytes=1_000_000, client_buffer_bytes=100)
 
     def _limits(self) -> Iterator[tuple[Any, str, int]]:
         yield fanout, "SLICE", 1
