@@ -45,6 +45,11 @@ class Spec:
         return _WILD.search(self.pattern) is not None
 
     @property
+    def sample(self) -> str:
+        """A name that fits."""
+        return _WILD.sub("any", self.pattern)
+
+    @property
     def history(self) -> bool:
         """Whether there is a log at all."""
         return self.history_size > 0 and self.history_seconds > 0
@@ -85,6 +90,11 @@ class Catalogue:
             self._check(spec)
             (self._patterns if spec.is_pattern else self._exact)[spec.pattern] = spec
         self._wildcards = [spec for spec in self._patterns.values() if spec.wildcard is not None]
+
+    @property
+    def specs(self) -> list[Spec]:
+        """All entries."""
+        return [*self._exact.values(), *self._patterns.values()]
 
     @property
     def always(self) -> list[Target]:
