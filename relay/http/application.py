@@ -7,7 +7,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http import HttpRequest, HttpResponse
 
 from relay.access.problem import HEADERS, Problem
-from relay.engine.lifespan import lifespan
+from relay.engine.lifespan import get_hub, lifespan
 from relay.http.consumer import StreamConsumer
 from relay.http.refusal import refuse as refuse_request
 from relay.types import Application, Message, Receive, Send
@@ -40,6 +40,7 @@ class RelayApplication:
                     await self._site(scope, receive, send)
 
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        get_hub()  # no server may have started it, and `/health/` must not wait for the first stream
         if path_below_root(scope) in self._paths:
             await self._streams(scope, receive, send)
         elif self._site is None:

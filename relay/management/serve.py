@@ -4,7 +4,6 @@ import os
 import sys
 from argparse import ArgumentParser
 from contextlib import ExitStack
-from importlib.util import find_spec
 from typing import Any, cast
 
 from django.apps import apps
@@ -41,8 +40,7 @@ class Serve(Subcommand):
 
     def run(self, options: Options) -> None:
         host, port = options["host"] or "127.0.0.1", _port(options["port"] or "8000")
-        if find_spec("daphne") is None:
-            raise CommandError("daphne is not installed. Run: pip install 'relay-hub[serve]'.")
+        _require_daphne()
         self._check()
         url = conf.load().redis_url
         embedded = not hasattr(django_settings, "REDIS_URL") and not accepts_connections(LOCAL_PORT)
@@ -84,9 +82,17 @@ class Serve(Subcommand):
             )
 
 
+def _require_daphne() -> None:
+    """Before anything else that needs an event loop: Daphne must install Twisted's reactor."""
+    try:
+        import relay.server.daphne  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"{error.name} is not installed. Run: pip install 'relay-hub[serve]'."
+        ) from None
+
+
 def _application(*, whole_site: bool) -> Application:
-    """Imports late: Daphne must install its reactor first, which is part of an optional install."""
-    import relay.server.daphne  # noqa: F401
     from relay.http.application import RelayPages
 
     application = relay_application(_site() if whole_site else RelayPages())
