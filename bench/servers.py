@@ -123,7 +123,8 @@ class Hub(Server):
     @contextmanager
     def start(self, place: Place) -> Iterator[Running]:
         port = free_port()
-        command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)]
+        command = [sys.executable, "manage.py", "relay", "serve", "--host", "127.0.0.1"]
+        command += ["--port", str(port)]
         env = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
         env |= {
             "SECRET_KEY": "only-for-the-benchmark" * 3,

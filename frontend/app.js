@@ -26,7 +26,7 @@ const log = byId("messages");
 const tally = new Tally();
 const rate = new Rate();
 const paintFigures = perFrame(() => showFigures(byId("figures"), tally));
-const stream = new Stream("/stream/", HUB_EVENTS, { state: showState, event: takeEvent, back: takeReturn });
+const stream = new Stream(document.body.dataset.stream, HUB_EVENTS, { state: showState, event: takeEvent, back: takeReturn });
 
 function takeEvent(event) {
   rate.count(Date.now());

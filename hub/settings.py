@@ -1,6 +1,7 @@
 """Settings of the Django project, all from the environment (docs/settings.md)."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import environ
@@ -9,7 +10,6 @@ from django.core.exceptions import ImproperlyConfigured
 from relay.conf import DEFAULTS, FLAGS, NAMES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-FRONTEND = BASE_DIR / "frontend"
 
 env = environ.Env()
 
@@ -35,7 +35,7 @@ if not SECRET_KEY:
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or ["localhost", "127.0.0.1", "[::1]"]
 
-# The hub's own settings are taken over as they are; relay/conf.py reads and validates them. An empty
+# The hub's own settings are taken over as they are; relay/conf/ reads and validates them. An empty
 # variable is one that is not set: that is what `REDIS_URL= make run` and Compose's `${NAME:-}` mean.
 globals().update(
     {
@@ -72,18 +72,19 @@ ASGI_APPLICATION = "hub.asgi.application"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-TEMPLATES = [
-    {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [FRONTEND]},
-]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [FRONTEND]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0  # revalidated each time: modules of two versions must not mix
 
 # Only channels that are not public, and what signs people in, ever ask the database.
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+if "postgresql" in DATABASES["default"]["ENGINE"] and find_spec("psycopg") is None:
+    raise ImproperlyConfigured(
+        "DATABASE_URL needs the driver of PostgreSQL. Run: pip install 'relay-hub[postgres]'."
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("SECURE_COOKIES")
 if SESSION_COOKIE_SECURE:  # then everybody comes by HTTPS, through a proxy that says so

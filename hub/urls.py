@@ -1,15 +1,10 @@
-"""What Django serves; `/stream/` is in relay/routing.py."""
+"""What Django serves; streams are answered by hub/asgi.py."""
 
-from django.urls import path
+from django.urls import include, path
 
-from relay.http import dashboard, health, presence, publish, token
+from relay.http.dashboard import dashboard
 
 urlpatterns = [
-    path("", dashboard.dashboard, name="dashboard"),
-    path("health/", health.health, name="health"),
-    path("token/", token.token, name="token"),
-    path("publish/<path:channel>/", publish.publish, name="publish"),
-    path("publish/<path:channel>", publish.publish),
-    path("presence/<path:channel>/", presence.presence, name="presence"),
-    path("presence/<path:channel>", presence.presence),
+    path("", dashboard, name="dashboard"),
+    path("", include("relay.urls")),
 ]

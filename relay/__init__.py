@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from relay.publishing import apublish, publish
 
+__version__ = "0.2.0"
+
 __all__ = ["apublish", "publish"]
 
 

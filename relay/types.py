@@ -8,3 +8,5 @@ Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
 Headers = Mapping[bytes, bytes]
 Scope = Mapping[str, Any]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""Not typed by the above: every server and framework has types of its own."""

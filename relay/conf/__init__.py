@@ -1,27 +1,27 @@
 """What the operator said, valid: the settings and the channels."""
 
-from relay.conf.settings import (
-    DEFAULTS,
-    FLAGS,
-    NAMES,
-    SECRETS,
-    Problem,
-    Settings,
+from relay.conf.loading import (
+    Invalid,
+    find_invalid,
+    find_setting,
     load,
     load_catalogue,
-    problems,
     unknown_names,
 )
+from relay.conf.parsers import FLAGS
+from relay.conf.settings import Settings
+from relay.conf.table import DEFAULTS, NAMES, SECRETS
 
 __all__ = [
     "DEFAULTS",
     "FLAGS",
     "NAMES",
     "SECRETS",
-    "Problem",
+    "Invalid",
     "Settings",
+    "find_invalid",
+    "find_setting",
     "load",
     "load_catalogue",
-    "problems",
     "unknown_names",
 ]

@@ -45,6 +45,11 @@ class Spec:
         return _WILD.search(self.pattern) is not None
 
     @property
+    def sample(self) -> str:
+        """A name that fits."""
+        return _WILD.sub("any", self.pattern)
+
+    @property
     def history(self) -> bool:
         """Whether there is a log at all."""
         return self.history_size > 0 and self.history_seconds > 0
@@ -85,6 +90,11 @@ class Catalogue:
             self._check(spec)
             (self._patterns if spec.is_pattern else self._exact)[spec.pattern] = spec
         self._wildcards = [spec for spec in self._patterns.values() if spec.wildcard is not None]
+
+    @property
+    def specs(self) -> list[Spec]:
+        """All entries."""
+        return [*self._exact.values(), *self._patterns.values()]
 
     @property
     def always(self) -> list[Target]:
@@ -147,45 +157,3 @@ def _regex(pattern: str) -> re.Pattern[str]:
     if len(set(fields)) < len(fields):
         raise ValueError(f"{pattern!r} has a field twice")
     return re.compile(text + re.escape(pattern[end:]), re.DOTALL)
-
-
-_KEYS: dict[str, Callable[[Any], bool]] = {
-    "access": lambda value: is_rule(value),
-    "wildcard": lambda value: value is None or is_rule(value),
-    "history_size": lambda value: type(value) is int and value >= 0,
-    "history_seconds": lambda value: type(value) in (int, float) and value >= 0,
-    "event_bytes": lambda value: type(value) is int and value >= 256,
-    "envelope": lambda value: type(value) is bool,
-    "always": lambda value: type(value) is bool,
-}
-
-
-def parse_channels(value: Any) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-    """The entries of RELAY_CHANNELS: a mapping, or the short form `name[=rule] …`.
-
-    Raises ValueError or TypeError for what is neither, or names a key or rule that does not exist.
-    """
-    if isinstance(value, str):
-        words = [word.partition("=") for word in value.replace(",", " ").split()]
-        value = {name: {"access": rule if equals else "public"} for name, equals, rule in words}
-        if len(value) < len(words):
-            raise ValueError("a name stands there twice")
-    entries = tuple((name, dict(entry)) for name, entry in value.items())
-    for name, entry in entries:
-        entry.setdefault("access", "signed-in")
-        for key, setting in entry.items():
-            if not _KEYS[key](setting):
-                raise ValueError(f"{key} of {name!r} is not valid: {setting!r}")
-    return entries
-
-
-def is_rule(value: Any) -> bool:
-    """Whether `value` can be an access rule; what it names is looked up later."""
-    if callable(value) or is_path(value) or value in {"public", "signed-in", "owner"}:
-        return True
-    return isinstance(value, str) and bool(re.fullmatch(r"perm:\w+\.\w+", value, re.ASCII))
-
-
-def is_path(value: Any) -> bool:
-    """Whether a rule is the dotted path of a function."""
-    return isinstance(value, str) and bool(re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", value, re.ASCII))

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import get_script_prefix
 from django.views.decorators.http import require_safe
 
 from relay import conf
@@ -9,6 +10,9 @@ from relay import conf
 
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    response = render(request, "index.html", {"channel": conf.load().channel})
+    """A page open to everybody; a site that wants it for some wraps it, as any other view."""
+    settings = conf.load()
+    context = {"channel": settings.channel, "stream": get_script_prefix() + settings.stream_path}
+    response = render(request, "relay/dashboard.html", context)
     response["Cache-Control"] = "no-cache"
     return response

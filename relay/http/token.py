@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import get_script_prefix
 from django.views.decorators.http import require_POST
 
 from relay.access import tokens
@@ -51,7 +52,7 @@ async def token(request: HttpRequest) -> HttpResponse:
             httponly=True,
             secure=secure,
             samesite="None" if secure else "Lax",  # None: pages of other origins send it as well
-            path="/stream/",
+            path=get_script_prefix() + hub.settings.stream_path,
         )
     response["Cache-Control"] = "no-store"
     return response

@@ -87,7 +87,7 @@ def test_a_token_in_the_address_is_enough(
     redis_server: RedisServer,
 ) -> None:
     hub = hub_for(start_hub, people, elsewhere)
-    token = people.manage("token", "ann", "--channel", "orders.*")
+    token = people.manage("relay", "token", "ann", "--channel", "orders.*")
     listen(page, f"{hub.url}/stream/?channel=orders.7&channel=news&token={token}")
     wait_for(page, "open")
     wait_for_subscription(redis_server, "orders.7")

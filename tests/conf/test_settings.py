@@ -1,13 +1,16 @@
 """Every setting: its default, its bounds, its check, its place in the documentation."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
+from django.db.utils import ConnectionHandler
 from pytest_django import Settings
 
-from relay import conf
+from relay import checks, conf
+from relay.conf.table import TABLE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -34,6 +37,7 @@ WRONG = {
     "RELAY_TOKEN_JWKS": ["x", "{}", '{"keys": []}', '{"keys": [{"kty": "oct"}]}', 5],
     "RELAY_TOKEN_AUDIENCE": ["", 5, None],
     "RELAY_HTTP_PUBLISH": ["", "x", "2", None, []],
+    "RELAY_STREAM_PATH": ["", "/", "a b/", "a//b", "stream/?", b"bytes", None],
 }
 NUMBERS = [
     name.lower().removeprefix("relay_")
@@ -54,15 +58,12 @@ def test_the_defaults_are_valid() -> None:
     assert (settings.channel, settings.heartbeat_seconds) == ("demo_stream", 15.0)
 
 
-@pytest.mark.parametrize("number", range(1, len(conf.NAMES) + 1))
-def test_a_wrong_value_fails_its_check_with_its_id_and_hint(
-    settings: Settings, number: int
-) -> None:
-    name = conf.NAMES[number - 1]
+@pytest.mark.parametrize("name", conf.NAMES)
+def test_a_wrong_value_fails_its_check_with_its_id_and_hint(settings: Settings, name: str) -> None:
     for value in WRONG.get(name, WRONG_NUMBERS):
         setattr(settings, name, value)
         [message] = [m for m in run_checks() if str(m.id).startswith("relay.")]
-        assert message.id == f"relay.E{number:03}"
+        assert message.id == conf.find_setting(name).check
         assert f"{name} is not valid" in message.msg
         assert message.hint
         with pytest.raises(ValueError, match=f"^{name} is not valid"):
@@ -93,6 +94,111 @@ def test_a_rule_that_names_no_function_fails_the_check(settings: Settings) -> No
         [(number, text)] = relay_checks()
         assert number == "relay.E015"
         assert "the rule of 'b.*' is not there" in text
+
+
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        (
+            {"a": {"access": "public"}, "b.*": {"acess": "public"}},
+            "'acess' of 'b.*' is no key of an entry; did you mean 'access'?",
+        ),
+        ({"b": {"history": 5}}, "'history' of 'b' is no key of an entry; did you mean 'history_"),
+        ({"b": {"zzz": 5}}, "'zzz' of 'b' is no key of an entry."),
+        ({"b": {"access": "signedin"}}, "access of 'b' is not valid: 'signedin'; did you mean 's"),
+        ({"b": {"always": 1}}, "always of 'b' is not valid: 1."),
+        ({"b": "public"}, "the entry of 'b' is no dictionary: 'public'."),
+        ({5: {}}, "5 is no channel name or pattern."),
+        ("b b=public", "'b' is there twice."),
+    ],
+)
+def test_a_wrong_entry_is_named_and_no_other(
+    settings: Settings, channels: object, said: str
+) -> None:
+    settings.RELAY_CHANNELS = channels
+    [(number, text)] = relay_checks()
+    assert number == "relay.E015"
+    assert text.startswith(f"RELAY_CHANNELS is not valid: {said}")
+    assert "'a'" not in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("perm:auth.view_usr", "Did you mean auth.view_user?"),
+        ("perm:shop.nothing", "Name it as app_label.codename."),
+    ],
+)
+def test_a_permission_that_no_model_has_is_a_warning(
+    settings: Settings, rule: str, hint: str
+) -> None:
+    settings.RELAY_CHANNELS = {"a": {"access": "perm:relay.publish"}, "b.*": {"wildcard": rule}}
+    [message] = [m for m in run_checks() if str(m.id).startswith("relay.")]
+    assert (message.id, message.hint) == ("relay.W002", hint)
+    assert "'b.*'" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ({}, "There is no channel layer."),
+        (
+            {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+            "The channel layer is in memory.",
+        ),
+    ],
+)
+def test_a_channel_layer_that_others_do_not_hear_is_no_error(
+    settings: Settings, layers: object, said: str
+) -> None:
+    settings.CHANNEL_LAYERS = layers
+    [message] = [m for m in run_checks() if str(m.id).startswith("relay.")]
+    assert (message.id, message.msg) == ("relay.I001", said)
+    assert not message.is_serious()
+
+
+def test_a_wsgi_application_cannot_be_the_asgi_application(settings: Settings) -> None:
+    settings.ASGI_APPLICATION = "django.core.handlers.wsgi.WSGIHandler"
+    assert relay_checks() == []
+    settings.ASGI_APPLICATION = settings.WSGI_APPLICATION = "mysite.wsgi.application"
+    [(number, text)] = relay_checks()
+    assert number == "relay.E101"
+    assert "'mysite.wsgi.application'" in text
+
+
+def test_the_driver_of_every_database_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    databases = {
+        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+        "archive": {"ENGINE": "tests.support.no_driver"},
+    }
+    monkeypatch.setattr(checks, "connections", ConnectionHandler(databases))
+    [message] = checks.check_database_drivers(None)
+    assert (message.id, "'archive'" in message.msg) == ("relay.E102", True)
+    assert "relay-hub[postgres]" in str(message.hint)
+
+
+def test_sessions_in_sqlite_are_a_warning_before_a_deployment(settings: Settings) -> None:
+    def found() -> list[str | None]:
+        messages = run_checks(include_deployment_checks=True, databases=["default"])
+        return [m.id for m in messages if str(m.id).startswith("relay.")]
+
+    assert found() == ["relay.W003"]
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    assert found() == []
+
+
+def test_a_check_and_a_field_belong_to_one_setting_each() -> None:
+    assert len({row.check for row in TABLE}) == len(TABLE)
+    assert [row.field for row in TABLE] == [field.name for field in fields(conf.Settings)]
+    assert conf.load().heartbeat_seconds == conf.DEFAULTS["RELAY_HEARTBEAT_SECONDS"]
+
+
+@pytest.mark.parametrize("path", ["live/stream", "/live/stream/", "live/stream/"])
+def test_the_slashes_around_the_path_of_streams_do_not_matter(
+    settings: Settings, path: str
+) -> None:
+    settings.RELAY_STREAM_PATH = path
+    assert conf.load().stream_path == "live/stream/"
 
 
 def test_a_misspelt_name_is_a_warning(settings: Settings) -> None:

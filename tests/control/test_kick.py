@@ -571,7 +571,7 @@ def test_a_users_streams_end_on_every_process(
         for stream in by_session + by_token:
             stream.ends_within_a_second(begin)
         with streams(two, {"channel": "mine", "cookie": ann.cookie}) as [again]:
-            assert manage("kick", "--user", ann.pk) == "2 hub processes were told"
+            assert manage("relay", "kick", "--user", ann.pk) == "2 hub processes were told"
             for stream in again:
                 stream.ends_within_a_second(time.monotonic())
         for stream in of_bob + of_nobody:
@@ -597,14 +597,14 @@ def test_a_channels_streams_end_then_all(
         for hub in two:
             hub.wait_for_streams(2)
         assert not any(stream.ended_at for stream in another + news)
-        assert manage("kick", "--channel", "orders.8") == "2 hub processes were told"
+        assert manage("relay", "kick", "--channel", "orders.8") == "2 hub processes were told"
         for stream in another:
             stream.ends_within_a_second(time.monotonic())
-        assert manage("kick", "--all") == "2 hub processes were told"
+        assert manage("relay", "kick", "--all") == "2 hub processes were told"
         for stream in news:
             stream.ends_within_a_second(time.monotonic())
     assert [hub.stop() for hub in two] == [0, 0]
-    assert manage("kick", "--all") == "0 hub processes were told"
+    assert manage("relay", "kick", "--all") == "0 hub processes were told"
     for hub in two:
         assert "WARNING" not in hub.log()
         assert "Traceback" not in hub.log()
@@ -661,7 +661,7 @@ def test_two_processes_and_a_redis_that_is_killed(
 def test_the_command_says_what_is_wrong(
     site: Site, redis_server: RedisServer, words: list[str], said: str
 ) -> None:
-    found = run_manage(site, redis_server.url, "kick", *words)
+    found = run_manage(site, redis_server.url, "relay", "kick", *words)
     assert found.returncode != 0
     assert said in found.stderr
     assert "Traceback" not in found.stderr
@@ -669,7 +669,7 @@ def test_the_command_says_what_is_wrong(
 
 def test_the_command_says_that_a_channel_is_none(site: Site, redis_server: RedisServer) -> None:
     def said(channel: str) -> str:
-        found = run_manage(site, redis_server.url, "kick", "--channel", channel)
+        found = run_manage(site, redis_server.url, "relay", "kick", "--channel", channel)
         found.check_returncode()
         return found.stderr
 
@@ -678,7 +678,7 @@ def test_the_command_says_that_a_channel_is_none(site: Site, redis_server: Redis
 
 
 def test_the_command_says_that_redis_is_away(site: Site) -> None:
-    found = run_manage(site, "redis://:s3cret@127.0.0.1:1/0", "kick", "--all")
+    found = run_manage(site, "redis://:s3cret@127.0.0.1:1/0", "relay", "kick", "--all")
     assert found.returncode == 1
     assert "Redis 127.0.0.1:1: " in found.stderr
     assert "Nobody was kicked." in found.stderr

@@ -28,7 +28,7 @@ def test_vendored_files_are_what_vendor_json_says() -> None:
 
 def test_every_module_is_loaded_and_nothing_else_is_there() -> None:
     page = (FRONTEND / "index.html").read_text()
-    linked = {FRONTEND / name for name in re.findall(r"{% static '([^']+)' %}", page)}
+    linked = {FRONTEND / name for name in re.findall(r"{% static 'relay/([^']+)' %}", page)}
     loaded = set(linked)
     todo = [path for path in linked if path.suffix == ".js"]
     while todo:
@@ -61,7 +61,7 @@ def blank(browser: Browser, site: Site) -> Iterator[Page]:
 
 def run(page: Page, module: str, body: str, argument: Any = None) -> Any:
     """The value of `body`, a function of `m` (the module) and `x` (the argument)."""
-    script = f"async (x) => {{ const m = await import('/static/{module}.js'); {body} }}"
+    script = f"async (x) => {{ const m = await import('/static/relay/{module}.js'); {body} }}"
     return page.evaluate(script, argument)
 
 

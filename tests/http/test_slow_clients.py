@@ -152,7 +152,7 @@ def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
     stuck = open_raw_stream(hub.url, receive_buffer=65_536)
     hub.wait_for_streams(1)
     publish_bytes(redis_server, 5 * MB)
-    command = [sys.executable, "manage.py", "kick", "--all"]
+    command = [sys.executable, "manage.py", "relay", "kick", "--all"]
     env = {**os.environ, "REDIS_URL": redis_server.url}
     subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
     assert hub.health()["streams_cut"] == 0

@@ -123,15 +123,20 @@ def test_every_setting_has_its_bounds_and_its_check_in_the_documentation(
     text = doc("settings.md")
     for name in conf.NAMES:
         setattr(settings, name, None)
-    problems = list(conf.problems())
-    assert len(problems) == len(conf.NAMES)
-    for name, problem in zip(conf.NAMES, problems, strict=True):
+    found = list(conf.find_invalid())
+    assert len(found) == len(conf.NAMES)
+    for name, invalid in zip(conf.NAMES, found, strict=True):
         said = section(text, f"### `{name}`")
-        bounds = problem.hint.removeprefix("Use ").removesuffix(".")
+        bounds = invalid.hint.removeprefix("Use ").removesuffix(".")
         assert bounds in said.replace("`", ""), name
-        assert f"Check: `relay.E{problem.number:03}`." in said, name
-    assert f"`relay.E001` to `relay.E{len(problems):03}`" in text
-    assert "`relay.W001`" in text
+        assert f"Check: `{invalid.check}`." in said, name
+
+
+def test_every_other_check_is_in_the_table_of_checks() -> None:
+    source = (ROOT / "relay/checks.py").read_text()
+    assert sorted(re.findall(r'id="(relay\.\w+)"', source)) == sorted(
+        first_cells(section(doc("settings.md"), "## Checks"))
+    )
 
 
 # -- operations

@@ -1,4 +1,4 @@
-"""`manage.py publish`, against a real Redis."""
+"""`manage.py relay publish`, against a real Redis."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def publish(
     redis_server: RedisServer, *words: str, stdin: bytes = b"", url: str = ""
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "manage.py", "publish", *words],
+        [sys.executable, "manage.py", "relay", "publish", *words],
         cwd=ROOT,
         env={**os.environ, "REDIS_URL": url or redis_server.url, "SECRET_KEY": "x"},
         input=stdin,

@@ -1,4 +1,4 @@
-"""`manage.py serve`: what it says when it cannot, and the Redis it brings along."""
+"""`manage.py relay serve`: what it says when it cannot, and the Redis it brings along."""
 
 import os
 import socket
@@ -16,10 +16,10 @@ from tests.support.servers import ROOT, HubProcess, RedisServer, free_port, wait
 
 
 def serve(**env: str) -> subprocess.CompletedProcess[str]:
-    """Runs `manage.py serve` where it is expected to give up at once."""
+    """Runs `manage.py relay serve` where it is expected to give up at once."""
     kept = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "HOST", "PORT"}}
     return subprocess.run(
-        [sys.executable, "manage.py", "serve"],
+        [sys.executable, "manage.py", "relay", "serve"],
         cwd=ROOT,
         env={**kept, "SECRET_KEY": "x", "PORT": str(free_port()), **env},
         capture_output=True,

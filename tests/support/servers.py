@@ -97,11 +97,11 @@ class RedisServer:
 
 
 class HubProcess:
-    """`manage.py serve` (or another command line) as a process; its output is in `log()`."""
+    """`manage.py relay serve` (or another command line) as a process; its output is in `log()`."""
 
     def __init__(self, redis_url: str, command: list[str] | None = None, **settings: Any) -> None:
         self.port = free_port()
-        self.command = command or ["manage.py", "serve"]
+        self.command = command or ["manage.py", "relay", "serve"]
         self.env = {
             **os.environ,
             "REDIS_URL": redis_url,
@@ -118,7 +118,7 @@ class HubProcess:
 
     def start(self) -> None:
         words = [word.replace("{port}", str(self.port)) for word in self.command]
-        if words == ["manage.py", "serve"]:
+        if words == ["manage.py", "relay", "serve"]:
             words += ["--host", "127.0.0.1", "--port", str(self.port)]
         self.process = subprocess.Popen(
             [sys.executable, *words],

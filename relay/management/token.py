@@ -1,28 +1,29 @@
-"""`manage.py token`: a token on the command line, for a try or for another service."""
+"""`manage.py relay token`: a token on the command line, for a try or for another service."""
 
 from argparse import ArgumentParser
-from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from relay import conf
 from relay.access import tokens
+from relay.management.subcommand import Options, Subcommand
 
 
-class Command(BaseCommand):
+class Token(Subcommand):
     help = (
-        "Prints a token for SUBJECT that grants the channels (and, with --publish, publishing, with"
-        " --presence, seeing who is there)."
+        "Prints a token for SUBJECT that grants the channels. With --publish it also grants publishing,"
+        " with --presence seeing the users of a channel."
     )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument("subject", metavar="SUBJECT")
         parser.add_argument("--channel", action="append", default=[], metavar="NAME")
         parser.add_argument("--publish", action="append", default=[], metavar="NAME")
         parser.add_argument("--presence", action="append", default=[], metavar="NAME")
         parser.add_argument("--seconds", type=float, help="how long it is valid")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def run(self, options: Options) -> None:
         seconds = options["seconds"]
         if seconds is not None and not 0 < seconds <= 31_536_000:
             raise CommandError(f"--seconds is not valid: {seconds:g}. Use a number up to a year.")

@@ -1,26 +1,25 @@
-"""`manage.py kick`: ends open streams on every hub process."""
+"""`manage.py relay kick`: ends open streams on every hub process."""
 
 from argparse import ArgumentParser
-from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from relay import conf
 from relay.control.kicks import kick
+from relay.management.subcommand import Options, Subcommand
 
 
-class Command(BaseCommand):
+class Kick(Subcommand):
     help = "Ends the streams of one user, of one channel, or all of them, on every hub process."
 
-    requires_system_checks = []  # it needs the hub's own settings alone, which conf.load() validates
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
         who = parser.add_mutually_exclusive_group(required=True)
         who.add_argument("--user", metavar="USER", help="the user's id, or a token's subject")
         who.add_argument("--channel", metavar="CHANNEL", help="the name of a channel")
         who.add_argument("--all", action="store_true", help="every stream there is")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def run(self, options: Options) -> None:
         user, channel = options["user"], options["channel"]
         try:
             if channel is not None and conf.load_catalogue().find(channel) is None:

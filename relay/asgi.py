@@ -1,0 +1,32 @@
+"""The ASGI application that serves streams, and a site's own application beside them.
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+application = relay_application(get_asgi_application())
+"""
+
+import sys
+
+import django
+from django.apps import apps
+
+from relay.types import Application
+
+
+def relay_application(site: Application | None = None) -> Application:
+    """Streams are answered by relay, at RELAY_STREAM_PATH; everything else is passed on to `site`.
+
+    Without a site everything else is 404. Ends the process, with one line, when a setting is not
+    valid: a server that answers nothing helps nobody.
+    """
+    if not apps.ready:
+        django.setup(set_prefix=False)
+    from relay import conf
+    from relay.engine.lifespan import start_with_reactor
+    from relay.http.application import RelayApplication
+
+    try:
+        settings = conf.load()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    start_with_reactor()
+    return RelayApplication(site, settings.stream_path)

@@ -1,0 +1,115 @@
+"""Which requests are streams, and what becomes of the others."""
+
+import re
+from typing import Any
+
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http import HttpRequest, HttpResponse
+
+from relay.access.problem import HEADERS, Problem
+from relay.engine.lifespan import get_hub, lifespan
+from relay.http.consumer import StreamConsumer
+from relay.http.refusal import refuse as refuse_request
+from relay.types import Application, Message, Receive, Send
+
+_TOKEN = re.compile(rb"((?:^|&)token=)[^&]*")
+
+NOT_HERE = "This process serves live streams. The site's pages are served by another one."
+
+
+class RelayApplication:
+    """Streams are at `stream_path`, below the site's root; everything else is `site`'s."""
+
+    def __init__(self, site: Application | None, stream_path: str) -> None:
+        self._site = site
+        self._streams = StreamConsumer.as_asgi()
+        self._paths = {f"/{stream_path}", f"/{stream_path}".removesuffix("/")}
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._http(mask_token(scope, send), receive, send)
+            case "lifespan":
+                site = None if isinstance(self._site, ASGIHandler) else self._site
+                await lifespan(site, scope, receive, send)
+            case "websocket" if self._site is None or isinstance(self._site, ASGIHandler):
+                await receive()
+                await send({"type": "websocket.close", "code": 1000})
+            case _:
+                if self._site is not None:
+                    await self._site(scope, receive, send)
+
+    async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        get_hub()  # no server may have started it, and `/health/` must not wait for the first stream
+        if path_below_root(scope) in self._paths:
+            await self._streams(scope, receive, send)
+        elif self._site is None:
+            await _refuse(Problem(404, NOT_HERE), send)
+        elif isinstance(self._site, ASGIHandler):
+            await _by_django(self._site, scope, receive, send)
+        else:
+            await self._site(scope, receive, send)
+
+
+class RelayPages(ASGIHandler):
+    """Django with the site's middleware, and of its URLs those alone that lead to a view of relay.
+
+    The views of a site are for its own server: they may expect more processes, or no event loop.
+    """
+
+    def resolve_request(self, request: Any) -> Any:
+        match = super().resolve_request(request)
+        return match if match.func.__module__.startswith("relay.") else (_not_here, (), {})
+
+
+async def _not_here(request: HttpRequest) -> HttpResponse:
+    return refuse_request(Problem(404, NOT_HERE))
+
+
+def path_below_root(scope: dict[str, Any]) -> str:
+    """The path of a request as a URLconf sees it, without FORCE_SCRIPT_NAME or `root_path`."""
+    path, root = str(scope["path"]), str(get_script_prefix(scope)).rstrip("/")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
+def mask_token(scope: dict[str, Any], send: Send) -> dict[str, Any]:
+    """A scope with the whole query. In the server's own scope the token of `?token=` is hidden.
+
+    Daphne's command and uvicorn write a line for each request that shows its query.
+    """
+    query = scope["query_string"]
+    if b"token=" not in query:
+        return scope
+    ours = dict(scope)
+    scope["query_string"] = hidden = _TOKEN.sub(rb"\1-", query)
+    for request in getattr(send, "args", ()):  # Daphne's request, which has the query as well
+        if isinstance(getattr(request, "uri", None), bytes):
+            request.uri = request.uri.replace(query, hidden)
+    return ours
+
+
+async def _refuse(refusal: Problem, send: Send) -> None:
+    """Answers with a problem."""
+    length = (b"Content-Length", str(len(refusal.body)).encode())
+    headers = [*HEADERS, length, *refusal.headers]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": refusal.body})
+
+
+async def _by_django(
+    site: Application, scope: dict[str, Any], receive: Receive, send: Send
+) -> None:
+    """Answers 400 where Django raises: it cannot read a header, such as a charset of another alphabet."""
+    started = False
+
+    async def observed(message: Message) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        await site(scope, receive, observed)
+    except ValueError:
+        if started:
+            raise
+        await _refuse(Problem(400, "A header of the request cannot be read."), send)

@@ -1,0 +1,18 @@
+"""What Django serves of relay: `path("live/", include("relay.urls"))`.
+
+Streams are not among these. They are answered at RELAY_STREAM_PATH by the ASGI application (relay.asgi)
+or by `manage.py relay serve`. A site that wants the dashboard routes `relay.http.dashboard.dashboard`.
+"""
+
+from django.urls import path
+
+from relay.http import health, presence, publish, token
+
+urlpatterns = [
+    path("health/", health.health, name="relay-health"),
+    path("token/", token.token, name="relay-token"),
+    path("publish/<path:channel>/", publish.publish, name="relay-publish"),
+    path("publish/<path:channel>", publish.publish),
+    path("presence/<path:channel>/", presence.presence, name="relay-presence"),
+    path("presence/<path:channel>", presence.presence),
+]

