@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from relay import tasks
 from relay.conf.catalogue import Target
@@ -93,7 +93,7 @@ class Channels:
             channel = Channel(target, self._context, self._outage)
             self._channels[target.name] = channel
             name = f"journal of {target.name}"
-            self._journals[channel] = self._supervisor.start(channel.run(), name)
+            self._journals[channel] = self._supervisor.start(channel.run, name)
             self._listener.add(channel)
         self._unused.pop(channel, None)
         return channel
@@ -141,11 +141,13 @@ class Channels:
         del self._channels[channel.name]
         del self._unused[channel]
         self._listener.remove(channel)
-        self._supervisor.start(self._end(channel), f"end of {channel.name}")
+        self._supervisor.start(partial(self._end, channel), f"end of {channel.name}")
 
     async def _end(self, channel: Channel) -> None:
         await channel.flush()
-        await tasks.end([self._journals.pop(channel)])
+        journal = self._journals.pop(channel, None)
+        if journal:
+            await tasks.end([journal])
 
 
 def _is_group(admission: Admission) -> bool:

@@ -33,7 +33,7 @@ class Hub:
         self._context = Context(settings, broker, Link(), clock, Stats(), Backpressure())
         self.settings = settings
         self.stats = self._context.stats
-        self._supervisor = Supervisor(self.end_streams)
+        self._supervisor = Supervisor(clock)
         self._listener = Listener(self._context)
         self.channels = Channels(self._context, self._listener, self._supervisor)
         self.catalogue = self.channels.catalogue
@@ -44,16 +44,16 @@ class Hub:
 
     @property
     def live(self) -> bool:
-        """Whether the subscription stands, and nothing in here has failed."""
-        return self._context.link.live and not self._supervisor.failed
+        """Whether the subscription stands, and every part runs."""
+        return self._context.link.live and not self._supervisor.failing
 
     def start(self) -> None:
         """Begins to listen, to write the history and to tick."""
         self.channels.start()
-        self._supervisor.start(self._listener.run(), "listener")
-        self._supervisor.start(self._tick(), "ticker")
-        self._supervisor.start(self.kicks.run(), "receiver of kicks")
-        self._supervisor.start(self.presence.run(), "presence")
+        self._supervisor.start(self._listener.run, "listener")
+        self._supervisor.start(self._tick, "ticker")
+        self._supervisor.start(self.kicks.run, "receiver of kicks")
+        self._supervisor.start(self.presence.run, "presence")
 
     def end_streams(self) -> None:
         """Ends every open stream properly and refuses new ones. Harmless when called again."""
@@ -73,8 +73,10 @@ class Hub:
         """The frame that says when to come back, different for each client."""
         return sse.retry(jitter(self.settings.retry_ms))
 
-    def overload_retry(self) -> bytes:
-        """The same for a client for which there is no room."""
+    def refusal_retry(self) -> bytes:
+        """The same for a client that is turned away: soon where this process stops, else later."""
+        if self._stopping:
+            return self.retry()
         return sse.retry(jitter(self.settings.overload_retry_ms))
 
     # -- streams

@@ -1,6 +1,8 @@
 """Brings every frame of a ring to every subscriber, each at its own pace."""
 
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -9,6 +11,8 @@ from relay.feed.readers import Readers
 from relay.feed.ring import Place, Ring
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Chunk, Writer
+
+logger = logging.getLogger("relay")
 
 SLICE = 512
 """Writers served before the event loop gets its turn, so that 10,000 do not freeze it."""
@@ -82,6 +86,13 @@ class Fanout:
         if not subscriber.full:
             self._catch_up(subscriber)
 
+    def send(self, subscriber: Subscriber, chunk: Chunk) -> None:
+        """Sends a subscriber that is not current something of its own."""
+        try:
+            subscriber.send(chunk)
+        except Exception:
+            self._cut(subscriber)
+
     def leave(self, subscriber: Subscriber) -> None:
         """Forgets a subscriber; harmless when it is already gone."""
         subscriber.current = False
@@ -100,13 +111,16 @@ class Fanout:
         """Ends every stream properly, each with its own last frame."""
         for subscriber in [*self._current, *self._behind]:
             self.leave(subscriber)
-            subscriber.writer.finish(Chunk(last()))
+            try:
+                subscriber.writer.finish(Chunk(last()))
+            except Exception:
+                self._cut(subscriber)
 
     def cut_stalled(self, seconds: float) -> None:
         """Cuts whoever is behind and has taken nothing for `seconds`."""
         now = self._clock.time()
         for subscriber in [s for s in self._behind if s.full]:
-            progress = subscriber.writer.progress()
+            progress = self._progress(subscriber)
             if progress != subscriber.progress:
                 subscriber.progress = progress
                 subscriber.stalled_at = now
@@ -114,6 +128,13 @@ class Fanout:
                 self._stats.streams_cut += 1
                 self.leave(subscriber)
                 subscriber.writer.abort()
+
+    def _progress(self, subscriber: Subscriber) -> object:
+        try:
+            return subscriber.writer.progress()
+        except Exception:
+            self._cut(subscriber)
+            return None
 
     # -- a pass over the current subscribers, in slices
 
@@ -127,6 +148,13 @@ class Fanout:
         self._slice()
 
     def _slice(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            self._passing = False  # else no later message would start a pass
+            raise
+
+    def _serve(self) -> None:
         target, seen, chunks = self.target, self._target_seen, self._chunks
         served = 0
         for subscriber in islice(self._turn, SLICE):
@@ -142,7 +170,12 @@ class Fanout:
                 chunk = chunks[cursor] = Chunk(self._ring.join(cursor, target))
             subscriber.cursor = target
             subscriber.seen = seen
-            if not subscriber.writer.send(chunk):
+            try:
+                took = subscriber.writer.send(chunk)
+            except Exception:
+                self._cut(subscriber)
+                continue
+            if not took:
                 self._fall_behind(subscriber)
         if served == SLICE:
             self._clock.call_soon(self._slice)
@@ -157,7 +190,14 @@ class Fanout:
         else:
             self._backpressure.lower_by(self)
 
-    # -- one subscriber that is behind
+    # -- one subscriber
+
+    def _cut(self, subscriber: Subscriber) -> None:
+        """Ends a stream whose writer has raised, so that its client comes back; no other one is touched."""
+        logger.exception("A stream cannot be written to; this is a bug. Cutting the stream.")
+        self.leave(subscriber)
+        with suppress(Exception):
+            subscriber.writer.abort()
 
     def _fall_behind(self, subscriber: Subscriber) -> None:
         if not subscriber.current:
@@ -178,7 +218,7 @@ class Fanout:
             if subscriber.cursor == self._ring.end and not subscriber.notice:
                 self._become_current(subscriber)
                 return
-            subscriber.send(self._next_chunk(subscriber))
+            self.send(subscriber, self._next_chunk(subscriber))
             if subscriber.full:
                 return
         self._clock.call_soon(self._catch_up, subscriber)

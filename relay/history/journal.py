@@ -103,7 +103,8 @@ class Journal:
                         pass
                     if self._pacer.is_trim_due(loop.time()):
                         await self._history.trim()
-                    self._works()
+                    if not self.behind:  # a writer that is stuck has stored nothing
+                        self._works()
                 except RedisUnavailable as error:
                     self._fails(error)
                     await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))
@@ -111,12 +112,13 @@ class Journal:
             self._outage.end(self)
 
     async def flush(self) -> None:
-        """Writes what is not written yet; for when the process stops. Gives up after a second."""
+        """Writes what was heard until now; for when the process stops. Gives up after a second."""
         loop = asyncio.get_running_loop()
+        target = self._timeline.position
         self._write_from_now()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                while self.behind:
+                while self._lacks(target):
                     if not await self.step(loop.time()):
                         await asyncio.sleep(STUCK_SECONDS)
         except (RedisUnavailable, TimeoutError):
@@ -140,6 +142,10 @@ class Journal:
             await asyncio.sleep(STUCK_SECONDS)
         else:
             await self._pacer.linger()
+
+    def _lacks(self, target: Position | None) -> bool:
+        """Whether the history may not reach up to `target` yet."""
+        return self.behind and (self._at is None or target is None or self._at < target)
 
     def _write_from_now(self) -> None:
         if not self.writing:

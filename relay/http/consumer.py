@@ -106,7 +106,7 @@ class StreamConsumer(AsyncHttpConsumer):
         """An EventSource gives up for ever on any status but 200 (WHATWG HTML, 9.2.3)."""
         hub.stats.streams_refused += 1
         if b"text/event-stream" in headers.get(b"accept", b""):
-            await self._answer(200, hub.overload_retry(), STREAM_HEADERS)
+            await self._answer(200, hub.refusal_retry(), STREAM_HEADERS)
             return
         seconds = str(hub.settings.overload_retry_ms // 1000 or 1).encode()
         await self._refuse(Problem(503, why, [(b"Retry-After", seconds)]))

@@ -53,7 +53,7 @@ class CatchingUp:
         """Sends a comment to those who wait for Redis, not for their own slowness."""
         for subscriber in self._tasks:
             if not subscriber.full:
-                subscriber.send(Chunk(sse.COMMENT + b"\n"))
+                self._fanout.send(subscriber, Chunk(sse.COMMENT + b"\n"))
 
     async def _run(self, subscriber: Subscriber, path: Path) -> None:
         try:

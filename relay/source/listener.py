@@ -64,6 +64,7 @@ class Listener:
                     await self._watch(self._connection)
         finally:
             self._entrance.close()
+            self._link.lost()
             if self._connection:
                 self._connection.abort("the hub stops")
 

@@ -9,9 +9,12 @@ from relay.source.connection import Channel, Entered
 from relay.source.intake import Intake
 from relay.wire.position import Position
 
-FILL_SECONDS = 1.0
-"""How long another process gets to write what it heard."""
+FILL_SECONDS = 5.0
+"""How long to wait for another process that heard everything: then the rest of the hole is a gap.
 
+A process that only watches needs two looks until it writes, which is 1.2 s at the most, and one that was
+hit as well has a hole of its own to fill first. Only where nobody writes at all is this time used up.
+"""
 POLL_SECONDS = 0.02
 """How often the history is read again. An event would need a blocked connection for each channel."""
 

@@ -3,9 +3,12 @@
 import json
 import random
 
+import pytest
+
 from relay.feed.fanout import SLICE, Fanout
 from relay.feed.ring import Ring
 from relay.feed.subscriber import Subscriber
+from relay.feed.writer import Chunk
 from tests.support.core import FakeWriter, HandClock, make_context, make_feed
 
 EPOCH = 1_700_000_000_000
@@ -213,3 +216,53 @@ def test_random_schedules_lose_nothing_that_is_not_told() -> None:
                 position += int(item[4:]) if isinstance(item, str) else 1
                 assert isinstance(item, str) or item == position, f"seed {seed}"
             assert position == bench.sent, f"seed {seed}"
+
+
+class BrokenWriter(FakeWriter):
+    """Raises whatever is asked of it, from a moment on."""
+
+    broken = False
+
+    def send(self, chunk: Chunk) -> bool:
+        if self.broken:
+            raise RuntimeError("a bug of a writer")
+        return super().send(chunk)
+
+    def finish(self, chunk: Chunk) -> None:
+        raise RuntimeError("a bug of a writer")
+
+    def progress(self) -> object:
+        raise RuntimeError("a bug of a writer")
+
+
+def test_a_writer_that_raises_costs_its_own_stream_alone(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    writers = [FakeWriter(), BrokenWriter(), FakeWriter()]
+    for writer in writers:
+        bench.join(writer)
+    writers[1].broken = True
+    for _ in range(3):
+        bench.publish()
+        bench.loop.run()
+    assert [numbers(w.body) for w in writers] == [[1, 2, 3], [], [1, 2, 3]]
+    assert [w.aborted for w in writers] == [False, True, False]
+    assert (len(bench.fanout), len(caplog.records)) == (2, 1)
+
+
+def test_a_writer_that_raises_while_it_is_behind_is_cut_as_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    slow, stalled, other = BrokenWriter(room=1), BrokenWriter(room=1), FakeWriter()
+    for writer in (slow, stalled, other):
+        bench.join(writer)
+    bench.publish(2)
+    bench.loop.run()
+    slow.broken = True
+    bench.publish(2)
+    bench.loop.run()
+    slow.drain(5)
+    bench.fanout.cut_stalled(30)
+    bench.fanout.finish(lambda: b"end")
+    assert (slow.aborted, stalled.aborted, other.finished) == (True, True, True)
+    assert len(bench.fanout) == 0

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from relay import tasks
+from relay.broker.errors import RedisUnavailable
 from relay.broker.link import Link
 from relay.feed.entries import Entry, Run
 from relay.feed.feed import Feed
@@ -140,6 +141,52 @@ async def test_who_watches_looks_at_once_too_and_takes_over_before_the_ring_is_f
         await here.settle()  # what it had heard at the look before is still missing
         assert (here.shelf.looks, here.journal.writing) == (2, True)
         assert here.shelf.entries == 1 + 2 * RUN_ENTRIES
+
+
+async def test_a_flush_ends_with_what_was_heard_before_it_although_more_comes() -> None:
+    """A process that stops under load must not use up its time for messages of the future."""
+    here = Desk()
+    here.feed.mark(1000, 0)
+    here.hear(3)
+    append = here.shelf.append
+
+    async def busy(run: Run, *, force: bool) -> Appended:
+        here.hear(RUN_ENTRIES)
+        return await append(run, force=force)
+
+    here.shelf.append = busy  # type: ignore[method-assign]
+    await here.journal.flush()
+    assert here.shelf.entries == 4  # the boundary and the three
+    assert here.journal.behind
+
+
+async def test_a_writer_that_is_stuck_does_not_say_that_it_writes_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Redis refused; then the run no longer follows, so that nothing is stored and nothing refused."""
+    caplog.set_level("INFO")
+    async with desk(monkeypatch, writes=True) as here:
+        monkeypatch.setattr(journal, "RETRY_SECONDS", 0.0)
+
+        async def refuse(run: Run, *, force: bool) -> Appended:
+            raise RedisUnavailable("OOM", refused=True)
+
+        async def pass_over(run: Run, *, force: bool) -> Appended:
+            return Appended(0, Position(999, 7))
+
+        real, here.shelf.append = here.shelf.append, refuse  # type: ignore[method-assign]
+        monkeypatch.setattr(pacer, "STEADY", Pace(0.0, (0.0, 0.0)))
+        here.hear(1)
+        await here.settle()
+        here.shelf.append = pass_over  # type: ignore[method-assign]
+        await here.settle()
+        assert here.journal.failing
+        here.shelf.append = real  # type: ignore[method-assign]
+        monkeypatch.setattr(journal, "STUCK_SECONDS", 0.0)
+        while here.journal.behind or here.journal.failing:
+            await asyncio.sleep(0.01)
+    said = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert said == ["The history cannot be written", "The history is written again."]
 
 
 # -- when

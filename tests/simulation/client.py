@@ -147,7 +147,7 @@ class Client:
         try:
             process.hub.check_room(admission)
         except Full:
-            writer.finish(Chunk(process.hub.overload_retry()))
+            writer.finish(Chunk(process.hub.refusal_retry()))
             return
         stream = process.hub.join(writer, admission)
         self._leave = lambda: process.hub.leave(stream)
