@@ -6,9 +6,6 @@ is one small command however many channels there are; only what has changed is w
 
 import asyncio
 import json
-import logging
-import random
-import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,15 +15,12 @@ from typing import Any
 
 from relay.broker.commands import Commands
 from relay.broker.errors import RedisUnavailable
-
-logger = logging.getLogger("relay")
+from relay.broker.keys import HubKeys
+from relay.broker.outage import Outage
+from relay.control.processes import Processes
 
 TURN_SECONDS = 0.5
 """How often what has changed is written."""
-
-REFRESH_SECONDS = 10.0
-EXPIRY_SECONDS = 30.0
-"""After so long without a refresh a process counts as gone, with all of its streams."""
 
 WRITE_CHANNELS = 500
 """How many channels are written at once, so that Redis is never busy for long."""
@@ -43,14 +37,18 @@ class Present:
 class Presence:
     """The hub says who comes and goes; `run` tells Redis, `of` asks it."""
 
-    def __init__(self, commands: Commands, prefix: str) -> None:
+    def __init__(self, commands: Commands, keys: HubKeys, processes: Processes) -> None:
         self._commands = commands
-        self._process = secrets.token_hex(8)
-        self._place = f"{prefix}:{{presence}}:"
+        self._keys = keys
+        self._processes = processes
+        self._key = keys.presence + processes.id
         self._here: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._changed: set[str] = set()
         self._refresh_at = 0.0
-        self._failing = False
+        self._outage = Outage(
+            "Presence cannot be written: %s. Its counts leave this process out.",
+            "Presence is written again.",
+        )
 
     def enter(self, names: Iterable[str], user: str) -> None:
         """A stream of these channels has opened; `user` is empty where that is not known."""
@@ -80,8 +78,9 @@ class Presence:
         return sum(int(count) for count in await self._read(name, "count"))
 
     async def _read(self, name: str, what: str) -> list[bytes]:
-        keys, arguments = [f"{self._place}processes"], [f"{self._place}of:", name, what]
-        return list(await self._commands.script("presence_read", keys, arguments))
+        arguments = [self._keys.presence, name, what]
+        found = await self._commands.script("presence_read", [self._keys.processes], arguments)
+        return list(found)
 
     async def run(self) -> None:
         """Until it is cancelled; then this process is gone at once."""
@@ -91,37 +90,32 @@ class Presence:
                 await asyncio.sleep(TURN_SECONDS)
         finally:
             with suppress(RedisUnavailable):
-                await self._commands.run("DEL", self._entries)
-
-    @property
-    def _entries(self) -> str:
-        return f"{self._place}of:{self._process}"
+                await asyncio.gather(self._processes.leave(), self._commands.run("DEL", self._key))
 
     async def _write_due(self) -> None:
         now = asyncio.get_running_loop().time()
         if not self._changed and now < self._refresh_at:
             return
         try:
+            await self._processes.sign()
             await self._write()
             while self._changed:
                 await self._write()
         except RedisUnavailable as error:
-            self._fails(error)
+            if error.refused:  # the listener reports that Redis is away
+                self._outage.begin(self, error)
             return
-        self._refresh_at = now + REFRESH_SECONDS * random.uniform(0.8, 1.0)
-        if self._failing:
-            self._failing = False
-            logger.info("Presence is written again.")
+        self._refresh_at = now + self._processes.pause()
+        self._outage.end(self)
 
     async def _write(self) -> None:
         names = list(islice(self._changed, WRITE_CHANNELS))
         self._changed.difference_update(names)
-        arguments: list[Any] = [self._process, round(EXPIRY_SECONDS * 1000)]
+        arguments: list[Any] = [self._processes.expiry_ms]
         for name in names:
             arguments += [name, self._entry(name)]
         try:
-            keys = [f"{self._place}processes", self._entries]
-            is_new = await self._commands.script("presence_write", keys, arguments)
+            is_new = await self._commands.script("presence_write", [self._key], arguments)
         except RedisUnavailable:
             self._changed.update(names)
             raise
@@ -134,11 +128,3 @@ class Presence:
             return ""
         known = sorted(user for user in users if user)
         return f"{users.total()} {json.dumps(known, separators=(',', ':'))}"
-
-    def _fails(self, error: RedisUnavailable) -> None:
-        # That Redis is away is for the listener to say.
-        if error.refused and not self._failing:
-            self._failing = True
-            logger.warning(
-                "Presence cannot be written: %s. Its counts leave this process out.", error
-            )

@@ -3,11 +3,13 @@
 import asyncio
 
 from relay.broker.broker import Broker
+from relay.broker.keys import HubKeys
 from relay.broker.link import Link
 from relay.clock import Clock
 from relay.conf import Settings
-from relay.control.kick_receiver import Kicks
+from relay.control.kick_receiver import KickReceiver
 from relay.control.presence import Presence
+from relay.control.processes import Processes
 from relay.engine.channels import Channels
 from relay.engine.stream import Admission, Full, Stream, jitter
 from relay.engine.streams import Streams
@@ -37,9 +39,11 @@ class Hub:
         self._listener = Listener(self._context)
         self.channels = Channels(self._context, self._listener, self._supervisor)
         self.catalogue = self.channels.catalogue
-        self.presence = Presence(broker.commands, settings.prefix)
+        keys = HubKeys(settings.prefix)
+        processes = Processes(broker.commands, keys)
+        self.presence = Presence(broker.commands, keys, processes)
         self.streams = Streams(settings, self.presence, self.stats)
-        self.kicks = Kicks(self.streams, self.end, broker.commands, settings.prefix)
+        self.kicks = KickReceiver(self, broker.commands, keys, self._context.link, processes)
         self._stopping = False
 
     @property

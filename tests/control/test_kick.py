@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import http.client
+import json
+import logging
 import os
 import random
 import signal
@@ -15,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
 import jwt
@@ -30,16 +33,24 @@ from pytest_django import Settings
 
 from relay.broker.address import RedisAddress
 from relay.broker.commands import Commands
-from relay.control import kick_receiver, kicks, signals
-from relay.control.kick_receiver import Kicks
-from relay.control.kicks import Kick, akick
+from relay.broker.errors import RedisError
+from relay.broker.keys import HubKeys
+from relay.broker.link import Link
+from relay.control import kick_ledger, kick_notes, kick_receiver, kicks, layer, signals
+from relay.control.kick import Kick
+from relay.control.kick_receiver import KickReceiver
+from relay.control.kicks import akick
 from relay.control.kicks import kick as kick_now
+from relay.control.layer import LayerMember
+from relay.control.processes import Processes
 from tests.support.forwarder import Forwarder
 from tests.support.servers import ROOT, HubProcess, RedisServer, wait_until
 from tests.support.site import TOKEN_KEY, Site
 
 Start = Callable[..., HubProcess]
 
+KEYS = HubKeys("relay")
+GROUP_KEY = "asgi:group:relay.control"
 CHANNELS = "news mine=signed-in orders.*=signed-in late=tests.support.kick_rules.slowly"
 
 
@@ -59,11 +70,22 @@ class Fake:
 
 @dataclass
 class Process:
-    """A hub process in so far as kicks go."""
+    """A hub process in so far as kicks go; nobody but the channel layer calls its link."""
 
-    kicks: Kicks[Fake]
-    streams: set[Fake]
+    link: Link = field(default_factory=Link)
+    streams: set[Fake] = field(default_factory=set)
     ended: list[Fake] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.link.restored()
+
+    def receiver(self, commands: Commands) -> KickReceiver:
+        self.kicks = KickReceiver(self, commands, KEYS, self.link, Processes(commands, KEYS))
+        return self.kicks
+
+    def end(self, stream: Fake) -> None:
+        self.streams.discard(stream)
+        self.ended.append(stream)
 
     def open(self, user: str = "", *names: str) -> Fake:
         stream = Fake(names or ("news",), Owner(user))
@@ -82,25 +104,25 @@ async def running(
     url: str, renew_seconds: float = 30.0, member: bool = True
 ) -> AsyncIterator[Process]:
     """A process whose kicks are received; `member` waits until the group has it."""
-    streams: set[Fake] = set()
-    ended: list[Fake] = []
-
-    def end(stream: Fake) -> None:
-        streams.discard(stream)
-        ended.append(stream)
-
-    commands = Commands(RedisAddress(url).client)
-    kicks = Kicks(streams, end, commands, "relay", renew_seconds)
-    task = asyncio.create_task(kicks.run())
-    try:
-        if member:
-            await until(lambda: kicks._since_ms > 0)
-        yield Process(kicks, streams, ended)
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await commands.aclose()
+    address, process = RedisAddress(url), Process()
+    commands = Commands(address.client)
+    with (
+        address.sync_client() as client,
+        mock.patch.object(layer, "RENEW_SECONDS", renew_seconds),
+        mock.patch.object(kick_receiver, "LOOK_SECONDS", renew_seconds),
+    ):
+        before = client.zcard(GROUP_KEY) if member else 0
+        task = asyncio.create_task(process.receiver(commands).run())
+        try:
+            if member:
+                await until(lambda: client.zcard(GROUP_KEY) > before)
+            client.close()
+            yield process
+            assert not task.done(), task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await commands.aclose()
 
 
 async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
@@ -126,10 +148,10 @@ def layers(url: str) -> dict[str, Any]:
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """No message goes through the layer."""
 
-    async def tell(prefix: str) -> None:
+    async def tell(group: str, refusal: str) -> None:
         pass
 
-    monkeypatch.setattr(kicks, "_tell", tell)
+    monkeypatch.setattr(kicks, "_tell_by_layer", tell)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +212,7 @@ async def test_what_nobody_understands_kicks_nobody(
     async with running(url, renew_seconds=0.1) as process:
         stream = process.open("7")
         with redis_server.client() as client:
-            client.zadd("relay:kicks", {entry: time.time() * 1000})
+            client.zadd(KEYS.kicks, {entry: time.time() * 1000})
         await akick(user="8")
         await asyncio.sleep(0.3)
         assert process.streams == {stream}
@@ -237,7 +259,7 @@ async def test_a_group_that_redis_forgot_is_joined_again(
                 stream = process.open("7")
                 await akick(user="7")
                 await process.until_ended(stream)
-                await until(lambda: client.exists("asgi:group:relay.control"))
+                await until(lambda: client.exists(GROUP_KEY))
 
 
 async def test_a_kick_during_a_loss_of_redis_is_applied_after_it(
@@ -261,13 +283,13 @@ async def test_redis_killed_and_started_again(url: str, redis_server: RedisServe
     async with running(url) as process:
         for _ in range(3):
             redis_server.kill()
-            with pytest.raises(ConnectionError, match=r"Nobody was kicked\.$"):
+            with pytest.raises(RedisError, match=r"Nobody was kicked\.$"):
                 await akick(user="7")
             await asyncio.sleep(random.uniform(0, 0.3))
             await asyncio.to_thread(redis_server.start)
             stream, other = process.open("7"), process.open("8")
             with redis_server.client() as client:
-                await until(lambda: client.exists("relay:processes"), 2.5)
+                await until(lambda: client.exists(KEYS.processes), 2.5)
             begin = time.monotonic()
             assert await akick(user="7") == 1
             await process.until_ended(stream)
@@ -286,34 +308,96 @@ async def test_a_kick_right_after_a_restart_of_redis_is_not_lost(
         await process.until_ended(stream, seconds=2.5)
 
 
-async def test_a_layer_that_fails_delays_kicks_and_is_told_once(
-    url: str, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_a_layer_that_fails_is_reported_once_and_kicks_come_all_the_same(
+    url: str, redis_server: RedisServer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    working, settings.CHANNEL_LAYERS = settings.CHANNEL_LAYERS, layers("redis://127.0.0.1:1/0")
-    async with running(url, member=False) as process:
-        stream = process.open("7")
-        await until(lambda: process.kicks._failures > kick_receiver.FAILURES_TOLD)
-        assert await akick(user="7") == 1
-        await process.until_ended(stream, seconds=1.5)
-        settings.CHANNEL_LAYERS = working
-        process.kicks._layer = None
-        await until(lambda: "Kicks are received again." in caplog.text)
-    told = [record.message.partition(":")[0] for record in caplog.records]
-    assert told == [
-        "Kicks may come late or not at all",
-        "A kick may take up to 30.0 s",
-        "Kicks are received again.",
+    caplog.set_level(logging.INFO, "relay")
+    with Forwarder(1) as forwarder:
+        settings.CHANNEL_LAYERS = layers(forwarder.url)
+        async with running(url, member=False) as process:
+            stream = process.open("7")
+            await until(lambda: "The channel layer fails" in caplog.text)
+            assert await akick(user="7") == 1
+            await process.until_ended(stream, seconds=1.5)
+            forwarder.target = redis_server.port
+            await until(lambda: "The channel layer works again." in caplog.text)
+        await close_shared_layer()
+    reported = [record.message.partition(":")[0] for record in caplog.records]
+    assert reported == [
+        "The channel layer fails",
+        "A kick did not go over the channel layer",
+        "The channel layer works again.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "configured"),
+    [
+        ({}, False),
+        ({"other": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}, False),
+        ({"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}, False),
+        ({"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}, True),
+    ],
+)
+def test_a_layer_that_reaches_no_other_process_is_none(
+    settings: Settings, given: dict[str, Any], configured: bool
+) -> None:
+    settings.CHANNEL_LAYERS = given
+    assert layer.is_configured() == configured
+
+
+def test_a_site_need_not_have_the_setting(settings: Settings) -> None:
+    del settings.CHANNEL_LAYERS
+    assert not layer.is_configured()
+
+
+async def test_without_a_layer_none_is_touched_and_a_call_is_enough(
+    url: str,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO, "relay")
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": layer.IN_MEMORY}}
+
+    def touched(self: object, name: str) -> None:
+        raise AssertionError("the layer was touched")
+
+    monkeypatch.setattr(type(channel_layers), "_make_backend", touched)
+    async with running(url, member=False) as process:
+        await until(lambda: process.kicks._ledger.since_ms)
+        stream = process.open("7")
+        assert await akick(user="7") == 1
+        assert process.streams == {stream}
+        process.link.call()
+        await process.until_ended(stream)
+    assert caplog.records == []
+
+
+async def test_a_kick_that_nobody_could_be_told_of_is_noted_and_reported(
+    redis_server: RedisServer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CHANNEL_LAYERS = {}
+    rights = documented("operations.md", "ACL SETUSER hub ").split()[3:]
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "hub", "on", *rights, "resetchannels")
+    settings.REDIS_URL = redis_server.url.replace("//", "//hub:password@")
+    async with running(settings.REDIS_URL, renew_seconds=0.3, member=False) as process:
+        stream = process.open("7")
+        await akick(user="7")
+        await process.until_ended(stream)
+    [record] = caplog.records
+    assert record.getMessage().startswith("A kick may take up to 30.0 s: ")
 
 
 async def test_a_quiet_layer_is_no_failing_layer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """redis-py gives up a wait after 5 s, which is just how long channels_redis waits."""
     failed: list[Exception] = []
 
-    async def note(self: object, error: Exception) -> None:
+    def note(self: object, error: Exception) -> None:
         failed.append(error)
 
-    monkeypatch.setattr(Kicks, "_failed", note)
+    monkeypatch.setattr(LayerMember, "_failed", note)
     async with running(url) as process:
         await asyncio.sleep(5.5)
         stream = process.open("7")
@@ -334,7 +418,7 @@ async def test_who_is_admitted_while_kicked_is_kicked(url: str) -> None:
         assert process.kicks.reached(stream, before)
         assert process.kicks.reached(stream, loop.time())
         assert not process.kicks.reached(another, before)
-        await asyncio.sleep(kick_receiver.HOLD_SECONDS + 0.1)
+        await asyncio.sleep(kick_ledger.HOLD_SECONDS + 0.1)
         assert not process.kicks.reached(stream, loop.time())
         assert process.kicks.reached(stream, before)
 
@@ -352,8 +436,8 @@ async def test_10_000_streams_end_and_the_event_loop_goes_on(url: str) -> None:
 async def test_200_kicks_leave_nothing_behind(
     url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kicks, "KEEP_SECONDS", 0.5)
-    monkeypatch.setattr(kick_receiver, "OVERLAP_SECONDS", 0.5)
+    monkeypatch.setattr(kick_notes, "KEEP_SECONDS", 0.5)
+    monkeypatch.setattr(kick_ledger, "OVERLAP_SECONDS", 0.5)
     async with running(url, renew_seconds=0.5) as process:
         with redis_server.client() as client:
             stream = process.open("last")
@@ -365,12 +449,12 @@ async def test_200_kicks_leave_nothing_behind(
             await akick(user="last")
             await process.until_ended(stream)
             assert len(process.ended) == 201
-            await until(lambda: not client.exists("relay:kicks"))
-            await until(lambda: not process.kicks._applied)
+            await until(lambda: not client.exists(KEYS.kicks))
+            await until(lambda: not process.kicks._ledger.applied)
             await until(lambda: len(client.client_list()) <= clients)
             await until(lambda: len(asyncio.all_tasks()) <= tasks)
             keys = {key.decode().partition("!")[0].split(".")[0] for key in client.scan_iter()}
-            assert keys <= {"relay:processes", "asgi:group:relay"}
+            assert keys <= {KEYS.processes, "asgi:group:relay"}
     await close_shared_layer()
 
 
@@ -392,9 +476,9 @@ async def test_the_end_leaves_no_task_and_no_member_whenever_it_comes(
         assert asyncio.all_tasks() == tasks
     await close_shared_layer()
     with redis_server.client() as client:
-        assert client.zcard("relay:processes") == 0
+        assert client.zcard(KEYS.processes) == 0
         await until(lambda: len(client.client_list()) == 1)
-        assert client.zcard("asgi:group:relay.control") <= 30  # ends that came within the joining
+        assert client.zcard(GROUP_KEY) <= 30  # ends that came within the joining
 
 
 async def test_the_end_does_not_wait_for_a_redis_that_hangs(
@@ -416,7 +500,7 @@ def documented(page: str, begin: str) -> str:
 
 
 async def test_the_documented_rights_are_enough(
-    redis_server: RedisServer, settings: Settings
+    redis_server: RedisServer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     rights = documented("operations.md", "ACL SETUSER hub ").split()[3:]
     rights += documented("kick.md", "~asgi").split()
@@ -424,13 +508,15 @@ async def test_the_documented_rights_are_enough(
         client.execute_command("ACL", "SETUSER", "hub", "on", *rights)
     url = redis_server.url.replace("//", "//hub:password@")
     settings.REDIS_URL, settings.CHANNEL_LAYERS = url, layers(url)
-    async with running(url, renew_seconds=0.3) as process:
+    async with running(url, renew_seconds=0.3, member=False) as process:
+        with redis_server.client() as client:
+            await until(lambda: client.zcard(GROUP_KEY))
         for _ in range(5):
             stream = process.open("7")
             assert await akick(user="7") == 1
             await process.until_ended(stream)
             await asyncio.sleep(0.2)
-        assert process.kicks._failures == 0
+        assert caplog.records == []
         with redis_server.client() as client:
             assert client.execute_command("ACL", "LOG") == []
 
@@ -445,7 +531,7 @@ async def test_a_redis_that_refuses_is_told(
         client.execute_command("ACL", "SETUSER", "default", "-evalsha", "-eval")
         async with running(url, member=False) as process:
             await until(lambda: "Kicks may come late or not at all" in caplog.text)
-            with pytest.raises(ConnectionError, match=r"Redis refused EVALSHA.*Nobody was kicked"):
+            with pytest.raises(RedisError, match=r"Redis refused EVALSHA.*Nobody was kicked"):
                 await akick(user="7")
             client.execute_command("ACL", "SETUSER", "default", "+@all")
             await until(lambda: "Kicks are received again." in caplog.text)
@@ -610,6 +696,108 @@ def test_a_channels_streams_end_then_all(
         assert "Traceback" not in hub.log()
 
 
+IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+def start_two(start_hub: Start, site: Site, channel_layers: object) -> list[HubProcess]:
+    env = {
+        **site.env,
+        "DJANGO_SETTINGS_MODULE": "tests.support.layer_settings",
+        "TEST_CHANNEL_LAYERS": json.dumps(channel_layers),
+    }
+    return [start_hub(**env), start_hub(**env)]
+
+
+@pytest.mark.parametrize("configured", [None, {}, IN_MEMORY], ids=["missing", "empty", "in memory"])
+def test_kicks_come_within_a_second_where_there_is_no_channel_layer(
+    start_hub: Start,
+    site: Site,
+    redis_server: RedisServer,
+    settings: Settings,
+    configured: dict[str, Any] | None,
+) -> None:
+    two = start_two(start_hub, site, configured)
+    settings.REDIS_URL, settings.CHANNEL_LAYERS = redis_server.url, configured or {}
+    ann = site.people["ann"]
+    for _ in range(3):
+        with streams(two, {"channel": "mine", "cookie": ann.cookie}, {"channel": "news"}) as (
+            hers,
+            others,
+        ):
+            begin = time.monotonic()
+            assert kick_now(user=ann.pk) == 2
+            for stream in hers:
+                stream.ends_within_a_second(begin)
+            assert not any(stream.ended_at for stream in others)
+    with redis_server.client() as client:
+        assert client.keys("asgi*") == []
+    for hub in two:
+        assert hub.stop() == 0
+        assert "WARNING" not in hub.log()
+        assert "layer" not in hub.log()
+
+
+def test_kicks_come_within_a_second_where_the_channel_layer_hangs(
+    start_hub: Start, site: Site, redis_server: RedisServer, settings: Settings
+) -> None:
+    hanging = RedisServer()
+    try:
+        two = start_two(start_hub, site, layers(hanging.url))
+        settings.REDIS_URL, settings.CHANNEL_LAYERS = redis_server.url, layers(hanging.url)
+        with hanging.client() as client:
+            wait_until(lambda: client.zcard(GROUP_KEY) == 2, "both are members")
+        hanging.signal(signal.SIGSTOP)
+        for _ in range(2):
+            with streams(two, {"channel": "mine", "subject": "svc"}, {"channel": "news"}) as (
+                hers,
+                others,
+            ):
+                begin = time.monotonic()
+                assert kick_now(user="svc") == 2
+                for stream in hers:
+                    stream.ends_within_a_second(begin)
+                assert not any(stream.ended_at for stream in others)
+        for hub in two:
+            assert hub.stop() == 0
+            assert "Traceback" not in hub.log()
+    finally:
+        hanging.signal(signal.SIGCONT)
+        hanging.close()
+
+
+def test_a_control_channel_that_redis_denies_is_reported_once_and_the_layer_goes_on(
+    start_hub: Start, site: Site, redis_server: RedisServer, url: str
+) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetchannels")
+        allowed = ["&demo_stream", "&news", "&mine", "&relay:{*", "&relay:probe:*"]
+        client.execute_command("ACL", "SETUSER", "default", *allowed)
+        two = [start_hub(**site.env), start_hub(**site.env)]
+        with streams(two, {"channel": "mine", "subject": "svc"}, {"channel": "news"}) as (
+            hers,
+            others,
+        ):
+            for hub in two:
+                wait_until(lambda hub=hub: "relay:control: Redis refused" in hub.log(), "reported")
+            wait_until(
+                lambda: sum(int(entry["count"]) for entry in client.acl_log()) >= 6,
+                "it is tried again",
+            )
+            begin = time.monotonic()
+            assert kick_now(user="svc") == 2
+            for stream in hers:
+                stream.ends_within_a_second(begin)
+            assert not any(stream.ended_at for stream in others)
+            client.execute_command("ACL", "SETUSER", "default", "allchannels")
+            wait_until(
+                lambda: dict(client.pubsub_numsub(KEYS.control)) == {KEYS.control.encode(): 2},
+                "it is subscribed to as soon as it may be",
+            )
+    for hub in two:
+        assert hub.log().count("relay:control: Redis refused") == 1
+        assert hub.stop() == 0
+
+
 def test_a_hub_that_stops_is_no_slower_for_it(two: list[HubProcess]) -> None:
     for hub in two:
         begin = time.monotonic()
@@ -641,7 +829,7 @@ def test_two_processes_and_a_redis_that_is_killed(
             hub.wait_for_redis("lost")
         redis_server.start()
         with redis_server.client() as client:
-            wait_until(lambda: client.zcard("relay:processes") == 2, "both are back")
+            wait_until(lambda: client.zcard(KEYS.processes) == 2, "both are back")
         begin = time.monotonic()
         assert kick_now(user="svc") == 2
         for stream in his:

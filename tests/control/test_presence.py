@@ -21,11 +21,14 @@ from relay.access import tokens
 from relay.access.problem import Problem
 from relay.broker.address import RedisAddress
 from relay.broker.commands import Commands
+from relay.broker.keys import HubKeys
 from relay.conf.catalogue import Target
-from relay.control import presence
+from relay.control import presence, processes
 from relay.control.presence import Presence, Present
+from relay.control.processes import Processes
 from relay.http import presence as presence_view
 from tests.support.client import Stream
+from tests.support.forwarder import Forwarder
 from tests.support.servers import HubProcess, RedisServer, wait_until
 from tests.support.site import TOKEN_KEY
 
@@ -35,6 +38,7 @@ CHANNELS = {
     "room.*": {"access": "public", "wildcard": "public"},
 }
 NOBODY = Present(0, ())
+KEYS = HubKeys("relay")
 
 
 async def to_anybody(request: HttpRequest, found: Target) -> bool:
@@ -53,22 +57,24 @@ urlpatterns = [
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "TURN_SECONDS", 0.01)
-    monkeypatch.setattr(presence, "REFRESH_SECONDS", 0.2)
-    monkeypatch.setattr(presence, "EXPIRY_SECONDS", 0.6)
+    monkeypatch.setattr(processes, "SIGN_SECONDS", 0.2)
+    monkeypatch.setattr(processes, "EXPIRY_SECONDS", 0.6)
 
 
 @asynccontextmanager
 async def process(redis_server: RedisServer) -> AsyncIterator[Presence]:
     """As the hub of one process has it; at the end it dies without a word."""
-    commands = Commands(RedisAddress(redis_server.url).client)
-    one = Presence(commands, "relay")
-    task = asyncio.create_task(one.run())
-    try:
-        yield one
-    finally:
-        one._commands = Commands(RedisAddress("redis://127.0.0.1:1").client)
-        await ended(task)
-        await commands.aclose()
+    with Forwarder(redis_server.port) as forwarder:
+        commands = Commands(RedisAddress(forwarder.url).client)
+        one = Presence(commands, KEYS, Processes(commands, KEYS))
+        task = asyncio.create_task(one.run())
+        try:
+            yield one
+        finally:
+            forwarder.target = 1
+            await commands.renew()
+            await ended(task)
+            await commands.aclose()
 
 
 async def ended(task: "asyncio.Task[None]") -> None:
@@ -112,15 +118,15 @@ async def test_a_process_that_died_is_gone_when_its_time_is_over(
         assert await one.count("news") == 2
         await becomes(lambda: one.of("news"), Present(1, ("1",)))
         with redis_server.client() as client:
-            assert len(client.keys("relay:{presence}:*")) == 2
-            await becomes(lambda: asyncio.to_thread(client.zcard, "relay:{presence}:processes"), 1)
+            assert len(client.keys("relay:{control}:*")) == 2
+            await becomes(lambda: asyncio.to_thread(client.zcard, KEYS.processes), 1)
     with redis_server.client() as client:
         await becomes(lambda: asyncio.to_thread(client.keys), [])
 
 
 async def test_a_process_that_stops_is_gone_at_once(redis_server: RedisServer) -> None:
     async with process(redis_server) as one:
-        stopped = Presence(one._commands, "relay")
+        stopped = Presence(one._commands, KEYS, Processes(one._commands, KEYS))
         task = asyncio.create_task(stopped.run())
         stopped.enter(["news"], "1")
         await becomes(lambda: one.of("news"), Present(1, ("1",)))
@@ -134,12 +140,13 @@ async def test_what_does_not_change_is_not_written_again(
     async with process(redis_server) as one:
         one.enter([f"room.{n}" for n in range(5000)], "1")
         with redis_server.client() as client:
-            entries = f"relay:{{presence}}:of:{one._process}"
+            await becomes(lambda: one.count("room.1"), 1)
+            [entries] = client.keys("relay:{control}:presence:*")
             await becomes(lambda: asyncio.to_thread(client.hlen, entries), 5001)
             client.config_resetstat()
             await asyncio.sleep(0.7)
             calls = {name: stat["calls"] for name, stat in client.info("commandstats").items()}
-        assert 3 <= calls["cmdstat_evalsha"] <= 6
+        assert 6 <= calls["cmdstat_evalsha"] <= 12  # a sign of life with each refresh
         assert "cmdstat_hset" not in calls
 
 
@@ -176,7 +183,8 @@ async def test_a_redis_that_refuses_is_told_once_and_live_goes_on(
     redis_server: RedisServer, fast: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with process(redis_server) as one:
-        await becomes(lambda: one.count("news"), 0)
+        one.enter(["room.1"], "1")
+        await becomes(lambda: one.count("room.1"), 1)
         with redis_server.client() as client, caplog.at_level(logging.INFO, "relay"):
             client.execute_command("ACL", "SETUSER", "default", "-hset")
             one.enter(["news"], "1")
@@ -303,7 +311,7 @@ def test_two_hubs_agree_within_a_second(
         both("demo_stream", 0)
         both("news", 1)
         with redis_server.client() as client:
-            keys = client.keys("relay:{presence}:*")
+            keys = client.keys("relay:{control}:*")
             assert len(keys) == 3
             assert all(18_000 < client.pttl(key) <= 30_000 for key in keys)
         one.stop()

@@ -19,7 +19,7 @@ from relay.history.history import Appended
 from relay.history.redis_stream import RedisStream
 from relay.source.epochs import Epochs
 from relay.wire.position import Position
-from tests.simulation.world import Stream, next_epoch
+from tests.simulation.log import Stream, next_epoch
 from tests.support.servers import RedisServer, free_port
 
 KEYS = Keys.of("relay", "demo_stream")

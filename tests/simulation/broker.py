@@ -102,6 +102,9 @@ class SimulatedCommands:
         first, reaches = channel.log.since(time_ms)
         return [_text(first), b"1" if reaches else b"0"]
 
+    def _process_sign(self, channel: None, *arguments: Any) -> None:
+        """Nobody asks which processes live."""
+
     def _presence_write(self, channel: None, *arguments: Any) -> int:
         """Nobody asks who is there."""
         return 0

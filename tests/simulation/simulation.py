@@ -54,7 +54,7 @@ class Simulation:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(mock.patch.object(hub_module, "Kicks", NoKicks))
+        self._stack.enter_context(mock.patch.object(hub_module, "KickReceiver", NoKicks))
         logger, handler = logging.getLogger("relay"), _BugReports()
         before = logger.level, logger.propagate
         logger.addHandler(handler)

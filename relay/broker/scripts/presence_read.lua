@@ -1,6 +1,6 @@
 -- Finds who is on a channel, over all processes.
--- KEYS: the processes. ARGV: how the names of their entries begin, the channel, 'all' or 'count'.
--- Returns the entry of each process that has one, or the count alone, with which it begins.
+-- KEYS: the processes. ARGV: how the names of their presence begin, the channel, 'all' or 'count'.
+-- Returns the entry of each process that has one, or only the count with which it begins.
 --
 -- The other keys have the hash tag of the first, so in a cluster they are on the same node. Those of a
 -- process that died have expired, whether or not it is still in the list.

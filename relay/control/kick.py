@@ -1,0 +1,68 @@
+"""A kick: whose streams end."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+
+class HasUser(Protocol):
+    @property
+    def user(self) -> str: ...
+
+
+class OpenStream(Protocol):
+    """What a kick needs to know of an open stream."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def owner(self) -> HasUser: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kick:
+    """Whose streams end: a user's (an id, or a token's subject), a channel's, or else everybody's."""
+
+    user: str = ""
+    channel: str = ""
+
+    @classmethod
+    def of(cls, user: str | None, channel: str | None, everybody: bool) -> "Kick":
+        """Raises ValueError unless exactly one is given."""
+        given = [value for value in (user, channel) if value is not None]
+        if len(given) + bool(everybody) != 1:
+            raise ValueError("Name exactly one to kick: a user, a channel, or all.")
+        if not all(isinstance(value, str) and value for value in given):
+            raise ValueError(f"{given[0]!r} cannot be kicked. Use the id or the name, as text.")
+        return cls(user or "", channel or "")
+
+    @classmethod
+    def decode(cls, entry: bytes) -> "Kick | None":
+        """None for what another version may have written."""
+        _, _, text = entry.decode(errors="replace").partition(" ")
+        kind, _, name = text.partition(" ")
+        if kind == "all":
+            return cls()
+        if not name or kind not in {"user", "channel"}:
+            return None
+        return cls(name) if kind == "user" else cls(channel=name)
+
+    def encode(self) -> str:
+        """An entry that is like no other."""
+        kind = "user" if self.user else "channel" if self.channel else "all"
+        return f"{secrets.token_hex(8)} {kind} {self.user or self.channel}"
+
+    def covers(self, stream: OpenStream) -> bool:
+        """Whether the stream ends; one of a pattern is a stream of every channel that matches it."""
+        if self.user:
+            return stream.owner.user == self.user
+        if self.channel:
+            return any(_includes(name, self.channel) for name in stream.names)
+        return True
+
+
+def _includes(name: str, channel: str) -> bool:
+    return name == channel or ("*" in name and fnmatchcase(channel, name))
