@@ -1,7 +1,7 @@
 """Commands and scripts over connections of their own, beside the one that only listens.
 
-What is asked for in one turn of the event loop goes to Redis together, in one pipeline: with
-thousands of channels that is most of it, and costs a fifth.
+Commands issued in one turn of the event loop share a pipeline. With thousands of channels most of them
+do, and a pipelined command costs a fifth.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ class Commands:
         self._exchanges: set[asyncio.Task[None]] = set()
 
     async def renew(self) -> None:
-        """Makes new connections: those there are may lead to a server that was replaced.
+        """Opens a fresh pool, because the current one may lead to a replaced server.
 
-        What is under way on the old ones gets until the next time to end.
+        Running commands keep the old pool until the next renewal.
         """
         old, self._before, self._client = self._before, self._client, self._connect()
         if old:
@@ -93,7 +93,7 @@ class Commands:
         exchange.add_done_callback(self._exchanges.discard)
 
     async def _exchange(self, client: Redis, calls: Sequence[Call]) -> None:
-        """Gives each call its answer, whatever happens."""
+        """Resolves every call, whatever happens."""
         answers: Sequence[Any] = [ConnectionError("closed")] * len(calls)
         try:
             answers = await _answers(client, [words for words, _ in calls])
@@ -105,7 +105,7 @@ class Commands:
 
 
 async def _answers(client: Redis, commands: Sequence[Words]) -> Sequence[Any]:
-    """What Redis answers to each command, be it an error; raises when nothing can be sent or read."""
+    """Returns the answer to each command, which may be an error. Raises when the connection fails."""
     if len(commands) == 1:
         return [await client.execute_command(*commands[0])]
     pipeline = client.pipeline(transaction=False)
@@ -116,7 +116,7 @@ async def _answers(client: Redis, commands: Sequence[Words]) -> Sequence[Any]:
 
 def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
     if future.done():
-        return  # nobody waits for it any more
+        return  # the caller was cancelled
     if isinstance(answer, Exception):
         future.set_exception(answer)
     else:

@@ -10,7 +10,7 @@ from relay.wire.position import Position
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """How many entries of a run were new, and the newest entry of the history."""
+    """How many entries of a run were new, and the position of the newest entry."""
 
     number: int
     newest: Position | None

@@ -13,10 +13,10 @@ PAGE_ENTRIES = 128
 PAGE_BYTES = 256 * 1024
 KEPT_PAGES = 64
 TAIL_SECONDS = 0.05
-"""How long a page is kept that may grow: who needs what comes after it looks again later anyway."""
+"""How long an incomplete page is cached. Clients that need more poll again anyway."""
 
 KEPT_SECONDS = 2.0
-"""A page that is full cannot change but by being trimmed; after this it is read again."""
+"""How long a full page is cached. Only trimming can change it."""
 
 
 class PageCache:
@@ -26,8 +26,8 @@ class PageCache:
     own position begins a page.
     """
 
-    def __init__(self, log: History, stats: Stats) -> None:
-        self._log = log
+    def __init__(self, history: History, stats: Stats) -> None:
+        self._history = history
         self._stats = stats
         self._pages: OrderedDict[Position, asyncio.Task[Sequence[Entry]]] = OrderedDict()
 
@@ -58,7 +58,7 @@ class PageCache:
     async def _load(self, first: Position) -> Sequence[Entry]:
         self._stats.pages_read += 1
         try:
-            entries = await self._log.read(first, PAGE_ENTRIES, PAGE_BYTES)
+            entries = await self._history.read(first, PAGE_ENTRIES, PAGE_BYTES)
         except BaseException:
             self._pages.pop(first, None)
             raise
@@ -68,6 +68,6 @@ class PageCache:
 
 
 def _retrieve(task: asyncio.Task[Sequence[Entry]]) -> None:
-    """Every client that waited may be gone by now; that is no reason for a complaint in the log."""
+    """Marks an error as retrieved: every client that waited may have left by now."""
     if not task.cancelled():
         task.exception()

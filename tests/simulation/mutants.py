@@ -133,7 +133,7 @@ def a_dropped_notice_of_a_gap_is_forgotten(patch: Patch) -> None:
 
 def a_page_begins_with_what_the_client_has(patch: Patch) -> None:
     async def after(self: PageCache, at: Position) -> Sequence[Entry]:
-        return await self._log.read(at, page_cache.PAGE_ENTRIES, page_cache.PAGE_BYTES)
+        return await self._history.read(at, page_cache.PAGE_ENTRIES, page_cache.PAGE_BYTES)
 
     patch.setattr(PageCache, "after", after)
 
