@@ -90,7 +90,9 @@ class Presence:
                 await asyncio.sleep(TURN_SECONDS)
         finally:
             with suppress(RedisUnavailable):
-                await asyncio.gather(self._processes.leave(), self._commands.run("DEL", self._key))
+                await self._commands.run("DEL", self._key)
+            with suppress(RedisUnavailable):
+                await self._processes.leave()
 
     async def _write_due(self) -> None:
         now = asyncio.get_running_loop().time()
