@@ -53,6 +53,7 @@ class Watched:
 
 @pytest.fixture
 async def watched(fast: None, redis_server: RedisServer) -> AsyncIterator[Watched]:
+    before = asyncio.all_tasks()
     with Forwarder(redis_server.port) as forwarder:
         it = Watched(forwarder)
         await it.start()
@@ -61,6 +62,11 @@ async def watched(fast: None, redis_server: RedisServer) -> AsyncIterator[Watche
         it.connection.abort("the test is over")
         await asyncio.gather(it.failure, return_exceptions=True)
         await it.connection.subscription.closed
+        async with asyncio.timeout(5):
+            while (
+                asyncio.all_tasks() - before - {asyncio.current_task()}
+            ):  # a probe may be under way
+                await asyncio.sleep(0.01)
 
 
 async def test_a_connection_that_answers_lives(watched: Watched) -> None:
