@@ -114,7 +114,7 @@ class Kick:
 def kick(*, user: str | None = None, channel: str | None = None, all: bool = False) -> int:
     """Ends the streams of one user, of one channel, or all; returns how many hub processes there are.
 
-    Raises ValueError unless exactly one is given, ConnectionError when Redis does not take it.
+    Raises ValueError unless exactly one is given, relay.RedisError when Redis does not take it.
     """
     return async_to_sync(akick)(user=user, channel=channel, all=all)
 
@@ -129,9 +129,8 @@ async def akick(*, user: str | None = None, channel: str | None = None, all: boo
     try:
         processes = await commands.script("kick_note", _keys(settings.prefix), [entry, *times])
     except RedisUnavailable as error:
-        raise ConnectionError(
-            f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked."
-        ) from None
+        text = f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked."
+        raise RedisUnavailable(text, refused=error.refused) from None
     finally:
         await commands.aclose()
     await _tell(settings.prefix)
