@@ -40,13 +40,36 @@ class Present:
     users: tuple[str, ...]
 
 
+async def read_presence(commands: Commands, prefix: str, name: str) -> Present:
+    """Returns who has this channel open, or this pattern. Raises RedisUnavailable."""
+    entries = [entry.split(b" ", 1) for entry in await _read(commands, prefix, name, "all")]
+    users = {user for _, text in entries for user in json.loads(text)}
+    return Present(sum(int(count) for count, _ in entries), tuple(sorted(users)))
+
+
+async def count_streams(commands: Commands, prefix: str, name: str) -> int:
+    """Returns how many streams of this channel are open. Raises RedisUnavailable."""
+    return sum(int(count) for count in await _read(commands, prefix, name, "count"))
+
+
+async def _read(commands: Commands, prefix: str, name: str, what: str) -> list[bytes]:
+    place = _place(prefix)
+    keys, arguments = [f"{place}processes"], [f"{place}of:", name, what]
+    return list(await commands.script("presence_read", keys, arguments))
+
+
+def _place(prefix: str) -> str:
+    return f"{prefix}:{{presence}}:"
+
+
 class Presence:
     """The hub says who comes and goes; `run` tells Redis, `of` asks it."""
 
     def __init__(self, commands: Commands, prefix: str) -> None:
         self._commands = commands
         self._process = secrets.token_hex(8)
-        self._place = f"{prefix}:{{presence}}:"
+        self._prefix = prefix
+        self._place = _place(prefix)
         self._here: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._changed: set[str] = set()
         self._refresh_at = 0.0
@@ -71,17 +94,11 @@ class Presence:
 
     async def of(self, name: str) -> Present:
         """Who has this channel open, or this pattern. Raises RedisUnavailable."""
-        entries = [entry.split(b" ", 1) for entry in await self._read(name, "all")]
-        users = {user for _, told in entries for user in json.loads(told)}
-        return Present(sum(int(count) for count, _ in entries), tuple(sorted(users)))
+        return await read_presence(self._commands, self._prefix, name)
 
     async def count(self, name: str) -> int:
         """How many streams of this channel are open. Raises RedisUnavailable."""
-        return sum(int(count) for count in await self._read(name, "count"))
-
-    async def _read(self, name: str, what: str) -> list[bytes]:
-        keys, arguments = [f"{self._place}processes"], [f"{self._place}of:", name, what]
-        return list(await self._commands.script("presence_read", keys, arguments))
+        return await count_streams(self._commands, self._prefix, name)
 
     async def run(self) -> None:
         """Until it is cancelled; then this process is gone at once."""

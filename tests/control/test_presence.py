@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -16,8 +15,8 @@ from django.test import AsyncClient
 from django.urls import path
 from pytest_django import Settings
 
-from relay import conf
 from relay.access import tokens
+from relay.access.grant import Grant
 from relay.access.problem import Problem
 from relay.broker.address import RedisAddress
 from relay.broker.commands import Commands
@@ -37,16 +36,16 @@ CHANNELS = {
 NOBODY = Present(0, ())
 
 
-async def to_anybody(request: HttpRequest, found: Target) -> bool:
+async def to_anybody(request: HttpRequest, target: Target) -> Grant:
     """A site's own hook: users may be seen, but nothing of the desk."""
-    if found.name == "desk":
+    if target.name == "desk":
         raise Problem(403, "Not the desk.")
-    return True
+    return Grant(sees_users=True)
 
 
 urlpatterns = [
     path("presence/<path:channel>/", presence_view.presence),
-    path("open/<path:channel>/", presence_view.presence, {"allowed": to_anybody}),
+    path("open/<path:channel>/", presence_view.presence, {"authorize": to_anybody}),
 ]
 
 
@@ -193,24 +192,21 @@ async def test_a_redis_that_refuses_is_told_once_and_live_goes_on(
 
 
 @pytest.fixture
-def hub(
-    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> SimpleNamespace:
+def site(settings: Settings, redis_server: RedisServer) -> None:
+    """A process that runs no hub."""
+    settings.REDIS_URL = redis_server.url
     settings.RELAY_CHANNELS = CHANNELS
     settings.RELAY_TOKEN_KEY = TOKEN_KEY
-    stand_in = SimpleNamespace(catalogue=conf.load().catalogue())
-    monkeypatch.setattr(presence_view, "get_hub", lambda: stand_in)
-    return stand_in
 
 
 @asynccontextmanager
-async def serving(hub: SimpleNamespace, redis_server: RedisServer) -> AsyncIterator[Presence]:
+async def serving(redis_server: RedisServer) -> AsyncIterator[None]:
+    """While a hub of another process has streams."""
     async with process(redis_server) as one:
-        hub.presence = one
         one.enter(["news", "room.1", "room.*"], "7")
         one.enter(["news"], "")
         await becomes(lambda: one.count("news"), 2)
-        yield one
+        yield
 
 
 async def ask(url: str, bearer: str = "", method: str = "GET") -> tuple[int, Any]:
@@ -223,9 +219,9 @@ async def ask(url: str, bearer: str = "", method: str = "GET") -> tuple[int, Any
 
 @pytest.mark.urls(__name__)
 async def test_the_count_is_for_those_who_may_see_the_channel(
-    hub: SimpleNamespace, redis_server: RedisServer, fast: None
+    site: None, redis_server: RedisServer, fast: None
 ) -> None:
-    async with serving(hub, redis_server):
+    async with serving(redis_server):
         assert await ask("/presence/news/") == (200, {"channel": "news", "count": 2})
         assert await ask("/presence/room.1/") == (200, {"channel": "room.1", "count": 1})
         assert await ask("/presence/room.*/") == (200, {"channel": "room.*", "count": 1})
@@ -245,9 +241,9 @@ async def test_the_count_is_for_those_who_may_see_the_channel(
 
 @pytest.mark.urls(__name__)
 async def test_the_users_are_for_those_whom_the_hook_lets(
-    hub: SimpleNamespace, redis_server: RedisServer, fast: None
+    site: None, redis_server: RedisServer, fast: None
 ) -> None:
-    async with serving(hub, redis_server):
+    async with serving(redis_server):
         assert await ask("/open/news/") == (200, {"channel": "news", "count": 2, "users": ["7"]})
         assert await ask("/open/desk/") == (403, "Not the desk.")
 
@@ -255,7 +251,7 @@ async def test_the_users_are_for_those_whom_the_hook_lets(
 @pytest.mark.urls(__name__)
 @pytest.mark.parametrize("claim", [["news"], ["*"], ["room.1"], "news", None])
 async def test_a_token_may_see_users_by_its_claim(
-    hub: SimpleNamespace,
+    site: None,
     redis_server: RedisServer,
     fast: None,
     claim: Any,
@@ -264,15 +260,13 @@ async def test_a_token_may_see_users_by_its_claim(
     claims = {"sub": "svc", "exp": 4e9, "channels": ["news"], "presence": claim}
     monkeypatch.setattr(tokens, "decode", lambda text: claims)
     shown = {"users": ["7"]} if claim in (["news"], ["*"]) else {}
-    async with serving(hub, redis_server):
+    async with serving(redis_server):
         assert await ask("/presence/news/", "x") == (200, {"channel": "news", "count": 2} | shown)
 
 
 @pytest.mark.urls(__name__)
-async def test_without_redis_it_is_503(
-    hub: SimpleNamespace, redis_server: RedisServer, fast: None
-) -> None:
-    async with serving(hub, redis_server):
+async def test_without_redis_it_is_503(site: None, redis_server: RedisServer, fast: None) -> None:
+    async with serving(redis_server):
         redis_server.kill()
         assert await ask("/presence/news/") == (503, "Redis did not answer.")
 
