@@ -1,9 +1,8 @@
-"""Who asks, and whether the rule of a channel lets them."""
+"""Who sends a request: a token's subject, a user of the Django session, or nobody."""
 
-import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +12,26 @@ from django.contrib.auth import aget_user
 from django.contrib.auth.models import AnonymousUser
 from django.http.cookie import parse_cookie
 
-from relay.access import tokens
-from relay.access.problem import Problem
-
-logger = logging.getLogger("relay")
+from relay.access.bearer import bearer, claims_of
 
 TOKEN_COOKIE = "relay_token"  # noqa: S105  (its name)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request shows of its sender. Neither value is ever printed."""
+
+    token: str | None = field(default=None, repr=False)
+    session_key: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, authorization: str, query_token: str, cookie: str) -> "Credentials":
+        """Reads the two fields and the query. The token of the first that has one counts."""
+        cookies = parse_cookie(cookie)
+        token = bearer(authorization)
+        if token is None:
+            token = query_token or cookies.get(TOKEN_COOKIE) or None
+        return cls(token, cookies.get(django_settings.SESSION_COOKIE_NAME, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +44,23 @@ class Viewer:
     ends_at: float | None = None
 
 
-async def identify(headers: Mapping[bytes, bytes], query: Mapping[str, Any]) -> Viewer:
-    """By a token (Authorization header, `token` of the query, cookie), else by the Django session.
+async def identify(credentials: Credentials) -> Viewer:
+    """Returns the subject of the token, or else the user of the Django session.
 
     Raises Problem (401) for a token that is not valid.
     """
-    cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
-    token = _token(headers, query, cookies)
-    if token:
-        try:
-            claims = tokens.decode(token)
-        except tokens.TokenRefused as error:
-            raise Problem(401, str(error), [(b"WWW-Authenticate", b"Bearer")]) from None
+    if credentials.token is not None:
+        claims = claims_of(credentials.token)
         return Viewer(AnonymousUser(), claims["sub"], claims, float(claims["exp"]))
-    return await _session_viewer(cookies.get(django_settings.SESSION_COOKIE_NAME, ""))
-
-
-def _token(
-    headers: Mapping[bytes, bytes], query: Mapping[str, Any], cookies: Mapping[str, str]
-) -> str:
-    kind, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if kind.lower() == "bearer":
-        return value.strip()
-    return str(query.get("token", [""])[0]) or cookies.get(TOKEN_COOKIE, "")
+    return await _session_viewer(credentials.session_key)
 
 
 async def _session_viewer(session_key: str) -> Viewer:
     if not session_key:
         return Viewer(AnonymousUser())
     session = import_module(django_settings.SESSION_ENGINE).SessionStore(session_key)
-    # Looking at a session must not change it, as Django does when a secret key was replaced: the
-    # browser would not hear of a new key.
+    # Reading a session must not change it. Django gives it a new key when the secret key was replaced,
+    # and the browser would never receive that key.
     session.cycle_key = session.flush = lambda: None
     session.acycle_key = session.aflush = _nothing
     user = await aget_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
@@ -75,7 +74,7 @@ async def _nothing() -> None:
 
 
 async def _session_end(session: Any) -> float:
-    """Unix time. Engines without a table do not tell it: there it is counted from now."""
+    """Returns Unix time. For engines without a table it is counted from now."""
     model = getattr(session, "model", None)
     if model is not None:
         rows = model.objects.filter(session_key=session.session_key)

@@ -1,4 +1,4 @@
-"""A request that is refused, as it is told to the client (RFC 9457, application/problem+json)."""
+"""A request that is refused, in the form in which its client learns of it (RFC 9457)."""
 
 import json
 from collections.abc import Sequence
@@ -13,18 +13,32 @@ HEADERS = (
 
 
 class Problem(Exception):
-    """`detail` is a sentence of ours: it never repeats what the client sent."""
+    """A refusal with its status and a sentence, and with headers of its own.
+
+    `detail` may be a lazy translation. It never repeats what the client sent.
+    """
 
     def __init__(
-        self, status: int, detail: str, headers: Sequence[tuple[bytes, bytes]] = ()
+        self, status: int, detail: object, headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers
 
+    def __str__(self) -> str:
+        return str(self.detail)
+
+    def with_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> "Problem":
+        """Returns the same refusal with further headers."""
+        return Problem(self.status, self.detail, [*self.headers, *headers])
+
     @property
     def body(self) -> bytes:
-        title = HTTPStatus(self.status).phrase
-        told = {"title": title, "status": self.status, "detail": self.detail}
-        return json.dumps(told).encode() + b"\n"
+        """The JSON document, in the language that is active now."""
+        document = {
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": str(self.detail),
+        }
+        return json.dumps(document).encode() + b"\n"

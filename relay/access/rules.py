@@ -1,56 +1,84 @@
-"""Whether the rule of a channel lets a viewer in."""
+"""Whether the rule of a channel admits a viewer."""
 
-import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.http import Http404
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 from relay.access import tokens
+from relay.access.bearer import insufficient_scope, unauthenticated
 from relay.access.identity import Viewer
 from relay.access.problem import Problem
 from relay.conf.catalogue import Rule, Target
+from relay.types import Scope
 
 logger = logging.getLogger("relay")
 
+DENIALS = (PermissionDenied, Http404, ObjectDoesNotExist, ValueError, ValidationError)
+"""What a site's function may raise to say no. A client can cause each of them with a name of its
+choice, such as `order.abc` where a number is expected, so none leaves a traceback in the log."""
 
-async def require(viewer: Viewer, found: Target, scope: Mapping[str, Any]) -> None:
+
+async def require(viewer: Viewer, target: Target, scope: Scope) -> None:
     """Raises Problem unless `viewer` may see the channel: 401 for nobody, 403 for somebody."""
-    rule = found.rule
+    rule = target.rule
     if rule == "public":
         return
     if viewer.claims is not None:
-        if tokens.grants(viewer.claims, "channels", found):
+        if tokens.grants(viewer.claims, "channels", target):
             return
-        raise Problem(403, "The token does not grant this channel.")
-    if rule is not None and await _allows(rule, viewer, found, scope):
+        raise insufficient_scope(_("The token does not grant this channel."))
+    if rule is not None and await _admits(rule, viewer, target, scope):
         return
     if viewer.key:
-        raise Problem(403, "This user may not see this channel.")
-    raise Problem(401, "Sign in to see this channel.", [(b"WWW-Authenticate", b"Bearer")])
+        raise Problem(403, _("This user may not see this channel."))
+    raise unauthenticated(_("Sign in to see this channel."))
 
 
-async def _allows(rule: Rule, viewer: Viewer, found: Target, scope: Mapping[str, Any]) -> bool:
+async def _admits(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> bool:
     if callable(rule):
-        return await _call(rule, viewer, found, scope)
+        return await _ask(rule, viewer, target, scope)
     if rule == "signed-in":
         return bool(viewer.user.is_authenticated)
     if rule == "owner":
-        return bool(viewer.key) and found.fields.get("user_id") == viewer.key
+        return bool(viewer.key) and target.fields.get("user_id") == viewer.key
     if rule.startswith("perm:"):
         return bool(await viewer.user.ahas_perm(rule.removeprefix("perm:")))
-    return await _call(rule, viewer, found, scope)
+    return await _ask(rule, viewer, target, scope)
 
 
-async def _call(rule: Rule, viewer: Viewer, found: Target, scope: Mapping[str, Any]) -> bool:
-    """Asks a site's own function; one that fails, or is not there, refuses."""
+async def _ask(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> bool:
+    """Asks a site's own function. Only True admits; a function that fails or is missing refuses."""
+    pattern = target.spec.pattern
     try:
-        ask = import_string(rule) if isinstance(rule, str) else rule
-        if inspect.iscoroutinefunction(ask):
-            return bool(await ask(viewer.user, found.name, scope))
-        return bool(await sync_to_async(ask)(viewer.user, found.name, scope))
+        function = import_string(rule) if isinstance(rule, str) else rule
+        answer = await _answer(function, viewer, target, scope)
     except Exception:
-        logger.exception("The access rule of %s failed; nobody gets in by it.", found.spec.pattern)
+        logger.exception("The access rule of %s failed; nobody gets in by it.", pattern)
+        return False
+    if not isinstance(answer, bool):
+        kind = type(answer).__name__
+        logger.error("The access rule of %s returned %s; only True lets in.", pattern, kind)
+    return answer is True
+
+
+async def _answer(
+    function: Callable[..., Any], viewer: Viewer, target: Target, scope: Scope
+) -> object:
+    """Returns what the function answers; False for a denial that it raises."""
+    try:
+        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+            answer = function(viewer.user, target, scope)
+        else:
+            answer = await sync_to_async(function)(viewer.user, target, scope)
+        return await answer if isawaitable(answer) else answer
+    except DENIALS as denial:
+        kind = type(denial).__name__
+        logger.debug("The access rule of %s refused with %s.", target.spec.pattern, kind)
         return False

@@ -1,8 +1,8 @@
-"""Short-lived signed tokens (JWT, RFC 7519): who somebody is, and which channels that may be seen.
+"""Short-lived signed tokens (JWT, RFC 7519): whose they are, and which channels they grant.
 
 HS256 with RELAY_TOKEN_KEY, or RS256 with the public keys of RELAY_TOKEN_JWKS (RFC 7517). A token must
-have `sub`, `aud`, `iat` and `exp`; `channels`, `publish` and `presence` list channel names, `*` at the
-end of a name standing for anything.
+have `sub`, `aud`, `iat` and `exp`. `channels`, `publish` and `presence` are lists of channel names; a
+`*` at the end of a name stands for any text.
 """
 
 import time
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jwt
+from django.utils.translation import gettext_lazy as _
 
 from relay import conf
 from relay.conf.catalogue import Target
@@ -19,7 +20,7 @@ LEEWAY_SECONDS = 5
 
 
 class TokenRefused(Exception):
-    """The sentence says what is wrong with the token, and never repeats any of it."""
+    """Says in a sentence what is wrong with the token, and never repeats any part of it."""
 
 
 def issue(
@@ -29,7 +30,7 @@ def issue(
     publish: Sequence[str] = (),
     presence: Sequence[str] = (),
 ) -> str:
-    """A token that ends after `seconds` (RELAY_TOKEN_SECONDS).
+    """Returns a token that expires after `seconds` (by default RELAY_TOKEN_SECONDS).
 
     Raises ValueError when RELAY_TOKEN_KEY is not set.
     """
@@ -54,9 +55,9 @@ def issue(
 
 
 def decode(token: str) -> Mapping[str, Any]:
-    """The claims of a token that is valid now. Raises TokenRefused."""
+    """Returns the claims of a token that is valid now. Raises TokenRefused."""
     if len(token) > MAX_BYTES:
-        raise TokenRefused("The token is too long.")
+        raise TokenRefused(_("The token is too long."))
     settings = conf.load()
     try:
         key, algorithm = _key(settings, jwt.get_unverified_header(token))
@@ -69,40 +70,40 @@ def decode(token: str) -> Mapping[str, Any]:
             options={"require": ["sub", "aud", "iat", "exp"]},
         )
     except jwt.ExpiredSignatureError:
-        raise TokenRefused("The token has expired.") from None
+        raise TokenRefused(_("The token has expired.")) from None
     except jwt.InvalidAudienceError:
-        raise TokenRefused("The token is for another audience.") from None
+        raise TokenRefused(_("The token is for another audience.")) from None
     except (jwt.PyJWTError, ValueError):
-        raise TokenRefused("The token is not valid.") from None
+        raise TokenRefused(_("The token is not valid.")) from None
     if not isinstance(claims["sub"], str) or not claims["sub"]:
-        raise TokenRefused("The token has no subject.")
+        raise TokenRefused(_("The token has no subject."))
     return claims
 
 
-def grants(claims: Mapping[str, Any], claim: str, found: Target) -> bool:
-    """Whether the list in `claim` has the channel.
+def grants(claims: Mapping[str, Any], claim: str, target: Target) -> bool:
+    """Whether the list in `claim` covers the channel.
 
-    A wildcard of the catalogue stands for no more in a token than on a stream: not for a channel that
-    has an entry of its own.
+    A wildcard of the catalogue covers the same channels in a token as on a stream, so it never covers
+    a channel that has an entry of its own.
     """
     entries = claims.get(claim)
     if not isinstance(entries, list):
         return False
-    return any(_covers(entry, found) for entry in entries if isinstance(entry, str))
+    return any(_covers(entry, target) for entry in entries if isinstance(entry, str))
 
 
-def _covers(entry: str, found: Target) -> bool:
-    if entry.endswith("*") and not found.is_wildcard and entry not in found.hidden_from:
-        return found.name.startswith(entry[:-1])
-    return entry == found.name
+def _covers(entry: str, target: Target) -> bool:
+    if entry.endswith("*") and not target.is_wildcard and entry not in target.hidden_from:
+        return target.name.startswith(entry[:-1])
+    return entry == target.name
 
 
 def _key(settings: conf.Settings, header: Mapping[str, Any]) -> tuple[Any, str]:
-    """The algorithm follows from the key that is set, never from the token alone."""
+    """Returns the key and its algorithm. The key that is set decides, never the token alone."""
     if header.get("alg") == "HS256" and settings.token_key:
         return settings.token_key, "HS256"
     if header.get("alg") == "RS256" and settings.token_jwks:
         for jwk in jwt.PyJWKSet.from_json(settings.token_jwks).keys:
             if jwk.key_id == header.get("kid") and jwk.algorithm_name == "RS256":
                 return jwk.key, "RS256"
-    raise TokenRefused("The token is not signed with a key of ours.")
+    raise TokenRefused(_("The token is not signed with a key of ours."))

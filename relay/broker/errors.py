@@ -8,11 +8,16 @@ ConnectionError (Python's own)
 
 
 class RedisError(ConnectionError):
-    """Raised by `relay.publish` and `relay.kick`, and by their asynchronous forms."""
+    """Raised by `relay.publish` and `relay.kick`, and by their asynchronous forms.
+
+    `refused`: Redis answered and said no. Otherwise no answer came, or none in time.
+    """
+
+    refused = False
 
 
 class RedisUnavailable(RedisError):
-    """`refused`: Redis answered and said no. Otherwise no answer came, or none in time."""
+    """A command failed."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -21,3 +26,5 @@ class RedisUnavailable(RedisError):
 
 class SubscriptionRefused(RedisError):
     """Redis answered and said no: a wrong password, a missing right, a wrong command."""
+
+    refused = True

@@ -41,10 +41,8 @@ async def akick(*, user: str | None = None, channel: str | None = None, all: boo
     try:
         processes, refusal = await KickNotes(commands, keys).note(kick)
     except RedisUnavailable as error:
-        raise RedisUnavailable(
-            f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked.",
-            refused=error.refused,
-        ) from None
+        text = f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked."
+        raise RedisUnavailable(text, refused=error.refused) from None
     finally:
         await commands.aclose()
     await _tell_by_layer(keys.group, refusal)

@@ -34,8 +34,31 @@ class Present:
     users: tuple[str, ...]
 
 
+class PresenceReader:
+    """Asks Redis. No hub needs to run in this process."""
+
+    def __init__(self, commands: Commands, keys: HubKeys) -> None:
+        self._commands = commands
+        self._keys = keys
+
+    async def of(self, name: str) -> Present:
+        """Returns who has this channel open, or this pattern. Raises RedisUnavailable."""
+        entries = [entry.split(b" ", 1) for entry in await self._read(name, "all")]
+        users = {user for _, text in entries for user in json.loads(text)}
+        return Present(sum(int(count) for count, _ in entries), tuple(sorted(users)))
+
+    async def count(self, name: str) -> int:
+        """Returns how many streams of this channel are open. Raises RedisUnavailable."""
+        return sum(int(count) for count in await self._read(name, "count"))
+
+    async def _read(self, name: str, what: str) -> list[bytes]:
+        arguments = [self._keys.presence, name, what]
+        found = await self._commands.script("presence_read", [self._keys.processes], arguments)
+        return list(found)
+
+
 class Presence:
-    """The hub says who comes and goes; `run` tells Redis, `of` asks it."""
+    """Counts the streams of this process; `run` keeps Redis informed."""
 
     def __init__(self, commands: Commands, keys: HubKeys, processes: Processes) -> None:
         self._commands = commands
@@ -66,21 +89,6 @@ class Presence:
             if not users:
                 del self._here[name]
             self._changed.add(name)
-
-    async def of(self, name: str) -> Present:
-        """Who has this channel open, or this pattern. Raises RedisUnavailable."""
-        entries = [entry.split(b" ", 1) for entry in await self._read(name, "all")]
-        users = {user for _, told in entries for user in json.loads(told)}
-        return Present(sum(int(count) for count, _ in entries), tuple(sorted(users)))
-
-    async def count(self, name: str) -> int:
-        """How many streams of this channel are open. Raises RedisUnavailable."""
-        return sum(int(count) for count in await self._read(name, "count"))
-
-    async def _read(self, name: str, what: str) -> list[bytes]:
-        arguments = [self._keys.presence, name, what]
-        found = await self._commands.script("presence_read", [self._keys.processes], arguments)
-        return list(found)
 
     async def run(self) -> None:
         """Until it is cancelled; then this process is gone at once."""

@@ -5,16 +5,18 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
-from relay.access.problem import HEADERS, Problem
+from relay.access.problem import Problem
 from relay.engine.lifespan import get_hub, lifespan
+from relay.http.answer import Answer
 from relay.http.consumer import StreamConsumer
 from relay.http.refusal import refuse as refuse_request
 from relay.types import Application, Message, Receive, Send
 
 _TOKEN = re.compile(rb"((?:^|&)token=)[^&]*")
 
-NOT_HERE = "This process serves live streams. The site's pages are served by another one."
+NOT_HERE = _("This process serves live streams. The site's pages are served by another one.")
 
 
 class RelayApplication:
@@ -90,10 +92,10 @@ def mask_token(scope: dict[str, Any], send: Send) -> dict[str, Any]:
 
 async def _refuse(refusal: Problem, send: Send) -> None:
     """Answers with a problem."""
-    length = (b"Content-Length", str(len(refusal.body)).encode())
-    headers = [*HEADERS, length, *refusal.headers]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": refusal.body})
+    answer = Answer.refusal(refusal)
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def _by_django(
@@ -112,4 +114,4 @@ async def _by_django(
     except ValueError:
         if started:
             raise
-        await _refuse(Problem(400, "A header of the request cannot be read."), send)
+        await _refuse(Problem(400, _("A header of the request cannot be read.")), send)

@@ -1,7 +1,8 @@
 """Writes through the `send` of any ASGI server."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from relay.feed.writer import Chunk
 from relay.types import Send
@@ -11,8 +12,8 @@ class AsgiWriter:
     """Writes through the `send` of any ASGI server, one chunk at a time.
 
     The server's `send` returns when its own buffer has room, so a slow client holds one chunk here
-    and whatever that server buffers. A server cannot be told to cut a connection; `abort` ends the
-    application's side of it (`run` returns), which leaves the rest to the server.
+    and what that server buffers. An application cannot cut a connection. `abort` ends the application
+    (`run` returns) and leaves the connection to the server.
     """
 
     def __init__(self, send: Send) -> None:
@@ -42,9 +43,18 @@ class AsgiWriter:
         if self._task:
             self._task.cancel()
 
-    async def run(self) -> None:
-        """Sends what it was given until it is finished or aborted, or the server refuses."""
-        self._task = asyncio.current_task()
+    async def run(self, client_gone: Coroutine[Any, Any, None]) -> None:
+        """Sends what it is given until it is finished or aborted, or the client leaves."""
+        tasks = [asyncio.create_task(self._write()), asyncio.create_task(client_gone)]
+        self._task = tasks[0]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _write(self) -> None:
         while not self._closed:
             if not self._chunks:
                 self._wake.clear()
@@ -55,7 +65,7 @@ class AsgiWriter:
                 await self._send(
                     {"type": "http.response.body", "body": chunk.body, "more_body": more}
                 )
-            except OSError:  # how ASGI says that the client is gone (specification, HTTP, "send")
+            except OSError:  # the client has left (ASGI specification, HTTP, "send")
                 return
             if not more:
                 return

@@ -1,15 +1,15 @@
 """Writes straight into Daphne's sockets.
 
-Daphne's own `send` never suspends, and Twisted buffers without bound behind it; and a small write
-costs several times what the system call does. Here a chunk that finds nothing buffered goes to the
-socket at once, only the rest of a short write is buffered, and Twisted's flow control
-(IPushProducer: pause at `buffer_bytes`, resume when empty) says when the client is full.
+Daphne's own `send` never suspends, and Twisted buffers without bound behind it. A small write by it
+also costs several times as much as the system call. Here a chunk that finds nothing buffered goes to
+the socket at once, and only the rest of a short write is buffered. Twisted's flow control
+(IPushProducer: pause at `buffer_bytes`, resume when empty) reports that the client is behind.
 """
 
 import fcntl
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -21,9 +21,9 @@ from relay.types import Send
 
 
 def daphne_request(send: Send) -> Any:
-    """Daphne's request behind an ASGI `send`, or None where a chunk cannot go straight to a socket.
+    """Returns Daphne's request behind an ASGI `send`, or None unless chunks can go to its socket.
 
-    That is: on another server, over TLS, and when the request is answered or its client gone.
+    They cannot on another server, over TLS, after the request was answered, or without its client.
     """
     args = getattr(send, "args", ())
     request = args[0] if args else None
@@ -36,7 +36,7 @@ def daphne_request(send: Send) -> Any:
 
 @implementer(IPushProducer)
 class DaphneWriter:
-    """A response that has been started, with its headers sent, on a plain TCP connection."""
+    """A response on a plain TCP connection whose headers have been sent."""
 
     __slots__ = (
         "_buffered",
@@ -56,12 +56,16 @@ class DaphneWriter:
         self._transport.bufferSize = buffer_bytes
         self._socket = self._transport.socket
         self._send_now = self._socket.send
-        self._buffered = True  # Twisted may have something that must go first
+        self._buffered = True  # Twisted may hold bytes that must go first
         self._chunked = bool(request.chunked)
         self._ready: Callable[[], None] | None = None
         self._paused = False
         self._gone = False
         request.registerProducer(self, True)
+
+    async def run(self, client_gone: Coroutine[Any, Any, None]) -> None:
+        """Waits for the client to leave. Twisted does the sending."""
+        await client_gone
 
     # -- Writer
 
@@ -96,7 +100,9 @@ class DaphneWriter:
             self._gone = True
             self._transport.write(chunk.framed if self._chunked else chunk.body)
             self._request.unregisterProducer()
-            self._request.channel.persistent = False  # the client may not read: `abort` must hit it
+            self._request.channel.persistent = (
+                False  # `abort` must work if the client does not read
+            )
             self._request.finish()
 
     def abort(self) -> None:
@@ -108,7 +114,7 @@ class DaphneWriter:
         self._buffered = bool(transport.dataBuffer or transport._tempDataLen)
         return self._buffered
 
-    # -- IPushProducer: Twisted says how full its buffer is
+    # -- IPushProducer: Twisted reports how full its buffer is
 
     def pauseProducing(self) -> None:
         self._paused = True

@@ -1,17 +1,27 @@
-"""The pages beside the stream: the dashboard and the hub's own health."""
+"""`GET /health/`: the state of the hub of this process."""
 
 import asyncio
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from relay.engine.lifespan import get_hub
+from relay.access.problem import Problem
+from relay.engine.lifespan import running_hub
+from relay.http.refusal import problems
 
 
 @require_safe
+@problems
 async def health(request: HttpRequest) -> HttpResponse:
-    """200 while the subscription to Redis stands, else 503; the counters either way."""
-    hub = get_hub()
+    """200 while the subscription to Redis stands, else 503; the counters either way.
+
+    A process without a hub answers 503 and starts none.
+    """
+    hub = running_hub()
+    if hub is None:
+        text = _("This process runs no hub. Ask the process that serves the streams.")
+        raise Problem(503, text)
     state = "live" if hub.live else "lost"
     return JsonResponse(
         {"redis": state, "tasks": len(asyncio.all_tasks()), **hub.stats.as_dict()},

@@ -1,61 +1,64 @@
 """`GET /presence/<channel>/`; docs/publishing.md is what it promises."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext_lazy as _
 
+from relay import conf
 from relay.access import tokens
+from relay.access.grant import Authorize, Grant
 from relay.access.identity import identify
 from relay.access.problem import Problem
 from relay.access.rules import require
 from relay.broker.errors import RedisUnavailable
+from relay.broker.keys import HubKeys
 from relay.conf.catalogue import Target
-from relay.engine.lifespan import get_hub
-from relay.http.query import parse_query
-from relay.http.refusal import refuse
+from relay.control.presence import PresenceReader
+from relay.http.query import parse_query, require_channel
+from relay.http.refusal import problems, require_method
+from relay.http.request import StreamRequest, scope_of
+from relay.publishing.clients import commands
 
-Allowed = Callable[[HttpRequest, Target], Awaitable[bool]]
-"""Whether the users may be seen, too. Raises Problem for who may not even see the count."""
 
-
-async def may_see(request: HttpRequest, found: Target) -> bool:
-    """Who may see the channel; its users with the permission, or the claim, `presence`."""
-    scope = cast(ASGIRequest, request).scope
+async def may_see(request: HttpRequest, target: Target) -> Grant:
+    """Lets in those who may see the channel. The permission, or the claim, `presence` shows users."""
+    asked = StreamRequest.of(scope_of(request))
     try:
-        query = parse_query(scope["query_string"])
-    except ValueError:
-        raise Problem(400, "The query has too many fields.") from None
+        query = parse_query(asked.query_string)
+    except ValueError as error:
+        raise Problem(400, error.args[0]) from None
     try:
-        viewer = await identify(dict(scope["headers"]), query)
+        viewer = await identify(asked.credentials(query.get("token", [""])[0]))
     except Problem:
-        if found.rule == "public":
-            return False
+        if target.rule == "public":
+            return Grant()
         raise
-    await require(viewer, found, scope)
+    await require(viewer, target, asked.scope)
     if viewer.claims is not None:
-        return tokens.grants(viewer.claims, "presence", found)
-    return bool(await viewer.user.ahas_perm("relay.presence"))
+        return Grant(viewer.key, tokens.grants(viewer.claims, "presence", target))
+    return Grant(viewer.key, await viewer.user.ahas_perm("relay.presence"))
 
 
-async def presence(request: HttpRequest, channel: str, allowed: Allowed = may_see) -> HttpResponse:
-    """Answers {"channel", "count"} and, where they may be seen, {"users"}."""
-    hub = get_hub()
+@problems
+async def presence(
+    request: HttpRequest, channel: str, authorize: Authorize = may_see
+) -> HttpResponse:
+    """Answers {"channel", "count"} and, to those who may see them, {"users"}."""
+    require_method(request, "GET, HEAD", _("Presence is read with GET."))
+    target = require_channel(conf.load_catalogue(), channel)
+    grant = await authorize(request, target)
     try:
-        if request.method not in {"GET", "HEAD"}:
-            raise Problem(405, "Presence is read with GET.", [(b"Allow", b"GET, HEAD")])
-        found = hub.catalogue.find(channel)
-        if found is None:
-            raise Problem(404, "There is no such channel.")
-        told: dict[str, Any] = {"channel": found.name}
-        if await allowed(request, found):
-            present = await hub.presence.of(found.name)
-            told |= {"count": present.count, "users": list(present.users)}
-        else:
-            told["count"] = await hub.presence.count(found.name)
-    except Problem as refusal:
-        return refuse(refusal)
+        present = await _read(target.name, sees_users=grant.sees_users)
     except RedisUnavailable:
-        return refuse(Problem(503, "Redis did not answer.", [(b"Retry-After", b"1")]))
-    return JsonResponse(told, headers={"Cache-Control": "no-store"})
+        raise Problem(503, _("Redis did not answer."), [(b"Retry-After", b"1")]) from None
+    return JsonResponse({"channel": target.name} | present, headers={"Cache-Control": "no-store"})
+
+
+async def _read(name: str, *, sees_users: bool) -> dict[str, Any]:
+    """Raises RedisUnavailable."""
+    reader = PresenceReader(await commands(), HubKeys(conf.load().prefix))
+    if not sees_users:
+        return {"count": await reader.count(name)}
+    present = await reader.of(name)
+    return {"count": present.count, "users": list(present.users)}

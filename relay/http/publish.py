@@ -3,24 +3,27 @@
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from relay import conf
 from relay.access import tokens
+from relay.access.bearer import bearer, claims_of, insufficient_scope, unauthenticated
+from relay.access.grant import Authorize, Grant
 from relay.access.problem import Problem
-from relay.broker.commands import Commands
 from relay.broker.errors import RedisUnavailable
 from relay.conf.catalogue import Target
-from relay.http.refusal import FORGED, refuse
-from relay.publishing import rates
-from relay.publishing.clients import aclient
-from relay.publishing.messages import event_size, find
-from relay.publishing.once import Published, once_key, publish_once
+from relay.http.query import require_channel
+from relay.http.refusal import FORGED, problems, require_method
+from relay.publishing.messages import fits
+from relay.publishing.once import Published, once_key
+from relay.publishing.outlet import Outgoing, outlet
+from relay.publishing.rates import BURST_SECONDS
 from relay.wire.envelope import unwrap
 
 logger = logging.getLogger("relay")
@@ -34,43 +37,29 @@ MAX_BATCH_MESSAGES = 10_000
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 
-Authorize = Callable[[HttpRequest, Target], Awaitable[str]]
-"""Who publishes: a name that limits and idempotency keys go by. Raises Problem for who may not."""
-
 
 # -- who may
 
 
-async def may_publish(request: HttpRequest, found: Target) -> str:
-    """A bearer token whose `publish` lists the channel, or a user with the permission `relay.publish`.
+async def may_publish(request: HttpRequest, target: Target) -> Grant:
+    """Lets in a bearer token whose `publish` lists the channel, and users with `relay.publish`.
 
-    Tokens in cookies do not count, since the browser sends those for any page.
+    Tokens in cookies do not count, because a browser sends those for any page.
     """
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return _token_subject(token.strip(), found)
+    token = bearer(request.headers.get("Authorization", ""))
+    if token is not None:
+        claims = claims_of(token)
+        if not tokens.grants(claims, "publish", target):
+            raise insufficient_scope(_("The token does not grant publishing on this channel."))
+        return Grant(claims["sub"])
     user = await request.auser()
     if not user.is_authenticated:
-        raise Problem(401, "A token or a signed-in user is needed.", _bearer())
+        raise unauthenticated(_("A token or a signed-in user is needed."))
     if not await sync_to_async(_is_own_page)(request):
         raise Problem(403, FORGED)
     if not await user.ahas_perm("relay.publish"):
-        raise Problem(403, "This user may not publish (relay.publish).")
-    return str(user.pk)
-
-
-def _token_subject(token: str, found: Target) -> str:
-    try:
-        claims = tokens.decode(token)
-    except tokens.TokenRefused as error:
-        raise Problem(401, str(error), _bearer(' error="invalid_token"')) from None
-    if not tokens.grants(claims, "publish", found):
-        raise Problem(
-            403,
-            "The token does not grant publishing on this channel.",
-            _bearer(' error="insufficient_scope"'),
-        )
-    return str(claims["sub"])
+        raise Problem(403, _("This user may not publish (relay.publish)."))
+    return Grant(str(user.pk))
 
 
 def _is_own_page(request: HttpRequest) -> bool:
@@ -83,122 +72,117 @@ def _guarded(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-def _bearer(error: str = "") -> list[tuple[bytes, bytes]]:
-    return [(b"WWW-Authenticate", f"Bearer{error}".encode())]
-
-
 # -- publishing
 
 
-@csrf_exempt  # a token needs none of it; for users `may_publish` checks
+@csrf_exempt  # a token needs no CSRF token; `may_publish` checks those of users
+@problems
 async def publish(
     request: HttpRequest, channel: str, authorize: Authorize = may_publish
 ) -> HttpResponse:
     """Answers {"published", "subscribers"}; refusals are problems (RFC 9457)."""
+    if not conf.load().http_publish:
+        raise Problem(404, _("Publishing over HTTP is off (RELAY_HTTP_PUBLISH)."))
+    require_method(request, "POST", _("Messages are published with POST."))
+    target = _channel(channel)
+    # Read before CsrfViewMiddleware looks for a form in it; judged only when its sender is known.
+    body = request.read(max(MAX_BATCH_BYTES, target.spec.event_bytes) + 1)
+    subject = (await authorize(request, target)).subject
+    once = _once(request, subject, target)
     try:
-        published = await _publish(request, channel, authorize)
-    except Problem as refusal:
-        return refuse(refusal)
+        published = await _send(
+            Outgoing(target.name, _messages(request, target, body), once), subject
+        )
     except RedisUnavailable as error:
-        return refuse(_unavailable(error))
-    told = {"published": published.number, "subscribers": published.subscribers}
-    response = JsonResponse(told, headers={"Cache-Control": "no-store"})
+        raise _unavailable(error) from None
+    return _response(published)
+
+
+def _response(published: Published) -> HttpResponse:
+    body = {"published": published.number, "subscribers": published.subscribers}
+    response = JsonResponse(body, headers={"Cache-Control": "no-store"})
     if published.again:
         response["Idempotency-Replayed"] = "true"
     return response
 
 
-async def _publish(request: HttpRequest, channel: str, authorize: Authorize) -> Published:
-    settings = conf.load()
-    if not settings.http_publish:
-        raise Problem(404, "Publishing over HTTP is off (RELAY_HTTP_PUBLISH).")
-    if request.method != "POST":
-        raise Problem(405, "Messages are published with POST.", [(b"Allow", b"POST")])
-    found = _channel(channel)
-    # Read before CsrfViewMiddleware looks for a form in it; judged only when it is known whose it is.
-    body = request.read(max(MAX_BATCH_BYTES, found.spec.event_bytes) + 1)
-    subject = await authorize(request, found)
-    key = _once(request, settings.prefix, subject, found)
-    messages = _messages(request, found, body)
-    client = await aclient()
-    commands = Commands(lambda: client)
-    await _within_rate(commands, subject, len(messages))
-    return await publish_once(commands, found.name, messages, key)
-
-
 def _channel(name: str) -> Target:
-    try:
-        return find(name)
-    except ValueError:
-        raise Problem(404, "There is no such channel.") from None
+    target = require_channel(conf.load_catalogue(), name)
+    if target.is_wildcard:
+        raise Problem(404, _("There is no such channel."))
+    return target
 
 
-def _once(request: HttpRequest, prefix: str, subject: str, found: Target) -> str | None:
+def _once(request: HttpRequest, subject: str, target: Target) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise Problem(400, "An Idempotency-Key has 1 to 200 printable ASCII characters.")
-    return once_key(prefix, subject, found.name, key)
+        raise Problem(400, _("An Idempotency-Key has 1 to 200 printable ASCII characters."))
+    return once_key(conf.load().prefix, subject, target.name, key)
 
 
-async def _within_rate(commands: Commands, subject: str, number: int) -> None:
-    settings = conf.load()
-    per_second = settings.publish_per_second
-    if number > per_second * rates.BURST_SECONDS:
-        raise Problem(413, f"A batch has up to {per_second * rates.BURST_SECONDS} messages.")
-    wait_seconds = await rates.take(commands, settings.prefix, subject, per_second, number)
+async def _send(outgoing: Outgoing, subject: str) -> Published:
+    """Raises Problem for more than the rate allows, RedisUnavailable when Redis fails."""
+    per_second = conf.load().publish_per_second
+    number = len(outgoing.messages)
+    if number > per_second * BURST_SECONDS:
+        raise _too_many(per_second * BURST_SECONDS)
+    wait_seconds = await outlet().take(subject, per_second, number)
     if wait_seconds:
         after = str(math.ceil(wait_seconds)).encode()
-        detail = f"Up to {per_second} messages a second (RELAY_PUBLISH_PER_SECOND)."
-        raise Problem(429, detail, [(b"Retry-After", after)])
+        text = _("Up to %(limit)d messages a second (RELAY_PUBLISH_PER_SECOND).")
+        raise Problem(429, text % {"limit": per_second}, [(b"Retry-After", after)])
+    return await outlet().asend(outgoing)
+
+
+def _too_many(limit: int) -> Problem:
+    return Problem(413, _("A batch has up to %(limit)d messages.") % {"limit": limit})
 
 
 def _unavailable(error: RedisUnavailable) -> Problem:
     if error.refused:
         logger.error("A message could not be published: %s", error)
-        return Problem(503, "Redis refused; nothing was published.", [(b"Retry-After", b"5")])
-    detail = "Redis did not answer; whether anything was published is not known."
+        return Problem(503, _("Redis refused; nothing was published."), [(b"Retry-After", b"5")])
+    detail = _("Redis did not answer; whether anything was published is not known.")
     return Problem(503, detail, [(b"Retry-After", b"1")])
 
 
 # -- what the body holds
 
 
-def _messages(request: HttpRequest, found: Target, body: bytes) -> Sequence[bytes]:
+def _messages(request: HttpRequest, target: Target, body: bytes) -> Sequence[bytes]:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem(415, "A body is sent as it is, without Content-Encoding.")
+        raise Problem(415, _("A body is sent as it is, without Content-Encoding."))
     if request.content_type == BATCH:
-        return _lines(found, body)
-    _check_size(found, body, "The message")
+        return _lines(target, body)
+    if not fits(target, body):
+        text = _("The message is larger than an event may be (%(limit)d bytes).")
+        raise Problem(413, text % {"limit": target.spec.event_bytes})
     if request.content_type == ENVELOPE:
-        _check_envelope(found, body)
+        _check_envelope(target, body)
     return [body]
 
 
-def _lines(found: Target, body: bytes) -> Sequence[bytes]:
+def _lines(target: Target, body: bytes) -> Sequence[bytes]:
     if len(body) > MAX_BATCH_BYTES:
-        raise Problem(413, f"A batch has up to {MAX_BATCH_BYTES} bytes.")
+        text = _("A batch has up to %(limit)d bytes.")
+        raise Problem(413, text % {"limit": MAX_BATCH_BYTES})
     lines = [line.removesuffix(b"\r") for line in body.split(b"\n")]
     messages = [line for line in lines if line.strip()]
     if not messages:
-        raise Problem(400, "The batch has no message.")
+        raise Problem(400, _("The batch has no message."))
     if len(messages) > MAX_BATCH_MESSAGES:
-        raise Problem(413, f"A batch has up to {MAX_BATCH_MESSAGES} messages.")
+        raise _too_many(MAX_BATCH_MESSAGES)
     for number, line in enumerate(lines, start=1):
-        _check_size(found, line, f"Line {number}")
+        if not fits(target, line):
+            text = _("Line %(number)d is larger than an event may be (%(limit)d bytes).")
+            raise Problem(413, text % {"number": number, "limit": target.spec.event_bytes})
     return messages
 
 
-def _check_size(found: Target, message: bytes, what: str) -> None:
-    if event_size(found, message) > found.spec.event_bytes:
-        raise Problem(
-            413, f"{what} is larger than an event may be ({found.spec.event_bytes} bytes)."
-        )
-
-
-def _check_envelope(found: Target, body: bytes) -> None:
-    if not found.spec.envelope:
-        raise Problem(415, "This channel has no named events (envelope in RELAY_CHANNELS).")
+def _check_envelope(target: Target, body: bytes) -> None:
+    if not target.spec.envelope:
+        raise Problem(415, _("This channel has no named events (envelope in RELAY_CHANNELS)."))
     if unwrap(body) is None:
-        raise Problem(400, "This is no envelope: see docs/publishing.md.")
+        raise Problem(400, _("This is no envelope: see docs/publishing.md."))

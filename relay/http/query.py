@@ -1,20 +1,28 @@
-"""Where a client wants its stream to start: read from its request, which may hold anything."""
+"""Which channels a client asks for, and where its stream starts. A request may hold anything."""
 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote
 
+from django.utils.translation import gettext as _
+
+from relay.access.problem import Problem
 from relay.conf.catalogue import Catalogue, Target
 from relay.feed.start import After, Live, Rewind, Since, Start
 from relay.wire import stream_id
 from relay.wire.position import Position
 
+MAX_FIELDS = 100
+
 MAX_CHANNELS = 50
 """How many channels one stream can have."""
 
 MAX_NAMES_BYTES = 4096
-"""How long their names may be, percent-encoded: an id holds them all, and comes back in a header."""
+"""How long their names may be, percent-encoded. An id holds all of them and returns in a header."""
+
+MAX_TIME_LENGTH = 64
+"""No time in ISO 8601 is longer. `_OFFSET` takes quadratic time on what may be one."""
 
 _SPAN = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -29,37 +37,47 @@ Query = Mapping[str, Sequence[str]]
 
 
 def parse_query(query_string: bytes) -> Query:
-    """The fields of a query, undecodable bytes replaced. Raises ValueError for more than a hundred."""
-    return parse_qs(query_string.decode("latin-1"), max_num_fields=100) if query_string else {}
+    """Returns the fields of a query, undecodable bytes replaced. Raises ValueError for too many."""
+    if not query_string:
+        return {}
+    try:
+        return parse_qs(query_string.decode("latin-1"), max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise ValueError(_("The query has too many fields.")) from None
+
+
+def require_channel(catalogue: Catalogue, name: str) -> Target:
+    """Returns what the catalogue has under a name. Raises Problem (404), which never repeats it."""
+    target = catalogue.find(name)
+    if target is None:
+        raise Problem(404, _("There is no such channel."))
+    return target
 
 
 def find_channels(catalogue: Catalogue, names: Sequence[str]) -> list[Target]:
-    """What the catalogue has under each name, each once.
+    """Returns what the catalogue has under each name, each once.
 
-    Raises ValueError for too many names, LookupError for one that is not there; neither repeats it.
+    Raises Problem: 400 for too many names, 404 for one that is not there.
     """
     if len(names) > MAX_CHANNELS:
-        raise ValueError(f"A stream can have up to {MAX_CHANNELS} channels.")
+        text = _("A stream can have up to %(limit)d channels.")
+        raise Problem(400, text % {"limit": MAX_CHANNELS})
     if len(names) > 1 and sum(len(quote(name)) for name in names) > MAX_NAMES_BYTES:
-        raise ValueError(
-            f"The names of a stream's channels can have up to {MAX_NAMES_BYTES} bytes."
-        )
-    founds = [catalogue.find(name) for name in dict.fromkeys(names)]
-    if None in founds:
-        raise LookupError("There is no such channel.")
-    return [found for found in founds if found is not None]
+        text = _("The names of a stream's channels can have up to %(limit)d bytes.")
+        raise Problem(400, text % {"limit": MAX_NAMES_BYTES})
+    return [require_channel(catalogue, name) for name in dict.fromkeys(names)]
 
 
 def parse_starts(
     names: Sequence[str], last_event_id: bytes | None, query: Query, now_ms: int
 ) -> Mapping[str, Start]:
-    """For each channel of a stream, where it starts.
+    """Returns where each channel of a stream starts.
 
     The `Last-Event-ID` header wins, then `last_event_id`, `rewind` and `since` of the query. An id
-    without names is the first channel's; a channel that the id does not name starts now.
+    without names is the first channel's. A channel that the id does not name starts now.
 
     Raises ValueError, with a sentence for the developer, for a `rewind` or `since` that cannot be
-    read; a last event id never raises.
+    read. A last event id never raises.
     """
     text = (last_event_id or b"").decode("latin-1") or query.get("last_event_id", [""])[0]
     if text:
@@ -83,12 +101,12 @@ def _after(names: Sequence[str], text: str) -> Mapping[str, Start]:
 
 
 def parse_latest(query: Query) -> float | None:
-    """The interval of `latest`, in seconds. Raises ValueError for what is none."""
+    """Returns the interval of `latest` in seconds. Raises ValueError unless it is a number in range."""
     text = query.get("latest", [""])[0]
     if not text:
         return None
     if not _SECONDS.fullmatch(text) or not 0.05 <= float(text) <= 3600:
-        raise ValueError("latest is not valid. Use a number of seconds from 0.05 to 3600.")
+        raise ValueError(_("latest is not valid. Use a number of seconds from 0.05 to 3600."))
     return float(text)
 
 
@@ -96,7 +114,7 @@ def _rewind(text: str) -> Start:
     if text == "all":
         return Rewind(None)
     if not _NUMBER.fullmatch(text):
-        raise ValueError("rewind is not valid. Use a whole number of messages, or all.")
+        raise ValueError(_("rewind is not valid. Use a whole number of messages, or all."))
     return Rewind(int(text)) if int(text) else Live()
 
 
@@ -107,12 +125,13 @@ def _time_ms(text: str, now_ms: int) -> int:
     if _UNIX_MS.fullmatch(text):
         return int(text)
     try:
-        if text[4:5] != "-":
+        if text[4:5] != "-" or len(text) > MAX_TIME_LENGTH:
             raise ValueError
         moment = datetime.fromisoformat(_OFFSET.sub(r"\1+", text))
         return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise ValueError(
+        text = _(
             "since is not valid. Use an ISO 8601 time, Unix milliseconds, or a span such as 10m"
             " (s, m, h, d)."
-        ) from None
+        )
+        raise ValueError(text) from None

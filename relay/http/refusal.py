@@ -1,11 +1,37 @@
 """How a Django view refuses (RFC 9457)."""
 
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from relay.access import problem
 from relay.access.problem import Problem
 
-FORGED = "The CSRF token (X-CSRFToken) or the origin is missing or not right."
+FORGED = _("The CSRF token (X-CSRFToken) or the origin is missing or not right.")
+
+View = Callable[..., Coroutine[Any, Any, HttpResponse]]
+
+
+def problems(view: View) -> View:
+    """Answers a Problem that the view raises."""
+
+    @wraps(view)
+    async def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return await view(request, *args, **kwargs)
+        except Problem as refusal:
+            return refuse(refusal)
+
+    return answering
+
+
+def require_method(request: HttpRequest, methods: str, detail: object) -> None:
+    """Raises Problem (405) for a method that is not one of `methods`, as an Allow field lists them."""
+    if request.method not in methods.split(", "):
+        raise Problem(405, detail, [(b"Allow", methods.encode())])
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -14,7 +40,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def refuse(refusal: Problem) -> HttpResponse:
-    """The answer that a Problem is."""
+    """Returns the answer that a Problem describes."""
     response = HttpResponse(refusal.body, status=refusal.status)
     for name, value in (*problem.HEADERS, *refusal.headers):
         response[name.decode()] = value.decode()

@@ -1,4 +1,4 @@
-"""What is published: the channel, and the bytes that stand for the data."""
+"""A message: its channel, and the bytes that its data becomes."""
 
 import json
 from typing import Any
@@ -7,42 +7,49 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from relay import conf
 from relay.conf.catalogue import Target
+from relay.publishing.outlet import Outgoing
 from relay.wire import sse
 from relay.wire.envelope import unwrap, wrap
 
 
-def find(channel: str) -> Target:
-    """What the catalogue has under a name. Raises ValueError for what is no single channel of it."""
-    found = conf.load_catalogue().find(channel)
-    if found is None or found.is_wildcard:
+def outgoing(channel: str, data: Any, event: str | None) -> Outgoing:
+    """Returns the message for `data`. Raises ValueError or TypeError for what cannot be sent."""
+    target = conf.load_catalogue().find(channel)
+    if target is None or target.is_wildcard:
         raise ValueError(f"{channel!r} is no channel of RELAY_CHANNELS.")
-    return found
+    return Outgoing(target.name, (encode(target, data, event),))
 
 
-def encode(found: Target, data: Any, event: str | None) -> bytes:
-    """The message that stands for `data`. Raises ValueError or TypeError where none can."""
+def encode(target: Target, data: Any, event: str | None) -> bytes:
+    """Returns the bytes of a message. Raises ValueError or TypeError."""
     payload = _payload(data)
     if event is not None:
-        if not found.spec.envelope:
+        if not target.spec.envelope:
             raise ValueError(
-                f"{found.name!r} has no named events. Set envelope=True in its entry in RELAY_CHANNELS."
+                f"{target.name!r} has no named events."
+                " Set envelope=True in its entry in RELAY_CHANNELS."
             )
         payload = wrap(event, payload.decode())
-    size = event_size(found, payload)
-    if size > found.spec.event_bytes:
+    if not fits(target, payload):
         raise ValueError(
-            f"The message has {size} bytes as an event; {found.name!r} takes {found.spec.event_bytes}"
+            f"The message has {_event_bytes(target, payload)} bytes as an event;"
+            f" {target.name!r} takes {target.spec.event_bytes}"
             " (event_bytes of its entry in RELAY_CHANNELS, or RELAY_EVENT_BYTES)."
         )
     return payload
 
 
-def event_size(found: Target, payload: bytes) -> int:
-    """How many bytes the hub counts against the channel's event_bytes."""
+def fits(target: Target, payload: bytes) -> bool:
+    """Whether the hub sends the message, and does not only announce it (hub.oversize)."""
+    return _event_bytes(target, payload) <= target.spec.event_bytes
+
+
+def _event_bytes(target: Target, payload: bytes) -> int:
+    """Returns how many bytes the hub counts against the channel's event_bytes."""
     if not payload.isascii():
         payload = payload.decode(errors="replace").encode()
-    if found.spec.envelope and (wish := unwrap(payload)) is not None:
-        payload = wish.data
+    if target.spec.envelope and (envelope := unwrap(payload)) is not None:
+        payload = envelope.data
     return sse.message_size(payload)
 
 

@@ -1,4 +1,4 @@
-"""Publishing that may be repeated: what has a key is sent once, by whatever process."""
+"""Requests that may be repeated: one with a key is sent once, by whichever process."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ KEEP_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """`number` messages, taken by `subscribers` subscribers; `again`: it was an earlier request."""
+    """`number` messages went to `subscribers` subscribers. `again`: an earlier request sent them."""
 
     number: int
     subscribers: int
@@ -21,17 +21,17 @@ class Published:
 
 
 def once_key(prefix: str, subject: str, channel: str, key: str) -> str:
-    """Where the result of a request is kept; a hash, since keys come from clients."""
-    told = json.dumps([subject, channel, key]).encode()
-    return HubKeys(prefix).once(hashlib.sha256(told).hexdigest())
+    """Returns where the result of a request is kept. Keys come from clients, so it is a hash."""
+    request = json.dumps([subject, channel, key]).encode()
+    return HubKeys(prefix).once(hashlib.sha256(request).hexdigest())
 
 
 async def publish_once(
     commands: Commands, channel: str, messages: Sequence[bytes], key: str | None
 ) -> Published:
-    """Sends all messages in one go, nothing between them, unless that was done under `key` before.
+    """Sends all messages with nothing between them, unless that was done under `key` before.
 
-    Raises RedisUnavailable; when Redis refused, nothing was sent.
+    Raises RedisUnavailable. When Redis refused, nothing was sent.
     """
     keys = [key] if key is not None else []
     arguments = [channel, KEEP_SECONDS, *messages]

@@ -6,15 +6,15 @@ from relay.broker.commands import Commands
 from relay.broker.keys import HubKeys
 
 BURST_SECONDS = 10
-"""What was not used for so long may be used at once."""
+"""What a subject did not use in this time, it may use at once."""
 
 
 async def take(
     commands: Commands, prefix: str, subject: str, per_second: int, number: int
 ) -> float:
-    """Takes `number` tokens from the subject's bucket; returns 0, or how many seconds to wait.
+    """Takes `number` tokens from the subject's bucket. Returns 0, or how many seconds to wait.
 
-    Takes nothing when there are too few. More than the bucket holds can never be had.
+    Takes nothing when there are too few. A number above the bucket's size never succeeds.
     Raises RedisUnavailable.
     """
     key = HubKeys(prefix).rate(hashlib.sha256(subject.encode()).hexdigest())

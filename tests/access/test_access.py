@@ -19,13 +19,14 @@ from django.contrib.sessions.backends.db import SessionStore
 from pytest_django import Settings
 
 from relay.access import tokens
-from relay.access.identity import Viewer, identify
+from relay.access.identity import Credentials, Viewer, identify
 from relay.access.problem import Problem
 from relay.access.rules import require
 from relay.conf.catalogue import Catalogue, Spec, Target
 from relay.conf.origins import Origins
 from relay.conf.proxies import client_address, parse_networks
 from relay.http import admission
+from relay.http.request import StreamRequest
 from tests.support.client import Stream, raw_request, read_until
 from tests.support.servers import ROOT, HubProcess, RedisServer, wait_until
 from tests.support.site import TOKEN_KEY, Site
@@ -149,12 +150,12 @@ def test_users_that_cannot_be_read_are_a_busy_hub_and_no_silence(
     headers = {"Cookie": "sessionid=" + "x" * 32}
     status, told, detail = ask(hub, "/stream/?channel=orders.7", headers)
     assert (status, told["retry-after"]) == (503, "30")
-    assert detail == "Who you are cannot be found out now."
+    assert detail == "You cannot be identified now."
     source = {**headers, "Accept": "text/event-stream"}
     status, _, first = ask(hub, "/stream/?channel=orders.7", source)
     assert (status, first.startswith("retry: ")) == (200, True)
     assert ask(hub, "/stream/", source)[0] == 200
-    assert "Who asks for a stream could not be found out" in hub.log()
+    assert "The client of a stream could not be identified" in hub.log()
 
 
 def test_a_wildcard_needs_a_rule_of_its_own(site: Site, served: HubProcess) -> None:
@@ -235,7 +236,7 @@ def test_a_token_that_is_not_valid_is_refused_and_never_repeated(
         found = ask(served, "/stream/?channel=orders.7", {"Cookie": f"relay_token={text}"})
     status, headers, detail = found
     assert status == 401, found
-    assert headers["www-authenticate"] == "Bearer"
+    assert headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert text[:20] not in detail
     assert text[:20] not in served.log()
 
@@ -252,6 +253,22 @@ def test_a_valid_token_works_each_way(served: HubProcess, way: str) -> None:
     status, told, _ = ask(served, path, headers)
     assert (status, told["referrer-policy"]) == (200, "no-referrer")
     assert text not in served.log()
+
+
+@pytest.mark.parametrize("last", [b"a=b", b"relay_token="])
+def test_cookies_of_several_fields_count(served: HubProcess, site: Site, last: bytes) -> None:
+    """HTTP/2 sends each cookie in a field of its own, and not every proxy joins them."""
+    session = site.people["ann"].cookie.encode()
+    fields = [b"Cookie: x=y", b"Cookie: " + session, b"Cookie: " + last]
+    lines = [b"GET /stream/?channel=orders.7 HTTP/1.1", b"Host: localhost", *fields]
+    with raw_request(served.url, b"\r\n".join(lines) + b"\r\n\r\n") as connection:
+        assert b" 200 " in read_until(connection, b"\r\n\r\n")
+
+
+def test_a_request_with_two_hosts_is_refused(served: HubProcess) -> None:
+    lines = [b"GET /stream/ HTTP/1.1", b"Host: evil.example", b"Host: localhost", b"", b""]
+    with raw_request(served.url, b"\r\n".join(lines)) as connection:
+        assert b" 400 " in read_until(connection, b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
@@ -425,8 +442,8 @@ def test_every_line_of_a_header_of_proxies_counts() -> None:
         max_streams_per_address=1, trusted_proxies=parse_networks(["10.0.0.0/8"])
     )
     lines = [(b"x-forwarded-for", b"6.6.6.6, 1.2.3.4"), (b"x-forwarded-for", b"10.0.0.2")]
-    scope = {"client": ("10.0.0.1", 5), "headers": lines}
-    assert admission._address(SimpleNamespace(settings=settings), scope) == "1.2.3.4"
+    scope = {"method": "GET", "client": ("10.0.0.1", 5), "headers": lines}
+    assert admission._address(StreamRequest.of(scope), settings) == "1.2.3.4"
 
 
 def test_a_wildcard_in_a_token_is_no_key_to_a_channel_with_an_entry_of_its_own(
@@ -503,9 +520,9 @@ async def test_looking_at_a_session_does_not_change_it(settings: Settings) -> No
     await session.aset(HASH_SESSION_KEY, user.get_session_auth_hash())
     await session.asave()
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new key", ["the old key"]
-    cookie = f"sessionid={session.session_key}".encode()
+    cookie = f"sessionid={session.session_key}"
     for _ in range(2):
-        viewer = await identify({b"cookie": cookie}, {})
+        viewer = await identify(Credentials.of("", "", cookie))
         assert viewer.key == str(user.pk)
 
 

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -16,15 +15,15 @@ from django.test import AsyncClient
 from django.urls import path
 from pytest_django import Settings
 
-from relay import conf
 from relay.access import tokens
+from relay.access.grant import Grant
 from relay.access.problem import Problem
 from relay.broker.address import RedisAddress
 from relay.broker.commands import Commands
 from relay.broker.keys import HubKeys
 from relay.conf.catalogue import Target
 from relay.control import presence, processes
-from relay.control.presence import Presence, Present
+from relay.control.presence import Presence, PresenceReader, Present
 from relay.control.processes import Processes
 from relay.http import presence as presence_view
 from tests.support.client import Stream
@@ -37,20 +36,26 @@ CHANNELS = {
     "desk": {"access": "signed-in"},
     "room.*": {"access": "public", "wildcard": "public"},
 }
+
+
 NOBODY = Present(0, ())
 KEYS = HubKeys("relay")
 
 
-async def to_anybody(request: HttpRequest, found: Target) -> bool:
+def reader(presence: Presence) -> PresenceReader:
+    return PresenceReader(presence._commands, presence._keys)
+
+
+async def to_anybody(request: HttpRequest, target: Target) -> Grant:
     """A site's own hook: users may be seen, but nothing of the desk."""
-    if found.name == "desk":
+    if target.name == "desk":
         raise Problem(403, "Not the desk.")
-    return True
+    return Grant(sees_users=True)
 
 
 urlpatterns = [
     path("presence/<path:channel>/", presence_view.presence),
-    path("open/<path:channel>/", presence_view.presence, {"allowed": to_anybody}),
+    path("open/<path:channel>/", presence_view.presence, {"authorize": to_anybody}),
 ]
 
 
@@ -97,14 +102,14 @@ async def test_it_is_the_sum_of_all_processes(redis_server: RedisServer, fast: N
         two.enter(["news"], "7")
         two.enter(["news"], "12")
         for each in (one, two):
-            await becomes(lambda each=each: each.of("news"), Present(5, ("12", "7")))
-            assert await each.of("room.1") == Present(1, ("7",))
-            assert await each.of("room.2") == NOBODY
-            assert await each.count("news") == 5
+            await becomes(lambda each=each: reader(each).of("news"), Present(5, ("12", "7")))
+            assert await reader(each).of("room.1") == Present(1, ("7",))
+            assert await reader(each).of("room.2") == NOBODY
+            assert await reader(each).count("news") == 5
         one.leave(["news", "room.1"], "7")
         two.leave(["news"], "12")
-        await becomes(lambda: two.of("news"), Present(3, ("7",)))
-        await becomes(lambda: two.of("room.1"), NOBODY)
+        await becomes(lambda: reader(two).of("news"), Present(3, ("7",)))
+        await becomes(lambda: reader(two).of("room.1"), NOBODY)
 
 
 async def test_a_process_that_died_is_gone_when_its_time_is_over(
@@ -114,9 +119,9 @@ async def test_a_process_that_died_is_gone_when_its_time_is_over(
         one.enter(["news"], "1")
         async with process(redis_server) as two:
             two.enter(["news"], "2")
-            await becomes(lambda: one.of("news"), Present(2, ("1", "2")))
-        assert await one.count("news") == 2
-        await becomes(lambda: one.of("news"), Present(1, ("1",)))
+            await becomes(lambda: reader(one).of("news"), Present(2, ("1", "2")))
+        assert await reader(one).count("news") == 2
+        await becomes(lambda: reader(one).of("news"), Present(1, ("1",)))
         with redis_server.client() as client:
             assert len(client.keys("relay:{control}:*")) == 2
             await becomes(lambda: asyncio.to_thread(client.zcard, KEYS.processes), 1)
@@ -129,9 +134,9 @@ async def test_a_process_that_stops_is_gone_at_once(redis_server: RedisServer) -
         stopped = Presence(one._commands, KEYS, Processes(one._commands, KEYS))
         task = asyncio.create_task(stopped.run())
         stopped.enter(["news"], "1")
-        await becomes(lambda: one.of("news"), Present(1, ("1",)))
+        await becomes(lambda: reader(one).of("news"), Present(1, ("1",)))
         await ended(task)
-        assert await one.of("news") == NOBODY
+        assert await reader(one).of("news") == NOBODY
 
 
 async def test_what_does_not_change_is_not_written_again(
@@ -140,7 +145,7 @@ async def test_what_does_not_change_is_not_written_again(
     async with process(redis_server) as one:
         one.enter([f"room.{n}" for n in range(5000)], "1")
         with redis_server.client() as client:
-            await becomes(lambda: one.count("room.1"), 1)
+            await becomes(lambda: reader(one).count("room.1"), 1)
             [entries] = client.keys("relay:{control}:presence:*")
             await becomes(lambda: asyncio.to_thread(client.hlen, entries), 5001)
             client.config_resetstat()
@@ -156,12 +161,12 @@ async def test_a_redis_that_lost_everything_is_told_again(
     async with process(redis_server) as one:
         one.enter(["news"], "1")
         one.enter(["room.1"], "")
-        await becomes(lambda: one.of("room.1"), Present(1, ()))
+        await becomes(lambda: reader(one).of("room.1"), Present(1, ()))
         with redis_server.client() as client:
             client.flushall()
-        assert await one.of("news") == NOBODY
-        await becomes(lambda: one.of("news"), Present(1, ("1",)))
-        await becomes(lambda: one.of("room.1"), Present(1, ()))
+        assert await reader(one).of("news") == NOBODY
+        await becomes(lambda: reader(one).of("news"), Present(1, ("1",)))
+        await becomes(lambda: reader(one).of("room.1"), Present(1, ()))
 
 
 async def test_a_redis_that_is_away_is_told_when_it_is_back(
@@ -169,13 +174,13 @@ async def test_a_redis_that_is_away_is_told_when_it_is_back(
 ) -> None:
     async with process(redis_server) as one:
         one.enter(["news"], "1")
-        await becomes(lambda: one.count("news"), 1)
+        await becomes(lambda: reader(one).count("news"), 1)
         caplog.set_level(logging.INFO, "relay")
         redis_server.kill()
         one.enter(["news"], "2")
         await asyncio.sleep(0.1)
         redis_server.start()
-        await becomes(lambda: one.of("news"), Present(2, ("1", "2")))
+        await becomes(lambda: reader(one).of("news"), Present(2, ("1", "2")))
     assert caplog.records == []  # the listener is the one that tells
 
 
@@ -184,13 +189,13 @@ async def test_a_redis_that_refuses_is_told_once_and_live_goes_on(
 ) -> None:
     async with process(redis_server) as one:
         one.enter(["room.1"], "1")
-        await becomes(lambda: one.count("room.1"), 1)
+        await becomes(lambda: reader(one).count("room.1"), 1)
         with redis_server.client() as client, caplog.at_level(logging.INFO, "relay"):
             client.execute_command("ACL", "SETUSER", "default", "-hset")
             one.enter(["news"], "1")
             await asyncio.sleep(0.2)
             client.execute_command("ACL", "SETUSER", "default", "+hset")
-            await becomes(lambda: one.of("news"), Present(1, ("1",)))
+            await becomes(lambda: reader(one).of("news"), Present(1, ("1",)))
             await asyncio.sleep(0.05)
         first, second = [record.getMessage() for record in caplog.records]
         assert first.startswith("Presence cannot be written: Redis refused EVALSHA: ")
@@ -201,24 +206,21 @@ async def test_a_redis_that_refuses_is_told_once_and_live_goes_on(
 
 
 @pytest.fixture
-def hub(
-    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> SimpleNamespace:
+def site(settings: Settings, redis_server: RedisServer) -> None:
+    """A process that runs no hub."""
+    settings.REDIS_URL = redis_server.url
     settings.RELAY_CHANNELS = CHANNELS
     settings.RELAY_TOKEN_KEY = TOKEN_KEY
-    stand_in = SimpleNamespace(catalogue=conf.load().catalogue())
-    monkeypatch.setattr(presence_view, "get_hub", lambda: stand_in)
-    return stand_in
 
 
 @asynccontextmanager
-async def serving(hub: SimpleNamespace, redis_server: RedisServer) -> AsyncIterator[Presence]:
+async def serving(redis_server: RedisServer) -> AsyncIterator[None]:
+    """While a hub of another process has streams."""
     async with process(redis_server) as one:
-        hub.presence = one
         one.enter(["news", "room.1", "room.*"], "7")
         one.enter(["news"], "")
-        await becomes(lambda: one.count("news"), 2)
-        yield one
+        await becomes(lambda: reader(one).count("news"), 2)
+        yield
 
 
 async def ask(url: str, bearer: str = "", method: str = "GET") -> tuple[int, Any]:
@@ -231,9 +233,9 @@ async def ask(url: str, bearer: str = "", method: str = "GET") -> tuple[int, Any
 
 @pytest.mark.urls(__name__)
 async def test_the_count_is_for_those_who_may_see_the_channel(
-    hub: SimpleNamespace, redis_server: RedisServer, fast: None
+    site: None, redis_server: RedisServer, fast: None
 ) -> None:
-    async with serving(hub, redis_server):
+    async with serving(redis_server):
         assert await ask("/presence/news/") == (200, {"channel": "news", "count": 2})
         assert await ask("/presence/room.1/") == (200, {"channel": "room.1", "count": 1})
         assert await ask("/presence/room.*/") == (200, {"channel": "room.*", "count": 1})
@@ -253,9 +255,9 @@ async def test_the_count_is_for_those_who_may_see_the_channel(
 
 @pytest.mark.urls(__name__)
 async def test_the_users_are_for_those_whom_the_hook_lets(
-    hub: SimpleNamespace, redis_server: RedisServer, fast: None
+    site: None, redis_server: RedisServer, fast: None
 ) -> None:
-    async with serving(hub, redis_server):
+    async with serving(redis_server):
         assert await ask("/open/news/") == (200, {"channel": "news", "count": 2, "users": ["7"]})
         assert await ask("/open/desk/") == (403, "Not the desk.")
 
@@ -263,7 +265,7 @@ async def test_the_users_are_for_those_whom_the_hook_lets(
 @pytest.mark.urls(__name__)
 @pytest.mark.parametrize("claim", [["news"], ["*"], ["room.1"], "news", None])
 async def test_a_token_may_see_users_by_its_claim(
-    hub: SimpleNamespace,
+    site: None,
     redis_server: RedisServer,
     fast: None,
     claim: Any,
@@ -272,15 +274,13 @@ async def test_a_token_may_see_users_by_its_claim(
     claims = {"sub": "svc", "exp": 4e9, "channels": ["news"], "presence": claim}
     monkeypatch.setattr(tokens, "decode", lambda text: claims)
     shown = {"users": ["7"]} if claim in (["news"], ["*"]) else {}
-    async with serving(hub, redis_server):
+    async with serving(redis_server):
         assert await ask("/presence/news/", "x") == (200, {"channel": "news", "count": 2} | shown)
 
 
 @pytest.mark.urls(__name__)
-async def test_without_redis_it_is_503(
-    hub: SimpleNamespace, redis_server: RedisServer, fast: None
-) -> None:
-    async with serving(hub, redis_server):
+async def test_without_redis_it_is_503(site: None, redis_server: RedisServer, fast: None) -> None:
+    async with serving(redis_server):
         redis_server.kill()
         assert await ask("/presence/news/") == (503, "Redis did not answer.")
 

@@ -16,7 +16,7 @@ from pytest_django import Settings
 
 from relay import conf
 from relay.http.admission import METHODS
-from relay.http.consumer import STREAM_HEADERS
+from relay.http.answer import STREAM_HEADERS
 from relay.stats import Stats
 from relay.wire.notices import Gap, GapReason, Oversize
 from relay.wire.position import Position
@@ -206,9 +206,10 @@ def test_the_headers_of_a_stream_are_those_that_are_shown() -> None:
 def statuses() -> set[str]:
     """Every status that `/stream/` answers with; starting a stream is 200."""
     found = {"200"}
-    for module in ("http/consumer", "http/admission", "access/identity", "access/rules"):
+    modules = ("http/consumer", "http/admission", "http/answer", "http/query")
+    for module in (*modules, "access/bearer", "access/identity", "access/rules"):
         for node in ast.walk(ast.parse((ROOT / f"relay/{module}.py").read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"self._answer", "Problem"}:
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"Answer", "Problem"}:
                 first = node.args[0]
                 if isinstance(first, ast.Constant):
                     found.add(str(first.value))

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 import relay
 from relay.access import tokens
+from relay.access.grant import Grant
 from relay.conf.catalogue import Target
 from relay.http import publish
 from tests.support.client import Stream
@@ -35,9 +36,9 @@ BATCH = "application/x-ndjson"
 ENVELOPE = "application/vnd.relay.envelope+json"
 
 
-async def by_header(request: HttpRequest, found: Target) -> str:
+async def by_header(request: HttpRequest, target: Target) -> Grant:
     """A site's own hook: anybody may, under the name that is given."""
-    return request.headers.get("X-Name", "somebody")
+    return Grant(request.headers.get("X-Name", "somebody"))
 
 
 urlpatterns = [

@@ -3,15 +3,17 @@
 import asyncio
 from typing import Any
 
+from relay.conf.catalogue import Target
 
-def named_ann(user: Any, channel: str, scope: Any) -> bool:
+
+def named_ann(user: Any, channel: Target, scope: Any) -> bool:
     return bool(user.is_authenticated and user.get_username() == "ann")
 
 
-async def named_bob(user: Any, channel: str, scope: Any) -> bool:
+async def named_bob(user: Any, channel: Target, scope: Any) -> bool:
     await asyncio.sleep(0)
     return bool(user.is_authenticated and user.get_username() == "bob")
 
 
-def broken(user: Any, channel: str, scope: Any) -> bool:
+def broken(user: Any, channel: Target, scope: Any) -> bool:
     raise RuntimeError("a rule that fails")
