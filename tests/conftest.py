@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from tests.support.browser import browser, dashboard, open_dashboard, site  # noqa: F401
-from tests.support.servers import HubProcess, RedisServer, Taken
+from tests.support.servers import HubProcess, RedisServer, Taken, release_ports
+
+
+def pytest_unconfigure() -> None:
+    release_ports()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,10 +21,26 @@ from relay.server.embedded_redis import find_redis_server
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that stays this process's until it ends, whatever else is started meanwhile.
+
+    A socket is bound to it and never listens: the system gives the port to nobody who asks for any
+    port, and a server of ours can bind beside it, because both allow the address to be reused.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _reserved.append(holder)
+    return int(holder.getsockname()[1])
+
+
+def release_ports() -> None:
+    """Gives all ports back; called when a test run ends."""
+    while _reserved:
+        _reserved.pop().close()
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
