@@ -27,8 +27,9 @@ from relay.conf.origins import Origins
 from relay.conf.proxies import client_address, parse_networks
 from relay.http import admission
 from tests.support.client import Stream, raw_request, read_until
-from tests.support.servers import ROOT, HubProcess, RedisServer, wait_until
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
 from tests.support.site import TOKEN_KEY, Site
+from tests.support.waiting import wait_until
 
 CHANNELS = (
     "news orders.*=signed-in user.{user_id}=owner audit=perm:sessions.view_session"
@@ -142,7 +143,7 @@ async def test_a_rule_that_is_not_there_lets_nobody_in(caplog: pytest.LogCapture
 
 
 def test_users_that_cannot_be_read_are_a_busy_hub_and_no_silence(
-    start_hub: Callable[..., HubProcess], tmp_path: Path
+    start_hub: StartHub, tmp_path: Path
 ) -> None:
     env = {"DATABASE_URL": f"sqlite:///{tmp_path / 'empty.sqlite3'}", "RELAY_CHANNELS": CHANNELS}
     hub = start_hub(**env)
@@ -256,7 +257,7 @@ def test_a_valid_token_works_each_way(served: HubProcess, way: str) -> None:
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_a_token_in_the_address_is_in_no_servers_log(
-    start_hub: Callable[..., HubProcess], site: Site, server: str
+    start_hub: StartHub, site: Site, server: str
 ) -> None:
     command = {
         "daphne": ["-m", "daphne", "-p", "{port}", "hub.asgi:application"],
@@ -271,9 +272,7 @@ def test_a_token_in_the_address_is_in_no_servers_log(
     assert text not in hub.log()
 
 
-def test_rs256_tokens_by_a_key_set(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
-) -> None:
+def test_rs256_tokens_by_a_key_set(start_hub: StartHub, redis_server: RedisServer) -> None:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key()))
     keys = json.dumps({"keys": [{**jwk, "kid": "k1", "alg": "RS256", "use": "sig"}]})
@@ -295,7 +294,7 @@ def test_rs256_tokens_by_a_key_set(
 
 
 def test_a_stream_ends_when_its_token_does(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer, site: Site
+    start_hub: StartHub, redis_server: RedisServer, site: Site
 ) -> None:
     hub = start_hub(**site.env)
     text = token(exp=int(time.time()) + 2)
@@ -430,7 +429,7 @@ def test_every_line_of_a_header_of_proxies_counts() -> None:
 
 
 def test_a_wildcard_in_a_token_is_no_key_to_a_channel_with_an_entry_of_its_own(
-    start_hub: Callable[..., HubProcess], site: Site
+    start_hub: StartHub, site: Site
 ) -> None:
     channels = "room=perm:sessions.view_session room*=signed-in"
     hub = start_hub(**{**site.env, "RELAY_CHANNELS": channels})
@@ -444,9 +443,7 @@ def test_a_wildcard_in_a_token_is_no_key_to_a_channel_with_an_entry_of_its_own(
         assert tokens.grants({"channels": ["room*"]}, "channels", found) is granted
 
 
-def test_a_stream_ends_when_its_session_does(
-    start_hub: Callable[..., HubProcess], site: Site
-) -> None:
+def test_a_stream_ends_when_its_session_does(start_hub: StartHub, site: Site) -> None:
     hub = start_hub(**site.env)
     cookie = site.run(
         "import datetime; from django.utils import timezone\n"
@@ -520,9 +517,7 @@ def test_names_that_no_id_could_hold_are_refused_at_once(served: HubProcess, sit
     assert ask(served, f"/stream/?{names}", headers)[0] == 400
 
 
-def test_streams_per_user_and_per_address_are_limited(
-    start_hub: Callable[..., HubProcess], site: Site
-) -> None:
+def test_streams_per_user_and_per_address_are_limited(start_hub: StartHub, site: Site) -> None:
     hub = start_hub(
         **site.env,
         RELAY_MAX_STREAMS_PER_USER=2,

@@ -1,14 +1,15 @@
 """A page of another origin in a real Chromium: with a token, with the session's cookie, with neither."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
 from tests.support.site import Site
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -59,7 +60,7 @@ def page(browser: Browser, elsewhere: str) -> Iterator[Page]:
     context.close()
 
 
-def hub_for(start_hub: Callable[..., HubProcess], people: Site, elsewhere: str = "") -> HubProcess:
+def hub_for(start_hub: StartHub, people: Site, elsewhere: str = "") -> HubProcess:
     return start_hub(**people.env, RELAY_ALLOWED_ORIGINS=elsewhere)
 
 
@@ -83,7 +84,7 @@ def test_a_token_in_the_address_is_enough(
     page: Page,
     elsewhere: str,
     people: Site,
-    start_hub: Callable[..., HubProcess],
+    start_hub: StartHub,
     redis_server: RedisServer,
 ) -> None:
     hub = hub_for(start_hub, people, elsewhere)
@@ -103,7 +104,7 @@ def test_the_session_of_the_user_is_enough_with_credentials(
     page: Page,
     elsewhere: str,
     people: Site,
-    start_hub: Callable[..., HubProcess],
+    start_hub: StartHub,
     redis_server: RedisServer,
 ) -> None:
     hub = hub_for(start_hub, people, elsewhere)
@@ -125,7 +126,7 @@ def test_without_them_the_page_gets_nothing(
     page: Page,
     elsewhere: str,
     people: Site,
-    start_hub: Callable[..., HubProcess],
+    start_hub: StartHub,
     listed: bool,
     path: str,
 ) -> None:

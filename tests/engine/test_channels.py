@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import psutil
@@ -15,9 +14,9 @@ from relay.conf.catalogue import Catalogue, Spec, parse_channels
 from relay.wire import stream_id
 from relay.wire.position import Position
 from tests.support.client import Stream, answer, open_raw_stream, raw_request, read_until
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
-Start = Callable[..., HubProcess]
 ALL = "a b orders.*"
 
 
@@ -40,7 +39,7 @@ def opened(hub: HubProcess, path: str) -> Stream:
 
 
 def test_each_event_says_which_channel_it_is_from(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a&channel=b&channel=orders.7") as stream:
@@ -59,7 +58,7 @@ def test_each_event_says_which_channel_it_is_from(
     }
 
 
-def test_one_channel_alone_has_a_plain_id(start_hub: Start, redis_server: RedisServer) -> None:
+def test_one_channel_alone_has_a_plain_id(start_hub: StartHub, redis_server: RedisServer) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=b&channel=b") as stream:
         redis_server.publish("1", "b")
@@ -67,7 +66,7 @@ def test_one_channel_alone_has_a_plain_id(start_hub: Start, redis_server: RedisS
     assert Position.parse(event.id)
 
 
-def test_two_processes_give_the_same_ids(start_hub: Start, redis_server: RedisServer) -> None:
+def test_two_processes_give_the_same_ids(start_hub: StartHub, redis_server: RedisServer) -> None:
     hubs = [start_hub(RELAY_CHANNELS=ALL) for _ in range(2)]
     path = "/stream/?channel=a&channel=b"
     streams = [opened(hub, path) for hub in hubs]
@@ -84,7 +83,7 @@ def test_two_processes_give_the_same_ids(start_hub: Start, redis_server: RedisSe
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["same process", "fresh process"])
 def test_resume_continues_every_channel_and_a_changed_set_keeps_those_that_stay(
-    start_hub: Start, redis_server: RedisServer, fresh: bool
+    start_hub: StartHub, redis_server: RedisServer, fresh: bool
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a&channel=b") as stream:
@@ -113,7 +112,9 @@ def test_resume_continues_every_channel_and_a_changed_set_keeps_those_that_stay(
             assert [e.data for e in take(stream, 2)] == ["4", "6"]
 
 
-def test_rewind_and_gaps_of_several_channels(start_hub: Start, redis_server: RedisServer) -> None:
+def test_rewind_and_gaps_of_several_channels(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a&channel=b") as stream:
         for n in range(6):
@@ -128,7 +129,7 @@ def test_rewind_and_gaps_of_several_channels(start_hub: Start, redis_server: Red
 
 
 def test_a_slow_client_of_several_channels_is_told_of_each(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL, RELAY_RING_EVENTS=300)
     path = "/stream/?channel=a&channel=b"
@@ -173,7 +174,7 @@ def _is_size(line: bytes) -> bool:
 
 
 def test_a_wildcard_brings_every_channel_that_matches_with_resume(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     channels = "tests.support.channel_settings"
     hub = start_hub(DJANGO_SETTINGS_MODULE=channels)
@@ -195,7 +196,7 @@ def test_a_wildcard_brings_every_channel_that_matches_with_resume(
 
 
 def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(DJANGO_SETTINGS_MODULE="tests.support.channel_settings")
     path = "/stream/?channel=orders.*"
@@ -227,7 +228,7 @@ def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
 
 
 def test_more_channels_than_there_may_be_are_turned_away_and_unused_ones_left(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=3)
     with opened(hub, "/stream/?channel=orders.1"), opened(hub, "/stream/?channel=orders.2"):
@@ -242,7 +243,7 @@ def test_more_channels_than_there_may_be_are_turned_away_and_unused_ones_left(
 
 
 def test_channels_that_are_left_while_they_are_entered_hold_up_no_other(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=2)
     for n in range(20):
@@ -256,7 +257,7 @@ def test_channels_that_are_left_while_they_are_entered_hold_up_no_other(
 
 
 def test_sets_of_channels_and_intervals_share_a_bounded_memory(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub()
     assert hub.process is not None
@@ -315,7 +316,7 @@ ENVELOPES = [
 
 
 def test_envelopes_become_named_events_where_the_channel_says_so_and_nowhere_else(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(DJANGO_SETTINGS_MODULE="tests.support.channel_settings")
     with opened(hub, "/stream/?channel=named") as named, opened(hub, "/stream/?channel=a") as raw:
@@ -333,7 +334,7 @@ def test_envelopes_become_named_events_where_the_channel_says_so_and_nowhere_els
 
 
 def test_latest_gives_the_newest_at_once_and_at_most_one_in_an_interval(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a") as keeper:
@@ -361,7 +362,7 @@ def test_latest_gives_the_newest_at_once_and_at_most_one_in_an_interval(
 
 
 @pytest.mark.parametrize("value", ["0", "x", "-1", "1e9", "nan", "99999"])
-def test_an_interval_that_is_none_is_refused(start_hub: Start, value: str) -> None:
+def test_an_interval_that_is_none_is_refused(start_hub: StartHub, value: str) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     assert answer(hub.url, "GET", f"/stream/?latest={value}")[0] == 400
 
@@ -373,7 +374,7 @@ def subscribed(redis_server: RedisServer) -> set[str]:
 
 
 def test_a_channel_is_subscribed_on_first_use_and_left_when_unused(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(
         DJANGO_SETTINGS_MODULE="tests.support.channel_settings", RELAY_CHANNEL_IDLE_SECONDS=1
@@ -390,7 +391,7 @@ def test_a_channel_is_subscribed_on_first_use_and_left_when_unused(
         wait_until(lambda: client.xlen("relay:{kept}:log") == 2, "it is logged from the start")
 
 
-def test_fifty_channels_fit_and_fifty_one_do_not(start_hub: Start) -> None:
+def test_fifty_channels_fit_and_fifty_one_do_not(start_hub: StartHub) -> None:
     hub = start_hub(RELAY_CHANNELS="c.*")
     names = [f"channel=c.{n}" for n in range(51)]
     with opened(hub, "/stream/?" + "&".join(names[:50])) as stream:

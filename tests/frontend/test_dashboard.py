@@ -5,27 +5,25 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import Dashboard, Site, SteadyPublisher
+from tests.support.browser import Dashboard, OpenDashboard, Shared, SteadyPublisher
 from tests.support.corpus import CORPUS, MIB, as_received
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
-
-Open = Callable[..., Dashboard]
-
 
 # What comes in
 
 
-def test_a_published_message_shows_with_its_time(dashboard: Dashboard, site: Site) -> None:
-    site.redis.publish("Test Event")
+def test_a_published_message_shows_with_its_time(dashboard: Dashboard, shared: Shared) -> None:
+    shared.redis.publish("Test Event")
     row = dashboard.row("Test Event")
     expect(row).to_have_count(1)
     expect(row.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d\.\d{3}$"))
@@ -33,18 +31,18 @@ def test_a_published_message_shows_with_its_time(dashboard: Dashboard, site: Sit
     dashboard.expect_messages(1)
 
 
-def test_an_empty_page_tells_how_to_publish(dashboard: Dashboard, site: Site) -> None:
+def test_an_empty_page_tells_how_to_publish(dashboard: Dashboard, shared: Shared) -> None:
     dashboard.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     dashboard.button("Copy").click()
     expect(dashboard.button("Copied")).to_be_visible()
     copied = dashboard.page.evaluate("navigator.clipboard.readText()")
     assert copied == 'redis-cli publish demo_stream "Test Event"'
-    site.redis.publish("Test Event")
+    shared.redis.publish("Test Event")
     expect(dashboard.page.get_by_text("Waiting for messages")).to_be_hidden()
 
 
-def test_json_is_shown_pretty_and_to_the_digit(dashboard: Dashboard, site: Site) -> None:
-    site.redis.publish(
+def test_json_is_shown_pretty_and_to_the_digit(dashboard: Dashboard, shared: Shared) -> None:
+    shared.redis.publish(
         '{"total":12345678901234567890.10,"items":["' + "x" * 60 + '","' + "y" * 60 + '"]}'
     )
     expect(dashboard.rows).to_have_count(1)
@@ -65,26 +63,26 @@ def test_json_is_shown_pretty_and_to_the_digit(dashboard: Dashboard, site: Site)
         "{{ 7 * 7 }} {% now 'Y' %} ${7*7} &lt;b&gt;",
     ],
 )
-def test_markup_is_text(dashboard: Dashboard, site: Site, payload: str) -> None:
-    site.redis.publish(payload)
-    site.redis.publish(json.dumps([payload]))
+def test_markup_is_text(dashboard: Dashboard, shared: Shared, payload: str) -> None:
+    shared.redis.publish(payload)
+    shared.redis.publish(json.dumps([payload]))
     expect(dashboard.rows).to_have_count(2)
     assert dashboard.texts() == [payload, json.dumps([payload])]
     assert dashboard.page.evaluate("window.hacked") is None
     assert dashboard.log.locator("img, script, b").count() == 0
 
 
-def test_characters_that_rearrange_text_are_named(dashboard: Dashboard, site: Site) -> None:
-    site.redis.publish("invoice\u202efdp.exe\u2066\0")
+def test_characters_that_rearrange_text_are_named(dashboard: Dashboard, shared: Shared) -> None:
+    shared.redis.publish("invoice\u202efdp.exe\u2066\0")
     expect(dashboard.rows).to_have_count(1)
     assert dashboard.texts() == ["invoiceU+202Efdp.exeU+2066 ␀"]
 
 
 def test_a_megabyte_is_clipped_shown_in_part_and_copied_whole(
-    dashboard: Dashboard, site: Site
+    dashboard: Dashboard, shared: Shared
 ) -> None:
     dashboard.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    site.redis.publish("x" * MIB)
+    shared.redis.publish("x" * MIB)
     row = dashboard.rows
     expect(row).to_have_count(1)
     assert dashboard.texts() == ["x" * 2000]
@@ -99,8 +97,8 @@ def test_a_megabyte_is_clipped_shown_in_part_and_copied_whole(
     assert dashboard.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_what_is_over_the_limit_is_announced(dashboard: Dashboard, site: Site) -> None:
-    site.redis.publish("\n" * MIB)
+def test_what_is_over_the_limit_is_announced(dashboard: Dashboard, shared: Shared) -> None:
+    shared.redis.publish("\n" * MIB)
     row = dashboard.row("Too large")
     expect(row).to_contain_text(
         "A message on demo_stream was left out: it has 7 MB, and the limit is 2 MB."
@@ -110,7 +108,7 @@ def test_what_is_over_the_limit_is_announced(dashboard: Dashboard, site: Site) -
 
 
 def test_a_gap_stands_out_and_is_counted(
-    open_dashboard: Open, hub: HubProcess, redis_server: RedisServer
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
 ) -> None:
     dashboard = open_dashboard(hub)
     redis_server.kill()
@@ -125,7 +123,7 @@ def test_a_gap_stands_out_and_is_counted(
 
 
 def test_every_payload_of_the_corpus_reaches_an_event_source(
-    open_dashboard: Open, hub: HubProcess, redis_server: RedisServer
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
 ) -> None:
     page = open_dashboard(hub).page
     page.goto(f"{hub.url}/health/")
@@ -155,7 +153,7 @@ def test_every_payload_of_the_corpus_reaches_an_event_source(
 
 
 def test_two_thousand_a_second_are_all_counted_and_the_page_stays_small(
-    dashboard: Dashboard, site: Site
+    dashboard: Dashboard, shared: Shared
 ) -> None:
     """Prints the longest task; how long it took decides nothing here, the machine may be busy."""
     dashboard.page.evaluate(
@@ -165,7 +163,7 @@ def test_two_thousand_a_second_are_all_counted_and_the_page_stays_small(
             new PerformanceObserver(note).observe({ type: "longtask" });
         }"""
     )
-    publisher = SteadyPublisher(site.redis, 6000, 2000, lambda n: f'{{"n":{n},"text":"message"}}')
+    publisher = SteadyPublisher(shared.redis, 6000, 2000, lambda n: f'{{"n":{n},"text":"message"}}')
     publisher.start()
     publisher.join()
     dashboard.expect_messages(6000)
@@ -176,12 +174,12 @@ def test_two_thousand_a_second_are_all_counted_and_the_page_stays_small(
     print(f"2,000 messages/s: the longest task took {max(tasks):.0f} ms")  # noqa: T201
 
 
-def test_memory_is_bounded(dashboard: Dashboard, site: Site) -> None:
-    publisher = SteadyPublisher(site.redis, 12_000, 4000, lambda n: f"message {n}")
+def test_memory_is_bounded(dashboard: Dashboard, shared: Shared) -> None:
+    publisher = SteadyPublisher(shared.redis, 12_000, 4000, lambda n: f"message {n}")
     publisher.start()
     publisher.join()
     for n in range(12_001, 12_031):
-        site.redis.publish("x" * MIB)
+        shared.redis.publish("x" * MIB)
         if n % 5 == 0:  # else the hub would think this client slow, and rightly so
             dashboard.expect_messages(n)
     dashboard.expect_messages(12_030)
@@ -201,12 +199,14 @@ def after_garbage_collection(page: Page) -> dict[str, float]:
 # The reader's hand on the log
 
 
-def test_pause_holds_the_log_and_resume_shows_what_came(dashboard: Dashboard, site: Site) -> None:
-    site.redis.publish("before")
+def test_pause_holds_the_log_and_resume_shows_what_came(
+    dashboard: Dashboard, shared: Shared
+) -> None:
+    shared.redis.publish("before")
     expect(dashboard.rows).to_have_count(1)
     dashboard.button("Pause").click()
     for n in range(3):
-        site.redis.publish(f"while paused {n}")
+        shared.redis.publish(f"while paused {n}")
     expect(dashboard.newest).to_have_text("3 new messages")
     dashboard.expect_messages(4)
     assert dashboard.texts() == ["before"]
@@ -216,8 +216,10 @@ def test_pause_holds_the_log_and_resume_shows_what_came(dashboard: Dashboard, si
     assert dashboard.texts() == ["before", *(f"while paused {n}" for n in range(3))]
 
 
-def test_the_log_stands_still_for_a_reader_who_looks_back(dashboard: Dashboard, site: Site) -> None:
-    publish_numbers(site, 0, 500)
+def test_the_log_stands_still_for_a_reader_who_looks_back(
+    dashboard: Dashboard, shared: Shared
+) -> None:
+    publish_numbers(shared, 0, 500)
     expect(dashboard.rows.last).to_contain_text("number 499")
     dashboard.log.hover()
     dashboard.page.mouse.wheel(0, -400)
@@ -225,25 +227,25 @@ def test_the_log_stands_still_for_a_reader_who_looks_back(dashboard: Dashboard, 
     dashboard.page.wait_for_function(
         "() => { const log = document.getElementById('log'); return log.scrollTop > 5000; }"
     )
-    publish_numbers(site, 500, 700)
+    publish_numbers(shared, 500, 700)
     expect(dashboard.newest).to_have_text("200 new messages")
     assert dashboard.texts() == [f"number {n}" for n in range(200, 500)]
     dashboard.newest.click()
     expect(dashboard.rows.last).to_contain_text("number 699")
     expect(dashboard.rows.last).to_be_in_viewport()
     assert dashboard.texts()[-100:] == [f"number {n}" for n in range(600, 700)]
-    publish_numbers(site, 700, 701)
+    publish_numbers(shared, 700, 701)
     expect(dashboard.rows.last).to_contain_text("number 700")
     expect(dashboard.newest).to_be_hidden()
 
 
-def test_scrolling_back_to_the_edge_follows_again(dashboard: Dashboard, site: Site) -> None:
-    publish_numbers(site, 0, 100)
+def test_scrolling_back_to_the_edge_follows_again(dashboard: Dashboard, shared: Shared) -> None:
+    publish_numbers(shared, 0, 100)
     expect(dashboard.rows.last).to_contain_text("number 99")
     dashboard.log.focus()
     dashboard.page.keyboard.press("Home")
     dashboard.page.wait_for_function("() => document.getElementById('log').scrollTop === 0")
-    publish_numbers(site, 100, 101)
+    publish_numbers(shared, 100, 101)
     expect(dashboard.newest).to_have_text("1 new message")
     dashboard.page.keyboard.press("End")
     expect(dashboard.newest).to_be_hidden()
@@ -251,24 +253,24 @@ def test_scrolling_back_to_the_edge_follows_again(dashboard: Dashboard, site: Si
     expect(dashboard.rows.last).to_be_in_viewport()
 
 
-def test_clear_empties_the_log_and_keeps_the_totals(dashboard: Dashboard, site: Site) -> None:
-    publish_numbers(site, 0, 10)
+def test_clear_empties_the_log_and_keeps_the_totals(dashboard: Dashboard, shared: Shared) -> None:
+    publish_numbers(shared, 0, 10)
     expect(dashboard.rows).to_have_count(10)
     dashboard.button("Clear").click()
     expect(dashboard.rows).to_have_count(0)
     expect(dashboard.page.get_by_text("Waiting for messages")).to_be_visible()
-    publish_numbers(site, 10, 11)
+    publish_numbers(shared, 10, 11)
     expect(dashboard.rows).to_have_count(1)
     dashboard.expect_messages(11)
 
 
-def test_the_filter_looks_at_old_and_new_messages(dashboard: Dashboard, site: Site) -> None:
-    publish_numbers(site, 0, 300)
+def test_the_filter_looks_at_old_and_new_messages(dashboard: Dashboard, shared: Shared) -> None:
+    publish_numbers(shared, 0, 300)
     expect(dashboard.rows.last).to_contain_text("number 299")
     dashboard.filter.fill("NUMBER 1")
     expect(dashboard.rows).to_have_count(111)
-    publish_numbers(site, 1000, 1001)
-    publish_numbers(site, 2000, 2001)
+    publish_numbers(shared, 1000, 1001)
+    publish_numbers(shared, 2000, 2001)
     expect(dashboard.rows.last).to_contain_text("number 1000")
     dashboard.filter.fill("no such")
     expect(dashboard.rows).to_have_count(0)
@@ -277,11 +279,11 @@ def test_the_filter_looks_at_old_and_new_messages(dashboard: Dashboard, site: Si
     expect(dashboard.rows.last).to_contain_text("number 2000")
 
 
-def test_the_filter_works_on_a_log_that_stands_still(dashboard: Dashboard, site: Site) -> None:
-    publish_numbers(site, 0, 20)
+def test_the_filter_works_on_a_log_that_stands_still(dashboard: Dashboard, shared: Shared) -> None:
+    publish_numbers(shared, 0, 20)
     expect(dashboard.rows).to_have_count(20)
     dashboard.button("Pause").click()
-    publish_numbers(site, 20, 2000)
+    publish_numbers(shared, 20, 2000)
     expect(dashboard.newest).to_have_text("1,980 new messages")
     dashboard.filter.fill("number 1")
     assert dashboard.texts() == ["number 1", *(f"number {n}" for n in range(10, 20))]
@@ -289,8 +291,8 @@ def test_the_filter_works_on_a_log_that_stands_still(dashboard: Dashboard, site:
     assert dashboard.texts() == [f"number {n}" for n in range(20)]
 
 
-def publish_numbers(site: Site, start: int, end: int) -> None:
-    with site.redis.client() as client:
+def publish_numbers(shared: Shared, start: int, end: int) -> None:
+    with shared.redis.client() as client:
         pipe = client.pipeline(transaction=False)
         for n in range(start, end):
             pipe.publish("demo_stream", f"number {n}")
@@ -301,7 +303,7 @@ def publish_numbers(site: Site, start: int, end: int) -> None:
 
 
 def test_it_comes_back_after_the_hub_was_away(
-    open_dashboard: Open, start_hub: Callable[..., HubProcess], redis_server: RedisServer
+    open_dashboard: OpenDashboard, start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_RETRY_MS=100)
     dashboard = open_dashboard(hub)
@@ -320,8 +322,8 @@ def test_it_comes_back_after_the_hub_was_away(
 
 @pytest.mark.parametrize("status", [503, 404, 204])
 def test_it_comes_back_when_an_event_source_gave_up(
-    open_dashboard: Open,
-    start_hub: Callable[..., HubProcess],
+    open_dashboard: OpenDashboard,
+    start_hub: StartHub,
     redis_server: RedisServer,
     status: int,
 ) -> None:
@@ -338,7 +340,7 @@ def test_it_comes_back_when_an_event_source_gave_up(
 
 
 def test_with_ids_it_shows_them_and_resumes(
-    open_dashboard: Open, start_hub: Callable[..., HubProcess]
+    open_dashboard: OpenDashboard, start_hub: StartHub
 ) -> None:
     """A hub that numbers its events: the browser asks on by header, a new EventSource by query."""
     hub = start_hub(RELAY_RETRY_MS=100)
@@ -373,7 +375,7 @@ def test_with_ids_it_shows_them_and_resumes(
 
 
 def test_what_was_published_in_the_meantime_arrives_once(
-    open_dashboard: Open, hub: HubProcess, redis_server: RedisServer
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
 ) -> None:
     dashboard = open_dashboard(hub)
     redis_server.publish("before")
@@ -429,7 +431,7 @@ def stand_in(port: int, *answers: int | str) -> Iterator[StandIn]:
 
 
 def test_a_hub_that_hangs_leaves_the_page_as_it_is(
-    open_dashboard: Open, hub: HubProcess, redis_server: RedisServer
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
 ) -> None:
     dashboard = open_dashboard(hub)
     assert hub.process is not None
@@ -440,7 +442,7 @@ def test_a_hub_that_hangs_leaves_the_page_as_it_is(
     expect(dashboard.figure("reconnects")).to_have_text("0")
 
 
-def test_without_a_network_it_says_offline(open_dashboard: Open, hub: HubProcess) -> None:
+def test_without_a_network_it_says_offline(open_dashboard: OpenDashboard, hub: HubProcess) -> None:
     dashboard = open_dashboard(hub)
     dashboard.page.context.set_offline(True)
     expect(dashboard.status).to_have_text("Offline")
@@ -449,11 +451,11 @@ def test_without_a_network_it_says_offline(open_dashboard: Open, hub: HubProcess
 
 
 def test_an_event_proves_that_the_connection_outlived_the_network(
-    dashboard: Dashboard, site: Site
+    dashboard: Dashboard, shared: Shared
 ) -> None:
     dashboard.page.evaluate("dispatchEvent(new Event('offline'))")
     expect(dashboard.status).to_have_text("Offline")
-    site.redis.publish("still here")
+    shared.redis.publish("still here")
     expect(dashboard.status).to_have_text("Live")
     assert dashboard.texts() == ["still here"]
     expect(dashboard.figure("reconnects")).to_have_text("0")
@@ -462,8 +464,8 @@ def test_an_event_proves_that_the_connection_outlived_the_network(
 # Readers of all kinds
 
 
-def test_the_names_that_assistive_technology_gets(dashboard: Dashboard, site: Site) -> None:
-    site.redis.publish("Test Event")
+def test_the_names_that_assistive_technology_gets(dashboard: Dashboard, shared: Shared) -> None:
+    shared.redis.publish("Test Event")
     expect(dashboard.rows).to_have_count(1)
     expect(dashboard.page.locator("body")).to_match_aria_snapshot(
         """
@@ -500,24 +502,24 @@ def test_the_names_that_assistive_technology_gets(dashboard: Dashboard, site: Si
 
 
 def test_a_screen_reader_hears_a_summary_every_few_seconds(
-    open_dashboard: Open, site: Site
+    open_dashboard: OpenDashboard, shared: Shared
 ) -> None:
-    dashboard = open_dashboard(site.hub)
+    dashboard = open_dashboard(shared.hub)
     dashboard.page.clock.install()
     dashboard.open()
     summary = dashboard.page.locator("#summary")
-    publish_numbers(site, 0, 1200)
-    site.redis.publish("\n" * MIB)
+    publish_numbers(shared, 0, 1200)
+    shared.redis.publish("\n" * MIB)
     expect(dashboard.figure("bytes")).to_contain_text("1 too large")
     dashboard.page.clock.run_for(5000)
     expect(summary).to_have_text("1,200 new messages, 1 oversize message")
 
 
-def test_the_keyboard_alone_is_enough(dashboard: Dashboard, site: Site) -> None:
+def test_the_keyboard_alone_is_enough(dashboard: Dashboard, shared: Shared) -> None:
     keyboard = dashboard.page.keyboard
     dashboard.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     for text in ("first", "second", "x" * 3000):
-        site.redis.publish(text)
+        shared.redis.publish(text)
     expect(dashboard.rows).to_have_count(3)
     names = []
     for _ in range(7):
@@ -534,7 +536,7 @@ def test_the_keyboard_alone_is_enough(dashboard: Dashboard, site: Site) -> None:
         "Messages",
     ]
     keyboard.press("ArrowUp")
-    site.redis.publish("while reading")
+    shared.redis.publish("while reading")
     expect(dashboard.newest).to_have_text("1 new message")
     keyboard.press("Tab")
     assert dashboard.page.evaluate(FOCUSED) == "Show all 3,000 characters"
@@ -575,10 +577,10 @@ def test_the_skip_link_leads_to_the_log(dashboard: Dashboard) -> None:
     expect(dashboard.log).to_be_focused()
 
 
-def test_single_keys_do_what_the_list_says(dashboard: Dashboard, site: Site) -> None:
+def test_single_keys_do_what_the_list_says(dashboard: Dashboard, shared: Shared) -> None:
     keyboard = dashboard.page.keyboard
     keys = dashboard.page.get_by_role("dialog", name="Keyboard shortcuts")
-    site.redis.publish("one")
+    shared.redis.publish("one")
     expect(dashboard.rows).to_have_count(1)
     keyboard.press("p")
     expect(dashboard.button("Resume")).to_be_visible()
@@ -638,7 +640,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(dashboard: Dashboard) 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_has_contrast(
-    open_dashboard: Open, hub: HubProcess, redis_server: RedisServer, scheme: str
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer, scheme: str
 ) -> None:
     dashboard = open_dashboard(hub, color_scheme=scheme)
     assert low_contrast(dashboard) == []
@@ -699,10 +701,10 @@ def low_contrast(dashboard: Dashboard) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [1920, 390, 320])
-def test_it_fits_every_width(open_dashboard: Open, site: Site, width: int) -> None:
-    dashboard = open_dashboard(site.hub, viewport={"width": width, "height": 844})
+def test_it_fits_every_width(open_dashboard: OpenDashboard, shared: Shared, width: int) -> None:
+    dashboard = open_dashboard(shared.hub, viewport={"width": width, "height": 844})
     for payload in ("x" * 5000, "\u0f3c" * 300, '{"key":"' + "v" * 500 + '"}', "a\tb" * 300):
-        site.redis.publish(payload)
+        shared.redis.publish(payload)
     expect(dashboard.rows).to_have_count(4)
     assert (
         dashboard.page.evaluate(
@@ -718,8 +720,10 @@ def test_it_fits_every_width(open_dashboard: Open, site: Site, width: int) -> No
         assert min(box["width"], box["height"]) >= 24
 
 
-def test_nothing_moves_for_who_wants_less_motion(open_dashboard: Open, site: Site) -> None:
-    dashboard = open_dashboard(site.hub, reduced_motion="reduce")
+def test_nothing_moves_for_who_wants_less_motion(
+    open_dashboard: OpenDashboard, shared: Shared
+) -> None:
+    dashboard = open_dashboard(shared.hub, reduced_motion="reduce")
     moving = dashboard.page.evaluate(
         """() => [...document.querySelectorAll("*")].map((e) => getComputedStyle(e))
             .filter((s) => s.transitionDuration !== "0s" || s.animationName !== "none").length"""
@@ -727,10 +731,10 @@ def test_nothing_moves_for_who_wants_less_motion(open_dashboard: Open, site: Sit
     assert moving == 0
 
 
-def test_the_rate_is_drawn(dashboard: Dashboard, site: Site) -> None:
+def test_the_rate_is_drawn(dashboard: Dashboard, shared: Shared) -> None:
     chart = dashboard.page.get_by_role("img", name=re.compile("^Last minute"))
     deadline = time.monotonic() + 10
-    publish_numbers(site, 0, 40)
+    publish_numbers(shared, 0, 40)
     expect(chart).to_have_accessible_name(re.compile(", (40|[1-3]?[0-9]) at most$"))
     expect(chart).not_to_have_accessible_name(re.compile(" 0 at most$"))
     assert time.monotonic() < deadline
@@ -744,7 +748,7 @@ def test_the_rate_is_drawn(dashboard: Dashboard, site: Site) -> None:
     assert drawn
 
 
-def test_nothing_is_loaded_from_elsewhere(open_dashboard: Open, hub: HubProcess) -> None:
+def test_nothing_is_loaded_from_elsewhere(open_dashboard: OpenDashboard, hub: HubProcess) -> None:
     dashboard = open_dashboard(hub)
     urls: list[str] = []
     dashboard.page.on("request", lambda request: urls.append(request.url))

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests.support.client import open_raw_stream, read_until
-from tests.support.servers import ROOT, HubProcess, RedisServer, wait_until
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 MB = 1_000_000
 
@@ -125,9 +126,7 @@ def test_a_short_stall_loses_nothing(hub: HubProcess, redis_server: RedisServer)
     stream.close()
 
 
-def test_one_that_takes_nothing_is_cut(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
-) -> None:
+def test_one_that_takes_nothing_is_cut(start_hub: StartHub, redis_server: RedisServer) -> None:
     hub = start_hub(RELAY_STALL_SECONDS=2)
     stuck = open_raw_stream(hub.url, receive_buffer=65_536)
     quiet = open_raw_stream(hub.url, receive_buffer=65_536)
@@ -144,7 +143,7 @@ def test_one_that_takes_nothing_is_cut(
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer, server: str
+    start_hub: StartHub, redis_server: RedisServer, server: str
 ) -> None:
     uvicorn = ["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"]
     options = {"command": uvicorn} if server == "uvicorn" else {}
@@ -169,7 +168,7 @@ def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
 
 
 def test_a_stalled_client_on_another_server_is_bounded_and_caught_up(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(command=["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"])
     assert hub.process is not None

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -11,7 +10,8 @@ import pytest
 
 from tests.support.client import Stream, answer, dechunk, open_raw_stream, raw_request, read_until
 from tests.support.corpus import CORPUS, as_received
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 
@@ -99,7 +99,7 @@ def test_an_http_1_0_client_gets_plain_bytes(hub: HubProcess, redis_server: Redi
         assert re.search(rb"\r\n\r\n" + body + rb"$", received)
 
 
-def test_a_quiet_stream_gets_heartbeats(start_hub: Callable[..., HubProcess]) -> None:
+def test_a_quiet_stream_gets_heartbeats(start_hub: StartHub) -> None:
     hub = start_hub(RELAY_HEARTBEAT_SECONDS=0.2)
     with Stream(hub.url) as stream:
         lines = [stream.line() for _ in range(10)]
@@ -160,7 +160,7 @@ def test_a_get_with_a_body_is_a_stream(hub: HubProcess) -> None:
 
 
 def test_over_the_limit_an_event_source_is_sent_away_for_a_while(
-    start_hub: Callable[..., HubProcess],
+    start_hub: StartHub,
 ) -> None:
     hub = start_hub(RELAY_MAX_STREAMS=2)
     with Stream(hub.url), Stream(hub.url):
@@ -239,7 +239,7 @@ SERVERS = {
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_other_ways_to_serve_the_same_hub(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer, server: str
+    start_hub: StartHub, redis_server: RedisServer, server: str
 ) -> None:
     hub = start_hub(command=SERVERS[server])
     with Stream(hub.url) as stream:

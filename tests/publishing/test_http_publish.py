@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ from relay.access import tokens
 from relay.conf.catalogue import Target
 from relay.http import publish
 from tests.support.client import Stream
-from tests.support.servers import ROOT, HubProcess, RedisServer, Taken
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub, Taken
 from tests.support.site import TOKEN_KEY
 
 CHANNELS = {
@@ -141,7 +140,7 @@ async def test_a_channel_name_may_hold_a_slash(taken: Taken) -> None:
 
 
 def test_the_path_works_without_its_last_slash(
-    start_publisher: Callable[..., HubProcess],
+    start_publisher: StartHub,
 ) -> None:
     hub = start_publisher()
     assert http(hub, b"x", path="/publish/demo_stream")[0] == 200
@@ -478,7 +477,7 @@ def http(
 
 
 @pytest.fixture
-def start_publisher(start_hub: Callable[..., HubProcess]) -> Callable[..., HubProcess]:
+def start_publisher(start_hub: StartHub) -> StartHub:
     def start(**settings: Any) -> HubProcess:
         return start_hub(RELAY_HTTP_PUBLISH="1", RELAY_TOKEN_KEY=TOKEN_KEY, **settings)
 
@@ -486,7 +485,7 @@ def start_publisher(start_hub: Callable[..., HubProcess]) -> Callable[..., HubPr
 
 
 def test_a_key_and_the_rate_hold_across_processes(
-    start_publisher: Callable[..., HubProcess], redis_server: RedisServer
+    start_publisher: StartHub, redis_server: RedisServer
 ) -> None:
     hubs = [start_publisher(RELAY_PUBLISH_PER_SECOND=1) for _ in range(2)]
     with Stream(hubs[0].url) as stream:
@@ -502,7 +501,7 @@ def test_a_key_and_the_rate_hold_across_processes(
 
 
 def test_batches_one_after_the_other_arrive_whole_and_in_order(
-    start_publisher: Callable[..., HubProcess], redis_server: RedisServer
+    start_publisher: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_publisher(RELAY_PUBLISH_PER_SECOND=1_000_000)
     with Stream(hub.url, timeout=30) as stream:
@@ -514,7 +513,7 @@ def test_batches_one_after_the_other_arrive_whole_and_in_order(
 
 
 def test_a_large_body_reaches_the_limits_of_the_channel(
-    start_publisher: Callable[..., HubProcess],
+    start_publisher: StartHub,
 ) -> None:
     hub = start_publisher()
     assert http(hub, b"x" * 1_900_000, "text/plain")[0] == 200

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -10,10 +10,10 @@ from httpx_sse import ServerSentEvent
 
 from relay.wire.position import Position
 from tests.support.client import Stream, answer, open_raw_stream, raw_request, read_until
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 LOG = "relay:{demo_stream}:log"
-Start = Callable[..., HubProcess]
 
 
 def publish(redis_server: RedisServer, first: int, last: int) -> None:
@@ -95,7 +95,7 @@ def test_the_header_wins_over_the_query(hub: HubProcess, redis_server: RedisServ
 
 
 def test_any_process_continues_also_one_that_has_just_started(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     first = start_hub()
     events = collect(first, redis_server, 300)
@@ -108,7 +108,7 @@ def test_any_process_continues_also_one_that_has_just_started(
 
 
 def test_a_quiet_client_that_has_seen_nothing_continues_too(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub()
     with Stream(hub.url) as stream:
@@ -123,7 +123,7 @@ def test_a_quiet_client_that_has_seen_nothing_continues_too(
 
 
 def test_a_history_of_nothing_but_boundaries_does_not_end_the_stream(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub()
     last = collect(hub, redis_server, 3)[-1]
@@ -152,7 +152,7 @@ def test_what_was_cut_in_the_middle_comes_again(hub: HubProcess, redis_server: R
 
 @pytest.mark.parametrize("end", ["ring", "log"])
 def test_exactly_at_one_before_and_one_after_the_edge(
-    start_hub: Start, redis_server: RedisServer, end: str
+    start_hub: StartHub, redis_server: RedisServer, end: str
 ) -> None:
     """The edge is where the oldest message is that is still there."""
     history = 0 if end == "ring" else 150
@@ -264,7 +264,7 @@ def test_a_foreign_id_of_the_past_gets_all_that_is_kept(
     [("rewind=3", 198), ("rewind=150", 51), ("rewind=all", 1), ("rewind=999", 1)],
 )
 def test_rewind_gives_the_last_messages_then_live(
-    start_hub: Start, redis_server: RedisServer, restart: bool, query: str, first: int
+    start_hub: StartHub, redis_server: RedisServer, restart: bool, query: str, first: int
 ) -> None:
     hub = start_hub()
     collect(hub, redis_server, 200)
@@ -277,7 +277,7 @@ def test_rewind_gives_the_last_messages_then_live(
 
 @pytest.mark.parametrize("restart", [False, True], ids=["ring", "log"])
 def test_since_gives_what_came_from_that_time_on(
-    start_hub: Start, redis_server: RedisServer, restart: bool
+    start_hub: StartHub, redis_server: RedisServer, restart: bool
 ) -> None:
     hub = start_hub()
     first = collect(hub, redis_server, 50)
@@ -311,7 +311,7 @@ def test_a_wrong_wish_is_told_to_the_developer(hub: HubProcess, query: str) -> N
 
 
 def test_without_a_history_ids_and_the_ring_still_work(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_HISTORY_SECONDS=0)
     with Stream(hub.url) as stream:
@@ -327,7 +327,7 @@ def test_without_a_history_ids_and_the_ring_still_work(
 
 
 def test_a_gap_stands_between_two_epochs_that_nobody_connects(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     """A chain of three epochs: linked, then with a time in which nobody listened."""
     hub = start_hub()
@@ -349,7 +349,7 @@ def test_a_gap_stands_between_two_epochs_that_nobody_connects(
 
 
 def test_the_history_keeps_only_what_is_young_enough(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_HISTORY_SECONDS=2)
     collect(hub, redis_server, 5)
@@ -361,7 +361,7 @@ def test_the_history_keeps_only_what_is_young_enough(
         read_to(stream, "6")
 
 
-def test_everything_of_ours_has_the_prefix(start_hub: Start, redis_server: RedisServer) -> None:
+def test_everything_of_ours_has_the_prefix(start_hub: StartHub, redis_server: RedisServer) -> None:
     hub = start_hub(RELAY_PREFIX="site:hub")
     with redis_server.client() as client, client.pubsub() as pubsub:
         pubsub.psubscribe("*")

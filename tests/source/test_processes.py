@@ -2,15 +2,13 @@
 
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
 from relay.history.page_cache import KEPT_SECONDS, PAGE_ENTRIES, TAIL_SECONDS
 from tests.support.follower import Follower, Publisher, finish
-from tests.support.servers import HubProcess, RedisServer, wait_until
-
-Start = Callable[..., HubProcess]
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 
 def followers_of(*hubs: HubProcess) -> list[Follower]:
@@ -31,7 +29,7 @@ def clients(redis_server: RedisServer, kind: str) -> list[int]:
 
 
 @pytest.fixture
-def two(start_hub: Start) -> list[HubProcess]:
+def two(start_hub: StartHub) -> list[HubProcess]:
     return [start_hub(), start_hub()]
 
 
@@ -47,7 +45,7 @@ def test_every_process_gives_a_message_the_same_id(
 
 
 def test_a_process_that_joins_under_load_counts_right_from_its_first_message(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hubs = [start_hub()]
     followers = followers_of(*hubs)
@@ -64,7 +62,7 @@ def test_a_process_that_joins_under_load_counts_right_from_its_first_message(
         assert finish(publisher, followers) == [0, 0, 0, 0]
 
 
-def test_kill_9_of_one_of_three(start_hub: Start, redis_server: RedisServer) -> None:
+def test_kill_9_of_one_of_three(start_hub: StartHub, redis_server: RedisServer) -> None:
     hubs = [start_hub() for _ in range(3)]
     followers = followers_of(*hubs)
     with Publisher(redis_server, rate=3000) as publisher:
@@ -142,7 +140,7 @@ def test_a_process_that_hung_for_ten_seconds_goes_on_where_it_was(
 
 
 def test_a_rolling_restart_loses_nothing_and_no_client_sees_a_gap(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hubs = [start_hub() for _ in range(3)]
     followers = followers_of(*hubs)
@@ -216,7 +214,9 @@ def log_of(redis_server: RedisServer) -> list[tuple[str, dict[bytes, bytes]]]:
         return [(i.decode(), f) for i, f in client.xrange("relay:{demo_stream}:log")]
 
 
-def test_four_processes_write_the_history_once(start_hub: Start, redis_server: RedisServer) -> None:
+def test_four_processes_write_the_history_once(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
     hubs = [start_hub(RELAY_HISTORY_SIZE=1_000_000) for _ in range(4)]
     followers = followers_of(*hubs)
     before = script_calls(redis_server, "evalsha")
@@ -247,7 +247,7 @@ def test_the_history_keeps_up_with_20_000_messages_a_second(
 
 
 def test_a_crowd_with_ids_outside_the_ring_reads_the_history_once(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub()
     [follower] = followers_of(hub)

@@ -3,14 +3,15 @@
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from relay.wire.position import Position
 from tests.support.client import Stream
-from tests.support.servers import ROOT, HubProcess, RedisServer, wait_until
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 LOG = "relay:{demo_stream}:log"
 
@@ -62,7 +63,7 @@ def test_killed_and_restarted(hub: HubProcess, redis_server: RedisServer) -> Non
 
 
 def test_hung_is_noticed_heartbeats_go_on_and_nothing_is_lost(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_HEARTBEAT_SECONDS=0.5)
     with Stream(hub.url) as stream:
@@ -121,7 +122,7 @@ def test_acl_denied_and_granted(hub: HubProcess, redis_server: RedisServer) -> N
 
 @pytest.mark.parametrize("way", ["kill", "no restart"])
 def test_a_hub_under_daphne_waits_for_a_redis_that_is_not_there_yet(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer, way: str
+    start_hub: StartHub, redis_server: RedisServer, way: str
 ) -> None:
     hub = start_hub(command=["-m", "daphne", "-p", "{port}", "hub.asgi:application"])
     if way == "kill":
@@ -136,7 +137,7 @@ def test_a_hub_under_daphne_waits_for_a_redis_that_is_not_there_yet(
 
 
 def test_a_user_with_the_documented_rights_is_enough(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "hub", "on", ">pw", *documented_rights())

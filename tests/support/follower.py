@@ -12,7 +12,8 @@ from httpx_sse import ServerSentEvent
 
 from relay.wire.position import Position
 from tests.support.client import Stream
-from tests.support.servers import RedisServer, wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 
 @dataclass

@@ -29,4 +29,4 @@ def pytest_report_header() -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test draws the same numbers alone as among others."""
-    random.seed(f"{os.environ[NAME]} {item.nodeid}")
+    random.seed(f"{os.environ[NAME]} {item.path.name} {item.name}")

@@ -7,16 +7,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 
 from relay.server.embedded_redis import find_redis_server
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,15 +41,6 @@ def release_ports() -> None:
     """Gives all ports back; called when a test run ends."""
     while _reserved:
         _reserved.pop().close()
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := condition():
-            return result
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 Taken = Callable[[], list[tuple[str, bytes]]]
@@ -110,6 +101,14 @@ class RedisServer:
         except redis.exceptions.ConnectionError:
             return False
         return True
+
+
+class StartHub(Protocol):
+    """The fixture `start_hub`: starts a hub, with settings as keywords."""
+
+    def __call__(
+        self, *, redis_url: str = ..., command: list[str] | None = None, **settings: Any
+    ) -> "HubProcess": ...
 
 
 class HubProcess:
