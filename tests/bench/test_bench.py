@@ -32,6 +32,7 @@ from bench.results import Results
 from bench.scenarios import FlatOut, Idle, Live, LogCost, Result, Resume
 from bench.servers import SERVERS, Hub, Place
 from bench.wire import ChunkedBody, EventStream, WireError, message_ids, read_head
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -487,6 +488,7 @@ def test_who_cannot_come_back_is_left_out(place: Place) -> None:
         Resume("resume", 1, 1).run(floor, place)
 
 
+@pytest.mark.long
 def test_log_on_and_log_off_run_side_by_side(place: Place) -> None:
     with redis.Redis(port=place.redis_port) as client:
         measured = LogCost("log", 20, 50, 1, rounds=2).run(Hub("hub", "hub"), place)
@@ -536,13 +538,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_child_ends_with_its_block() -> None:
     with Child("sleep", ["sleep", "60"], min(os.sched_getaffinity(0))) as child:
         assert alive(child.pid)
@@ -583,7 +578,7 @@ def test_children_end_when_the_benchmark_is_killed() -> None:
         pid = int(parent.stdout.readline())
         assert alive(pid)
         parent.kill()
-        wait_until(lambda: not alive(pid))
+        wait_until(lambda: not alive(pid), "it has ended with its parent")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -605,7 +600,7 @@ def test_an_interrupt_ends_every_process_and_says_so(number: signal.Signals, run
             return len(children) >= running
 
         try:
-            wait_until(enough_run)
+            wait_until(enough_run, f"{running} run")
             bench.send_signal(number)
             _, errors = bench.communicate(timeout=20)
         finally:

@@ -5,6 +5,8 @@ import pytest
 from tests.support.servers import RedisServer
 from tests.support.site import run_manage
 
+pytestmark = pytest.mark.slow  # each starts `manage.py`
+
 CHANNELS = "news orders.*=signed-in"
 
 

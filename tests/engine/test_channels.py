@@ -13,7 +13,7 @@ from relay.access import tokens
 from relay.conf.catalogue import Catalogue, Spec, parse_channels
 from relay.wire import stream_id
 from relay.wire.position import Position
-from tests.support.client import Stream, answer, open_raw_stream, raw_request, read_until
+from tests.support.client import Stream, ask_and_go_on, open_raw_stream, raw_request, read_until
 from tests.support.servers import HubProcess, RedisServer, StartHub
 from tests.support.waiting import wait_until
 
@@ -192,7 +192,7 @@ def test_a_wildcard_brings_every_channel_that_matches_with_resume(
         ]
         with Stream(hub.url, "/stream/?channel=orders.*", last_id=events[1].id) as again:
             assert said(take(again, 2)) == said(events[2:])
-    assert answer(hub.url, "GET", "/stream/?channel=closed.*")[0] == 404
+    assert ask_and_go_on(hub.url, "/stream/?channel=closed.*").status == 404
 
 
 def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
@@ -200,7 +200,7 @@ def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
 ) -> None:
     hub = start_hub(DJANGO_SETTINGS_MODULE="tests.support.channel_settings")
     path = "/stream/?channel=orders.*"
-    assert answer(hub.url, "GET", "/stream/?channel=orders.secret")[0] == 401
+    assert ask_and_go_on(hub.url, "/stream/?channel=orders.secret").status == 401
     with opened(hub, path) as stream:
         for n, channel in enumerate(["orders.1", "orders.secret", "orders.2", "orders.secret"]):
             assert redis_server.publish(str(n), channel) >= 1
@@ -233,7 +233,7 @@ def test_more_channels_than_there_may_be_are_turned_away_and_unused_ones_left(
     hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=3)
     with opened(hub, "/stream/?channel=orders.1"), opened(hub, "/stream/?channel=orders.2"):
         for path in ("orders.3", "orders.1&latest=1", "orders.1&channel=demo_stream"):
-            assert answer(hub.url, "GET", f"/stream/?channel={path}")[0] == 503
+            assert ask_and_go_on(hub.url, f"/stream/?channel={path}").status == 503
         with opened(hub, "/stream/?channel=orders.1"), opened(hub, "/stream/"):
             pass
     with opened(hub, "/stream/?channel=orders.3") as stream:
@@ -364,7 +364,7 @@ def test_latest_gives_the_newest_at_once_and_at_most_one_in_an_interval(
 @pytest.mark.parametrize("value", ["0", "x", "-1", "1e9", "nan", "99999"])
 def test_an_interval_that_is_none_is_refused(start_hub: StartHub, value: str) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
-    assert answer(hub.url, "GET", f"/stream/?latest={value}")[0] == 400
+    assert ask_and_go_on(hub.url, f"/stream/?latest={value}").status == 400
 
 
 def subscribed(redis_server: RedisServer) -> set[str]:
@@ -396,7 +396,7 @@ def test_fifty_channels_fit_and_fifty_one_do_not(start_hub: StartHub) -> None:
     names = [f"channel=c.{n}" for n in range(51)]
     with opened(hub, "/stream/?" + "&".join(names[:50])) as stream:
         assert stream.lines[-1].count(b"&") == 49
-    assert answer(hub.url, "GET", "/stream/?" + "&".join(names))[0] == 400
+    assert ask_and_go_on(hub.url, "/stream/?" + "&".join(names)).status == 400
 
 
 def spec(pattern: str, **options: object) -> Spec:

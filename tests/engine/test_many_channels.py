@@ -71,6 +71,7 @@ def messages(received: bytes) -> list[bytes]:
     return [line for line in received.split(b"\n") if line.startswith((b"data: ", b"event: "))]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("many_files")
 def test_five_thousand_channels_with_a_client_each_lose_nothing(
     start_hub: StartHub, redis_server: RedisServer

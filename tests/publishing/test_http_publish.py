@@ -21,7 +21,7 @@ from relay.conf.catalogue import Target
 from relay.http import publish
 from tests.support.client import Stream
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub, Taken
-from tests.support.site import TOKEN_KEY
+from tests.support.tokens import TOKEN_KEY
 
 CHANNELS = {
     "orders": {"access": "public"},

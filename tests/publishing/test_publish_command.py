@@ -11,6 +11,8 @@ import redis
 
 from tests.support.servers import ROOT, RedisServer
 
+pytestmark = pytest.mark.slow  # each starts `manage.py`
+
 
 @pytest.fixture
 def listening(redis_server: RedisServer) -> Iterator["redis.client.PubSub"]:

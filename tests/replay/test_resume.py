@@ -6,71 +6,22 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from httpx_sse import ServerSentEvent
 
 from relay.wire.position import Position
-from tests.support.client import Stream, answer, open_raw_stream, raw_request, read_until
+from tests.support.client import Stream, ask_and_go_on, open_raw_stream, raw_request, read_until
+from tests.support.history import (
+    LOG,
+    collect,
+    logged,
+    newest,
+    numbers,
+    publish,
+    read_to,
+    shown,
+    wait_until_logged,
+)
 from tests.support.servers import HubProcess, RedisServer, StartHub
 from tests.support.waiting import wait_until
-
-LOG = "relay:{demo_stream}:log"
-
-
-def publish(redis_server: RedisServer, first: int, last: int) -> None:
-    with redis_server.client() as client:
-        pipe = client.pipeline(transaction=False)
-        for n in range(first, last + 1):
-            pipe.publish("demo_stream", str(n))
-        pipe.execute()
-
-
-def read_to(stream: Stream, data: str) -> list[ServerSentEvent]:
-    events = []
-    for event in stream.events():
-        events.append(event)
-        if event.data == data:
-            return events
-    raise AssertionError(f"the stream ended before {data}")
-
-
-def shown(events: list[ServerSentEvent]) -> list[str]:
-    """The data of messages; of a gap its reason and count."""
-    return [
-        f"{e.json()['reason']} {e.json()['missed']}" if e.event == "hub.gap" else e.data
-        for e in events
-    ]
-
-
-def logged(redis_server: RedisServer) -> list[Position]:
-    with redis_server.client() as client:
-        found = [Position.parse(i.decode()) for i, _ in client.xrange(LOG)]
-    return [position for position in found if position]
-
-
-def _newest(redis_server: RedisServer) -> int:
-    """The offset of the newest entry of the log."""
-    return max((position.offset for position in logged(redis_server)[-1:]), default=0)
-
-
-def wait_until_logged(redis_server: RedisServer, position: str) -> None:
-    wait_until(
-        lambda: [str(p) for p in logged(redis_server)[-1:]] == [position],
-        f"{position} is in the log",
-    )
-
-
-def collect(hub: HubProcess, redis_server: RedisServer, number: int) -> list[ServerSentEvent]:
-    """Publishes 1 to `number` and returns their events, when all of them are in the log."""
-    with Stream(hub.url) as stream:
-        hub.wait_for_streams(1)
-        publish(redis_server, 1, number)
-        events = read_to(stream, str(number))
-    wait_until_logged(redis_server, events[-1].id)
-    return events
-
-
-def numbers(first: int, last: int) -> list[str]:
-    return [str(n) for n in range(first, last + 1)]
 
 
 @pytest.mark.parametrize("way", ["header", "query"])
@@ -163,7 +114,9 @@ def test_exactly_at_one_before_and_one_after_the_edge(
             publish(redis_server, first, first + 9)
             events = read_to(stream, str(first + 9))
             if history:
-                wait_until(lambda first=first: _newest(redis_server) >= first - 1, "it is written")
+                wait_until(
+                    lambda first=first: newest(redis_server).offset >= first - 1, "it is written"
+                )
     if history:
         wait_until_logged(redis_server, events[-1].id)
     epoch = Position.parse(events[0].id)
@@ -303,11 +256,10 @@ def test_since_gives_what_came_from_that_time_on(
 
 @pytest.mark.parametrize("query", ["rewind=x", "rewind=-1", "since=evil", "since=10w"])
 def test_a_wrong_wish_is_told_to_the_developer(hub: HubProcess, query: str) -> None:
-    status, headers, body = answer(hub.url, "GET", f"/stream/?{query}")
-    assert status == 400
-    assert re.match(r"(rewind|since) is not valid\. Use ", json.loads(body)["detail"])
-    assert b"evil" not in body
-    assert headers["Content-Type"] == "application/problem+json"
+    found = ask_and_go_on(hub.url, f"/stream/?{query}")
+    assert found.status == 400
+    assert re.match(r"(rewind|since) is not valid\. Use ", found.detail)
+    assert b"evil" not in found.body
 
 
 def test_without_a_history_ids_and_the_ring_still_work(

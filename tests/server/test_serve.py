@@ -15,6 +15,8 @@ from tests.support.client import Stream
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub, free_port
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow  # each starts `manage.py`
+
 
 def serve(**env: str) -> subprocess.CompletedProcess[str]:
     """Runs `manage.py relay serve` where it is expected to give up at once."""

@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.client import Stream
 from tests.support.servers import RedisServer, StartHub, free_port
 
@@ -16,6 +18,7 @@ def certificate(folder: Path) -> tuple[str, str]:
     return str(key), str(cert)
 
 
+@pytest.mark.long
 def test_a_hub_listens_and_replays_over_tls(tmp_path: Path, start_hub: StartHub) -> None:
     key, cert = certificate(tmp_path)
     port = free_port()

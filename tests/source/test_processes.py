@@ -7,6 +7,7 @@ import pytest
 
 from relay.history.page_cache import KEPT_SECONDS, PAGE_ENTRIES, TAIL_SECONDS
 from tests.support.follower import Follower, Publisher, finish
+from tests.support.history import entries
 from tests.support.servers import HubProcess, RedisServer, StartHub
 from tests.support.waiting import wait_until
 
@@ -123,6 +124,7 @@ def test_both_connections_killed_at_once_is_told_to_everybody(
         assert finish(publisher, followers) in ([1, 1], [1, 0], [0, 1])
 
 
+@pytest.mark.long
 def test_a_process_that_hung_for_ten_seconds_goes_on_where_it_was(
     two: list[HubProcess], redis_server: RedisServer
 ) -> None:
@@ -139,6 +141,7 @@ def test_a_process_that_hung_for_ten_seconds_goes_on_where_it_was(
         assert finish(publisher, followers) == [0, 0]
 
 
+@pytest.mark.long
 def test_a_rolling_restart_loses_nothing_and_no_client_sees_a_gap(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
@@ -187,6 +190,7 @@ def test_redis_killed_and_restarted_is_one_gap_and_ids_go_on(
     assert finish(publisher, followers) == [1, 1]
 
 
+@pytest.mark.long
 def test_a_client_cut_five_times_a_second_for_a_minute_loses_and_doubles_nothing(
     two: list[HubProcess], redis_server: RedisServer
 ) -> None:
@@ -209,11 +213,6 @@ def script_calls(redis_server: RedisServer, command: str) -> int:
     return int(stats["calls"])
 
 
-def log_of(redis_server: RedisServer) -> list[tuple[str, dict[bytes, bytes]]]:
-    with redis_server.client() as client:
-        return [(i.decode(), f) for i, f in client.xrange("relay:{demo_stream}:log")]
-
-
 def test_four_processes_write_the_history_once(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
@@ -223,7 +222,7 @@ def test_four_processes_write_the_history_once(
     with Publisher(redis_server, rate=5000) as publisher:
         wait_until(lambda: publisher.number > 20_000, "20,000 are published")
         assert finish(publisher, followers) == [0] * 4
-    wait_until(lambda: len(log_of(redis_server)) == publisher.number + 1 + 4, "all is written", 10)
+    wait_until(lambda: len(entries(redis_server)) == publisher.number + 1 + 4, "all is written", 10)
     assert script_calls(redis_server, "xadd") == publisher.number + 1 + 4
     # One process writes every second, after a marker, or for 512; that the others only look is no script.
     assert script_calls(redis_server, "evalsha") - before < 2 * 50 * 10
@@ -236,13 +235,13 @@ def test_the_history_keeps_up_with_20_000_messages_a_second(
         wait_until(lambda: publisher.number > 60_000, "60,000 are published")
         last = publisher.stop()
     wait_until(
-        lambda: log_of(redis_server)[-1][0].endswith(f"-{last}"), "the history is complete", 10
+        lambda: entries(redis_server)[-1][0].endswith(f"-{last}"), "the history is complete", 10
     )
-    entries = log_of(redis_server)
-    assert all(b"b" not in fields for _, fields in entries)
-    assert len(entries) >= 10_000
-    assert [i.partition("-")[2] for i, _ in entries] == [
-        str(n) for n in range(last - len(entries) + 1, last + 1)
+    found = entries(redis_server)
+    assert all(b"b" not in fields for _, fields in found)
+    assert len(found) >= 10_000
+    assert [i.partition("-")[2] for i, _ in found] == [
+        str(n) for n in range(last - len(found) + 1, last + 1)
     ]
 
 
@@ -255,7 +254,7 @@ def test_a_crowd_with_ids_outside_the_ring_reads_the_history_once(
         wait_until(lambda: publisher.number > 3000, "3,000 are published")
         finish(publisher, [follower])
     total = publisher.number + 1
-    wait_until(lambda: len(log_of(redis_server)) == total + 1, "all is written")
+    wait_until(lambda: len(entries(redis_server)) == total + 1, "all is written")
     fresh = start_hub()
     crowd = [Follower([fresh.url], last_id=follower.events[n].id) for n in range(100)]
     began = time.monotonic()

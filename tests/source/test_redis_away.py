@@ -10,10 +10,9 @@ import pytest
 
 from relay.wire.position import Position
 from tests.support.client import Stream
+from tests.support.history import LOG
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
-from tests.support.waiting import wait_until
-
-LOG = "relay:{demo_stream}:log"
+from tests.support.waiting import at_most, wait_until, within
 
 
 def documented_rights() -> list[str]:
@@ -49,7 +48,7 @@ def outage(hub: HubProcess) -> Iterator[Stream]:
 
 def live_again(hub: HubProcess, redis_server: RedisServer, since: float) -> None:
     hub.wait_for_redis("live")
-    assert time.monotonic() - since < 1.5
+    assert time.monotonic() - since < at_most(1.5)
     redis_server.publish("after")
 
 
@@ -71,10 +70,9 @@ def test_hung_is_noticed_heartbeats_go_on_and_nothing_is_lost(
         redis_server.publish("before")
         assert stream.event().data == "before"
         redis_server.signal(signal.SIGSTOP)
-        start = time.monotonic()
         try:
-            hub.wait_for_redis("lost")
-            assert time.monotonic() - start < 3
+            with within(3):
+                hub.wait_for_redis("lost")
             before = len(stream.lines)
             while stream.line() != b":":
                 pass

@@ -185,13 +185,16 @@ def ask(
     body: bytes | str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """The answer to one request, on a connection of its own."""
+    """The answer to one request, on a connection of its own; the form of a refusal is checked."""
     with connection_to(url) as connection:
         connection.request(method, path, body, dict(headers or {}))
         with connection.getresponse() as response:
             is_stream = response.headers.get_content_type() == "text/event-stream"
             text = response.readline() if is_stream else response.read()
-            return Answer(response.status, response.headers, text)
+    found = Answer(response.status, response.headers, text)
+    if found.headers.get_content_type() == "application/problem+json":
+        assert found.detail
+    return found
 
 
 def ask_and_go_on(url: str, path: str = "/stream/", method: str = "GET", **options: Any) -> Answer:
