@@ -22,15 +22,18 @@ def pytest_report_header() -> list[str]:
     return [] if SLACK == 1 else [f"promised times are widened by TEST_SLACK={SLACK:g}"]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks what is slow, and keeps together what shares a server."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if fixtures & SLOW_FIXTURES or _simulated(item):
+        item.add_marker("slow")
+    if fixtures & GROUPED_FIXTURES:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is slow, keeps together what shares a server, and lets long tests begin first."""
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures & SLOW_FIXTURES or "simulation" in item.path.parts:
-            item.add_marker("slow")
-        if fixtures & GROUPED_FIXTURES:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Lets long tests begin first."""
     items.sort(key=lambda item: (not item.get_closest_marker("long"), not _simulated(item)))
 
 

@@ -50,7 +50,7 @@ urlpatterns = [path("sync/", sync_view), path("async/", async_view), path("faili
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, redis_server: RedisServer) -> None:
+def settled(settings: Settings, redis_server: RedisServer) -> None:
     settings.REDIS_URL = redis_server.url
     settings.RELAY_CHANNELS = CHANNELS
 

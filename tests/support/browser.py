@@ -140,3 +140,11 @@ class SteadyPublisher(threading.Thread):
                 pipe.execute()
                 sent = due
                 time.sleep(0.01)
+
+
+def publish_numbers(shared: Shared, start: int, end: int) -> None:
+    with shared.redis.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for n in range(start, end):
+            pipe.publish("demo_stream", f"number {n}")
+        pipe.execute()

@@ -169,7 +169,7 @@ class Answer(NamedTuple):
 
 
 @contextlib.contextmanager
-def connection_to(url: str, timeout: float = 10.0) -> Iterator[http.client.HTTPConnection]:
+def connection_to(url: str, timeout: float = 30.0) -> Iterator[http.client.HTTPConnection]:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout)
     try:
