@@ -91,7 +91,7 @@ def taken(redis_server: RedisServer) -> Iterator[Taken]:
 
         def take() -> list[tuple[str, bytes]]:
             client.publish("round", b"the end")
-            found = []
+            found: list[tuple[str, bytes]] = []
             while (message := pubsub.get_message(timeout=5)) is not None:
                 if message["channel"] == b"round":
                     return found

@@ -40,7 +40,7 @@ RULES = {
 
 def table(site: Site, hub: HubProcess) -> str:
     lines = ["| rule | " + " | ".join(CLIENTS) + " |", "|---" * (len(CLIENTS) + 1) + "|"]
-    reasons = {}
+    reasons: dict[str, None] = {}
     for rule, channel in RULES.items():
         cells = []
         for client in CLIENTS.values():

@@ -27,7 +27,7 @@ BAD_TOKENS: dict[str, Callable[[], str]] = {
     "issued in the future": lambda: token(iat=int(time.time()) + 3600),
     "not yet valid": lambda: token(nbf=int(time.time()) + 3600),
     "another key": lambda: jwt.encode({"sub": "x"}, "another key, also long enough 123", "HS256"),
-    "alg none": lambda: jwt.encode({"sub": "x", "aud": "relay-hub"}, None, "none"),
+    "alg none": lambda: jwt.encode({"sub": "x", "aud": "relay-hub"}, "", "none"),
     "junk": lambda: "junk",
     "three dots": lambda: "a.b.c",
     "too long": lambda: "x" * 12_000,

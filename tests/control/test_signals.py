@@ -50,13 +50,23 @@ async def test_signing_out_asynchronously_kicks(ann: User, kicked: list[str]) ->
     assert kicked == [str(ann.pk)]
 
 
+def _set_password(user: User) -> None:
+    user.set_password("another")
+    user.save()
+
+
+def _set_unusable_password(user: User) -> None:
+    user.set_unusable_password()
+    user.save()
+
+
 CHANGED: dict[str, Callable[[User], object]] = {
     "deactivated": lambda user: _change(user, is_active=False).save(),
     "deactivated, that field": lambda user: _change(user, is_active=False).save(
         update_fields=["is_active"]
     ),
-    "password": lambda user: (user.set_password("another"), user.save()),
-    "unusable password": lambda user: (user.set_unusable_password(), user.save()),
+    "password": _set_password,
+    "unusable password": _set_unusable_password,
     "deleted": lambda user: user.delete(),
     "deleted with others": lambda user: User.objects.all().delete(),
 }

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import psutil
 import pytest
@@ -36,7 +38,7 @@ def publish_bytes(
     number = total // size
     with redis_server.client() as client:
         for first in range(0, number, 100):
-            wait_until(lambda first=first: until(first), f"{first} may be published", 60)
+            wait_until(partial(until, first), f"{first} may be published", 60)
             pipe = client.pipeline(transaction=False)
             for n in range(first, first + 100):
                 pipe.publish("demo_stream", payload(n, size))
@@ -146,7 +148,7 @@ def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
     start_hub: StartHub, redis_server: RedisServer, server: str
 ) -> None:
     uvicorn = ["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"]
-    options = {"command": uvicorn} if server == "uvicorn" else {}
+    options: dict[str, Any] = {"command": uvicorn} if server == "uvicorn" else {}
     hub = start_hub(RELAY_STALL_SECONDS=5, **options)
     stuck = open_raw_stream(hub.url, receive_buffer=65_536)
     hub.wait_for_streams(1)

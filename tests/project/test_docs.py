@@ -61,7 +61,7 @@ def snippet(language: str, word: str) -> str:
     [found] = [
         t for name, kind, t in SNIPPETS if (name, kind) == ("README.md", language) and word in t
     ]
-    return found
+    return str(found)
 
 
 # -- what is there
@@ -273,7 +273,7 @@ def test_the_javascript_of_the_readme_shows_messages_gaps_and_what_was_left_out(
     page = browser.new_page()
     said: list[str] = []
     # Not its errors: Chromium asks for a favicon.
-    page.on("console", lambda m: m.type in {"log", "warning"} and said.append(m.text))
+    page.on("console", lambda m: said.extend([m.text] if m.type in {"log", "warning"} else []))
     page.goto(f"{hub.url}/health/")  # a page of the hub, and nothing on it
     page.evaluate(f"() => {{ {snippet('js', 'hub.gap')} }}")
 

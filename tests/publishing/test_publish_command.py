@@ -37,7 +37,7 @@ def publish(
 
 
 def taken(pubsub: "redis.client.PubSub", number: int) -> list[bytes]:
-    found = []
+    found: list[bytes] = []
     while len(found) < number:
         message = pubsub.get_message(timeout=5)
         assert message is not None, f"only {found}"

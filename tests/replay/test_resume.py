@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import quote
 
 import pytest
+from httpx_sse import ServerSentEvent
 
 from relay.wire.position import Position
 from tests.support.client import Stream, ask_and_go_on, open_raw_stream, raw_request, read_until
@@ -101,6 +103,10 @@ def test_what_was_cut_in_the_middle_comes_again(hub: HubProcess, redis_server: R
         assert stream.event().data == big
 
 
+def _is_logged(redis_server: RedisServer, offset: int) -> bool:
+    return newest(redis_server).offset >= offset
+
+
 @pytest.mark.parametrize("end", ["ring", "log"])
 def test_exactly_at_one_before_and_one_after_the_edge(
     start_hub: StartHub, redis_server: RedisServer, end: str
@@ -114,9 +120,7 @@ def test_exactly_at_one_before_and_one_after_the_edge(
             publish(redis_server, first, first + 9)
             events = read_to(stream, str(first + 9))
             if history:
-                wait_until(
-                    lambda first=first: newest(redis_server).offset >= first - 1, "it is written"
-                )
+                wait_until(partial(_is_logged, redis_server, first - 1), "it is written")
     if history:
         wait_until_logged(redis_server, events[-1].id)
     epoch = Position.parse(events[0].id)
@@ -136,7 +140,7 @@ def test_exactly_at_one_before_and_one_after_the_edge(
         (1000, []),
     ]:
         with Stream(hub.url, last_id=f"{epoch.epoch}-{at}") as stream:
-            found = []
+            found: list[ServerSentEvent] = []
             while len(found) < len(expected):
                 found.append(stream.event())
             assert shown(found) == expected

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from relay.wire.position import Position
 from tests.support.client import Stream
-from tests.support.history import LOG
+from tests.support.history import LOG, position
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
 from tests.support.waiting import at_most, wait_until, within
 
@@ -36,7 +35,7 @@ def outage(hub: HubProcess) -> Iterator[Stream]:
         gap = stream.event()
         assert gap.event == "hub.gap"
         told = gap.json()
-        assert Position.parse(told.pop("from")) < Position.parse(told.pop("to"))
+        assert position(told.pop("from")) < position(told.pop("to"))
         assert gap.id == gap.json()["to"]
         assert told == {"channel": "demo_stream", "missed": None, "reason": "redis-lost"}
         after = stream.event()

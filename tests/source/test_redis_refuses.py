@@ -14,6 +14,7 @@ from tests.support.history import (
     collect,
     logged,
     numbers,
+    position,
     publish,
     read_to,
     shown,
@@ -117,7 +118,7 @@ def test_a_lost_history_is_written_again_from_the_ring(
     with Stream(fresh.url, last_id=first[0].id) as stream:
         events = read_to(stream, "9")
     assert shown(events) == numbers(2, 9)
-    assert Position.parse(events[-1].id) > Position.parse(events[-2].id)
+    assert position(events[-1].id) > position(events[-2].id)
 
 
 def test_each_channel_that_redis_denies_is_told_once(

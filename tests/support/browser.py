@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.support.servers import HubProcess, RedisServer
 
@@ -92,8 +100,12 @@ def open_dashboard(browser: Browser) -> Iterator[OpenDashboard]:
     wrong: list[str] = []
 
     def watch(page: Page) -> None:
+        def note(message: ConsoleMessage) -> None:
+            if _is_wrong(message.text):
+                wrong.append(message.text)
+
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: _is_wrong(message.text) and wrong.append(message.text))
+        page.on("console", note)
 
     def open_dashboard(hub: HubProcess, **options: Any) -> Dashboard:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})

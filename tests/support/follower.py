@@ -41,6 +41,11 @@ class Publisher:
             self._thread.join(30)
         return self.number
 
+    def wait_for_more(self, number: int) -> None:
+        """Waits until more than `number` more are published."""
+        enough = self.number + number
+        wait_until(lambda: self.number > enough, f"{number} more are published")
+
     def _run(self) -> None:
         start = time.monotonic()
         with self.redis_server.client() as client:

@@ -1,5 +1,7 @@
 """What stands in the history of `demo_stream`, and clients that read numbers from it."""
 
+from typing import Any
+
 from httpx_sse import ServerSentEvent
 
 from relay.wire.position import Position
@@ -44,26 +46,31 @@ def shown(events: list[ServerSentEvent]) -> list[str]:
 def entries(redis_server: RedisServer) -> list[tuple[str, dict[bytes, bytes]]]:
     """Ids and fields of all entries of the log."""
     with redis_server.client() as client:
-        return [(i.decode(), fields) for i, fields in client.xrange(LOG)]
+        found: Any = client.xrange(LOG)
+    return [(i.decode(), fields) for i, fields in found]
 
 
 def logged(redis_server: RedisServer) -> list[Position]:
     """The positions of all entries of the log."""
-    found = [Position.parse(i) for i, _ in entries(redis_server)]
-    return [position for position in found if position]
+    return [position(i) for i, _ in entries(redis_server)]
 
 
 def newest(redis_server: RedisServer) -> Position:
     """The position of the newest entry, or one before all."""
     with redis_server.client() as client:
-        for i, _ in client.xrevrange(LOG, count=1):
-            if position := Position.parse(i.decode()):
-                return position
-    return Position(0, 0)
+        found: Any = client.xrevrange(LOG, count=1)
+    return position(found[0][0].decode()) if found else Position(0, 0)
 
 
-def wait_until_logged(redis_server: RedisServer, position: str) -> None:
-    wait_until(lambda: str(newest(redis_server)) == position, f"{position} is in the log")
+def position(event_id: str) -> Position:
+    """The position that an id names."""
+    found = Position.parse(event_id)
+    assert found is not None, event_id
+    return found
+
+
+def wait_until_logged(redis_server: RedisServer, event_id: str) -> None:
+    wait_until(lambda: str(newest(redis_server)) == event_id, f"{event_id} is in the log")
 
 
 def collect(hub: HubProcess, redis_server: RedisServer, number: int) -> list[ServerSentEvent]:

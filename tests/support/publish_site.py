@@ -1,8 +1,10 @@
 """A site that takes messages over HTTP, and what a test asks of it; the name of its urls is this module's."""
 
 import json
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.test import AsyncClient
 from django.urls import path
 
@@ -33,14 +35,14 @@ urlpatterns = [
 
 async def post(
     channel: str, body: bytes, content_type: str = "text/plain", way: str = "open", **headers: str
-) -> HttpResponse:
+) -> HttpResponseBase:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return await AsyncClient().post(
         f"/{way}/{channel}/", body, content_type=content_type, headers=names
     )
 
 
-def told(response: HttpResponse) -> tuple[int, str]:
+def told(response: Any) -> tuple[int, str]:
     """Status and detail of a refusal, whose form is checked."""
     problem = json.loads(response.content)
     assert response["Content-Type"] == "application/problem+json"
@@ -50,7 +52,7 @@ def told(response: HttpResponse) -> tuple[int, str]:
     return response.status_code, problem["detail"]
 
 
-def done(response: HttpResponse) -> tuple[int, int]:
+def done(response: Any) -> tuple[int, int]:
     assert response.status_code == 200, response.content
     assert response["Content-Type"] == "application/json"
     answer = json.loads(response.content)

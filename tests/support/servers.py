@@ -104,11 +104,9 @@ class RedisServer:
 
 
 class StartHub(Protocol):
-    """The fixture `start_hub`: starts a hub, with settings as keywords."""
+    """The fixture `start_hub`: starts a hub, with settings as keywords, or `redis_url` and `command`."""
 
-    def __call__(
-        self, *, redis_url: str = ..., command: list[str] | None = None, **settings: Any
-    ) -> "HubProcess": ...
+    def __call__(self, **settings: Any) -> "HubProcess": ...
 
 
 class HubProcess:
@@ -177,7 +175,7 @@ class HubProcess:
 
     def wait_for_streams(self, number: int, seconds: float = 10.0) -> None:
         def enough() -> bool:
-            return self.health()["streams_open"] == number
+            return bool(self.health()["streams_open"] == number)
 
         wait_until(enough, f"{number} streams are open", seconds)
 
@@ -189,6 +187,6 @@ class HubProcess:
         if self.process.poll() is not None:
             raise AssertionError(f"the hub ended at once:\n{self.log()}")
         try:
-            return self.health()["redis"] == "live"
+            return bool(self.health()["redis"] == "live")
         except OSError:
             return False

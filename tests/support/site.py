@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.support.servers import ROOT
 from tests.support.tokens import TOKEN_KEY
@@ -66,7 +66,7 @@ class Person:
 class Site:
     """Environment for hubs that share one database; `people` are ann, bob (a permission) and eve."""
 
-    env: dict[str, str]
+    env: dict[str, Any]
     people: dict[str, Person]
 
     def run(self, code: str) -> str:
