@@ -11,10 +11,20 @@ from tests.support.servers import HubProcess, RedisServer, StartHub, Taken, rele
 from tests.support.site import MakeSite, Site, SiteTemplate
 from tests.support.waiting import SLACK
 
-SLOW_FIXTURES = {"start_hub", "hub", "served", "shared", "browser", "image", "place"}
+SLOW_FIXTURES = {
+    "start_hub",
+    "hub",
+    "served",
+    "shared",
+    "browser",
+    "image",
+    "place",
+    "keep",
+    "wheel",
+}
 """What starts a hub, a browser, or as much as they are."""
 
-GROUPED_FIXTURES = {"served", "browser", "image"}
+GROUPED_FIXTURES = {"served", "browser", "image", "wheel"}
 """What is expensive to start and shared by a module, whose tests therefore stay in one process."""
 
 
@@ -28,7 +38,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if fixtures & SLOW_FIXTURES or _simulated(item):
         item.add_marker("slow")
     if fixtures & GROUPED_FIXTURES:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        item.add_marker(pytest.mark.xdist_group("wheel" if "wheel" in fixtures else item.path.stem))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,8 @@ from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder
 
 from relay.access import tokens
-from relay.conf.catalogue import Catalogue, Spec, parse_channels
+from relay.conf.catalogue import Catalogue, Spec
+from relay.conf.entries import parse_channels
 from relay.wire import stream_id
 from relay.wire.position import Position
 from tests.support.client import Stream, ask_and_go_on, open_raw_stream, raw_request, read_until
