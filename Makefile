@@ -1,6 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test check lint bench
 PYTHON_IN_VENV := .venv/bin/python
+# Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# What shares a server stays together; the long tests begin first, as tests/conftest.py sorts them.
+PYTEST := $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help:  ## this menu
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
@@ -13,7 +17,10 @@ run:  ## serve the hub on http://127.0.0.1:8000/ (HOST, PORT, REDIS_URL)
 test:  ## run all tests, those in a browser included
 	@scripts/setup requirements-dev.txt
 	@scripts/find-chromium
-	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+check: lint  ## lint, types and the fast tests: no hub, no browser
+	@$(PYTEST) -q -m "not slow" $(ARGS)
 
 lint:  ## ruff and mypy
 	@scripts/setup requirements-dev.txt

@@ -1,12 +1,58 @@
-"""Fixtures of all tests: a private real Redis, and the real hub on it."""
+"""Fixtures of all tests: a private real Redis, the real hub on it, and a site with users."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.browser import browser, dashboard, open_dashboard, site  # noqa: F401
-from tests.support.servers import HubProcess, RedisServer, Taken
+from tests.support.browser import browser, dashboard, open_dashboard, shared  # noqa: F401
+from tests.support.servers import HubProcess, RedisServer, StartHub, Taken, release_ports
+from tests.support.site import MakeSite, Site, SiteTemplate
+from tests.support.waiting import SLACK
+
+SLOW_FIXTURES = {
+    "start_hub",
+    "hub",
+    "served",
+    "shared",
+    "browser",
+    "image",
+    "place",
+    "keep",
+    "wheel",
+}
+"""What starts a hub, a browser, or as much as they are."""
+
+GROUPED_FIXTURES = {"served", "browser", "image", "wheel"}
+"""What is expensive to start and shared by a module, whose tests therefore stay in one process."""
+
+
+def pytest_report_header() -> list[str]:
+    return [] if SLACK == 1 else [f"promised times are widened by TEST_SLACK={SLACK:g}"]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks what is slow, and keeps together what shares a server."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if fixtures & SLOW_FIXTURES or _simulated(item):
+        item.add_marker("slow")
+    if fixtures & GROUPED_FIXTURES:
+        item.add_marker(pytest.mark.xdist_group("wheel" if "wheel" in fixtures else item.path.stem))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets long tests begin first."""
+    items.sort(key=lambda item: (not item.get_closest_marker("long"), not _simulated(item)))
+
+
+def _simulated(item: pytest.Item) -> bool:
+    return "simulation" in item.path.parts
+
+
+def pytest_unconfigure() -> None:
+    release_ports()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -26,9 +72,7 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def start_hub(
-    request: pytest.FixtureRequest, redis_server: RedisServer
-) -> Iterator[Callable[..., HubProcess]]:
+def start_hub(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[StartHub]:
     """Starts a hub on `redis_server`, with settings as keywords; ended with the test."""
     hubs: list[HubProcess] = []
     request.node.hubs = hubs
@@ -44,6 +88,11 @@ def start_hub(
 
 
 @pytest.fixture
+def hub(start_hub: StartHub) -> HubProcess:
+    return start_hub()
+
+
+@pytest.fixture
 def taken(redis_server: RedisServer) -> Iterator[Taken]:
     """What has been published since the last time, on channels that begin with n, o, r or s."""
     with redis_server.client() as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
@@ -52,7 +101,7 @@ def taken(redis_server: RedisServer) -> Iterator[Taken]:
 
         def take() -> list[tuple[str, bytes]]:
             client.publish("round", b"the end")
-            found = []
+            found: list[tuple[str, bytes]] = []
             while (message := pubsub.get_message(timeout=5)) is not None:
                 if message["channel"] == b"round":
                     return found
@@ -62,6 +111,12 @@ def taken(redis_server: RedisServer) -> Iterator[Taken]:
         yield take
 
 
-@pytest.fixture
-def hub(start_hub: Callable[..., HubProcess]) -> HubProcess:
-    return start_hub()
+@pytest.fixture(scope="session")
+def make_site(tmp_path_factory: pytest.TempPathFactory) -> MakeSite:
+    own = tmp_path_factory.getbasetemp()
+    template = SiteTemplate(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+    def make(**settings: str) -> Site:
+        return template.copy(tmp_path_factory.mktemp("site"), **settings)
+
+    return make

@@ -7,7 +7,7 @@ from relay.access import tokens
 from relay.access.bearer import bearer, claims_of, insufficient_scope, unauthenticated
 from relay.access.identity import Credentials
 from relay.access.problem import Problem
-from tests.support.site import TOKEN_KEY
+from tests.support.tokens import TOKEN_KEY
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
 """A page of another origin in a real Chromium: with a token, with the session's cookie, with neither."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.servers import HubProcess, RedisServer, wait_until
-from tests.support.site import Site
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.site import MakeSite, Site
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -45,9 +46,8 @@ def elsewhere() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    channels = "news orders.*=signed-in"
-    return Site(tmp_path_factory.mktemp("site"), RELAY_CHANNELS=channels)
+def site(make_site: MakeSite) -> Site:
+    return make_site(RELAY_CHANNELS="news orders.*=signed-in")
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def page(browser: Browser, elsewhere: str) -> Iterator[Page]:
     context.close()
 
 
-def hub_for(start_hub: Callable[..., HubProcess], people: Site, elsewhere: str = "") -> HubProcess:
-    return start_hub(**people.env, RELAY_ALLOWED_ORIGINS=elsewhere)
+def hub_for(start_hub: StartHub, site: Site, elsewhere: str = "") -> HubProcess:
+    return start_hub(**site.env, RELAY_ALLOWED_ORIGINS=elsewhere)
 
 
 def listen(page: Page, url: str, *, credentials: bool = False) -> None:
@@ -82,12 +82,12 @@ def wait_for(page: Page, item: object) -> None:
 def test_a_token_in_the_address_is_enough(
     page: Page,
     elsewhere: str,
-    people: Site,
-    start_hub: Callable[..., HubProcess],
+    site: Site,
+    start_hub: StartHub,
     redis_server: RedisServer,
 ) -> None:
-    hub = hub_for(start_hub, people, elsewhere)
-    token = people.manage("relay", "token", "ann", "--channel", "orders.*")
+    hub = hub_for(start_hub, site, elsewhere)
+    token = site.manage("relay", "token", "ann", "--channel", "orders.*")
     listen(page, f"{hub.url}/stream/?channel=orders.7&channel=news&token={token}")
     wait_for(page, "open")
     wait_for_subscription(redis_server, "orders.7")
@@ -102,12 +102,12 @@ def test_a_token_in_the_address_is_enough(
 def test_the_session_of_the_user_is_enough_with_credentials(
     page: Page,
     elsewhere: str,
-    people: Site,
-    start_hub: Callable[..., HubProcess],
+    site: Site,
+    start_hub: StartHub,
     redis_server: RedisServer,
 ) -> None:
-    hub = hub_for(start_hub, people, elsewhere)
-    session = people.people["ann"].session
+    hub = hub_for(start_hub, site, elsewhere)
+    session = site.people["ann"].session
     page.context.add_cookies([{"name": "sessionid", "value": session, "url": hub.url}])
     listen(page, f"{hub.url}/stream/?channel=orders.7", credentials=True)
     wait_for(page, "open")
@@ -124,12 +124,12 @@ def test_the_session_of_the_user_is_enough_with_credentials(
 def test_without_them_the_page_gets_nothing(
     page: Page,
     elsewhere: str,
-    people: Site,
-    start_hub: Callable[..., HubProcess],
+    site: Site,
+    start_hub: StartHub,
     listed: bool,
     path: str,
 ) -> None:
-    hub = hub_for(start_hub, people, elsewhere if listed else "")
+    hub = hub_for(start_hub, site, elsewhere if listed else "")
     listen(page, hub.url + path)
     wait_for(page, "closed")
     assert hub.health()["streams_opened"] == 0

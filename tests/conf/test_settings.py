@@ -14,7 +14,7 @@ from relay.conf.table import TABLE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
-WRONG = {
+WRONG: dict[str, list[object]] = {
     "REDIS_URL": ["", "127.0.0.1", "http://127.0.0.1", "redis://h:port/0", None],
     "RELAY_CHANNEL": ["", "a\nb", "a b", "a*", "asgi.x", "x" * 256, b"bytes", None],
     "RELAY_PREFIX": ["", "a b", "{x}", "x" * 65, b"bytes", None],
@@ -44,7 +44,7 @@ NUMBERS = [
     for name, default in conf.DEFAULTS.items()
     if isinstance(default, int | float)
 ]
-WRONG_NUMBERS = ["", "x", "-1", "1e400", "nan", None, True, [], "10000000000000"]
+WRONG_NUMBERS: list[object] = ["", "x", "-1", "1e400", "nan", None, True, [], "10000000000000"]
 """No number setting takes any of these."""
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.request import urlopen
 
@@ -28,8 +29,9 @@ from relay.control.processes import Processes
 from relay.http import presence as presence_view
 from tests.support.client import Stream
 from tests.support.forwarder import Forwarder
-from tests.support.servers import HubProcess, RedisServer, wait_until
-from tests.support.site import TOKEN_KEY
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.tokens import TOKEN_KEY
+from tests.support.waiting import at_most, until, wait_until
 
 CHANNELS = {
     "news": {"access": "public"},
@@ -89,9 +91,10 @@ async def ended(task: "asyncio.Task[None]") -> None:
 
 
 async def becomes(what: Callable[[], Awaitable[Any]], value: Any, seconds: float = 3.0) -> None:
-    async with asyncio.timeout(seconds):
-        while await what() != value:
-            await asyncio.sleep(0.01)
+    async def reached() -> bool:
+        return bool(await what() == value)
+
+    await until(reached, seconds)
 
 
 async def test_it_is_the_sum_of_all_processes(redis_server: RedisServer, fast: None) -> None:
@@ -102,7 +105,7 @@ async def test_it_is_the_sum_of_all_processes(redis_server: RedisServer, fast: N
         two.enter(["news"], "7")
         two.enter(["news"], "12")
         for each in (one, two):
-            await becomes(lambda each=each: reader(each).of("news"), Present(5, ("12", "7")))
+            await becomes(partial(reader(each).of, "news"), Present(5, ("12", "7")))
             assert await reader(each).of("room.1") == Present(1, ("7",))
             assert await reader(each).of("room.2") == NOBODY
             assert await reader(each).count("news") == 5
@@ -295,14 +298,12 @@ def shown(hub: HubProcess, channel: str) -> int:
     return int(answer["count"])
 
 
-def test_two_hubs_agree_within_a_second(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
-) -> None:
+def test_two_hubs_agree_within_a_second(start_hub: StartHub, redis_server: RedisServer) -> None:
     one, two = (start_hub(RELAY_CHANNELS="news") for _ in range(2))
 
     def both(channel: str, count: int) -> None:
         agree = lambda: shown(one, channel) == shown(two, channel) == count  # noqa: E731
-        wait_until(agree, f"{count} on {channel}", 1.0)
+        wait_until(agree, f"{count} on {channel}", at_most(1))
 
     with Stream(one.url, "/stream/?channel=news"):
         with Stream(two.url, "/stream/?channel=news&channel=demo_stream"), Stream(two.url):

@@ -2,22 +2,24 @@
 
 import socket
 import time
-from collections.abc import Callable
+from functools import partial
 from urllib.parse import parse_qsl
 
 import psutil
 import pytest
+import redis
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder
 
 from relay.access import tokens
-from relay.conf.catalogue import Catalogue, Spec, parse_channels
+from relay.conf.catalogue import Catalogue, Spec
+from relay.conf.entries import parse_channels
 from relay.wire import stream_id
 from relay.wire.position import Position
-from tests.support.client import Stream, answer, open_raw_stream, raw_request, read_until
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.client import Stream, ask_and_go_on, open_raw_stream, raw_request, read_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
-Start = Callable[..., HubProcess]
 ALL = "a b orders.*"
 
 
@@ -40,7 +42,7 @@ def opened(hub: HubProcess, path: str) -> Stream:
 
 
 def test_each_event_says_which_channel_it_is_from(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a&channel=b&channel=orders.7") as stream:
@@ -59,7 +61,7 @@ def test_each_event_says_which_channel_it_is_from(
     }
 
 
-def test_one_channel_alone_has_a_plain_id(start_hub: Start, redis_server: RedisServer) -> None:
+def test_one_channel_alone_has_a_plain_id(start_hub: StartHub, redis_server: RedisServer) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=b&channel=b") as stream:
         redis_server.publish("1", "b")
@@ -67,7 +69,7 @@ def test_one_channel_alone_has_a_plain_id(start_hub: Start, redis_server: RedisS
     assert Position.parse(event.id)
 
 
-def test_two_processes_give_the_same_ids(start_hub: Start, redis_server: RedisServer) -> None:
+def test_two_processes_give_the_same_ids(start_hub: StartHub, redis_server: RedisServer) -> None:
     hubs = [start_hub(RELAY_CHANNELS=ALL) for _ in range(2)]
     path = "/stream/?channel=a&channel=b"
     streams = [opened(hub, path) for hub in hubs]
@@ -82,9 +84,13 @@ def test_two_processes_give_the_same_ids(start_hub: Start, redis_server: RedisSe
     assert found[0] == found[1]
 
 
+def _is_longer(client: "redis.Redis", log: str, length: int) -> bool:
+    return client.xlen(log) > length
+
+
 @pytest.mark.parametrize("fresh", [False, True], ids=["same process", "fresh process"])
 def test_resume_continues_every_channel_and_a_changed_set_keeps_those_that_stay(
-    start_hub: Start, redis_server: RedisServer, fresh: bool
+    start_hub: StartHub, redis_server: RedisServer, fresh: bool
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a&channel=b") as stream:
@@ -99,7 +105,8 @@ def test_resume_continues_every_channel_and_a_changed_set_keeps_those_that_stay(
         with redis_server.client() as client:
             for channel, length in (("a", 4), ("b", 4), ("orders.7", 2)):
                 log = f"relay:{{{channel}}}:log"
-                wait_until(lambda log=log, length=length: client.xlen(log) >= length - 1, log)
+                has_all = partial(_is_longer, client, log, length - 2)
+                wait_until(has_all, log)
         hub = start_hub(RELAY_CHANNELS=ALL) if fresh else hub
         with Stream(hub.url, "/stream/?channel=b&channel=a", last_id=last) as stream:
             assert sorted(said(take(stream, 4))) == [("a", "3"), ("a", "7"), ("b", "4"), ("b", "6")]
@@ -113,7 +120,9 @@ def test_resume_continues_every_channel_and_a_changed_set_keeps_those_that_stay(
             assert [e.data for e in take(stream, 2)] == ["4", "6"]
 
 
-def test_rewind_and_gaps_of_several_channels(start_hub: Start, redis_server: RedisServer) -> None:
+def test_rewind_and_gaps_of_several_channels(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a&channel=b") as stream:
         for n in range(6):
@@ -128,7 +137,7 @@ def test_rewind_and_gaps_of_several_channels(start_hub: Start, redis_server: Red
 
 
 def test_a_slow_client_of_several_channels_is_told_of_each(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL, RELAY_RING_EVENTS=300)
     path = "/stream/?channel=a&channel=b"
@@ -173,7 +182,7 @@ def _is_size(line: bytes) -> bool:
 
 
 def test_a_wildcard_brings_every_channel_that_matches_with_resume(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     channels = "tests.support.channel_settings"
     hub = start_hub(DJANGO_SETTINGS_MODULE=channels)
@@ -191,15 +200,15 @@ def test_a_wildcard_brings_every_channel_that_matches_with_resume(
         ]
         with Stream(hub.url, "/stream/?channel=orders.*", last_id=events[1].id) as again:
             assert said(take(again, 2)) == said(events[2:])
-    assert answer(hub.url, "GET", "/stream/?channel=closed.*")[0] == 404
+    assert ask_and_go_on(hub.url, "/stream/?channel=closed.*").status == 404
 
 
 def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(DJANGO_SETTINGS_MODULE="tests.support.channel_settings")
     path = "/stream/?channel=orders.*"
-    assert answer(hub.url, "GET", "/stream/?channel=orders.secret")[0] == 401
+    assert ask_and_go_on(hub.url, "/stream/?channel=orders.secret").status == 401
     with opened(hub, path) as stream:
         for n, channel in enumerate(["orders.1", "orders.secret", "orders.2", "orders.secret"]):
             assert redis_server.publish(str(n), channel) >= 1
@@ -227,12 +236,12 @@ def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
 
 
 def test_more_channels_than_there_may_be_are_turned_away_and_unused_ones_left(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=3)
     with opened(hub, "/stream/?channel=orders.1"), opened(hub, "/stream/?channel=orders.2"):
         for path in ("orders.3", "orders.1&latest=1", "orders.1&channel=demo_stream"):
-            assert answer(hub.url, "GET", f"/stream/?channel={path}")[0] == 503
+            assert ask_and_go_on(hub.url, f"/stream/?channel={path}").status == 503
         with opened(hub, "/stream/?channel=orders.1"), opened(hub, "/stream/"):
             pass
     with opened(hub, "/stream/?channel=orders.3") as stream:
@@ -242,7 +251,7 @@ def test_more_channels_than_there_may_be_are_turned_away_and_unused_ones_left(
 
 
 def test_channels_that_are_left_while_they_are_entered_hold_up_no_other(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=2)
     for n in range(20):
@@ -256,7 +265,7 @@ def test_channels_that_are_left_while_they_are_entered_hold_up_no_other(
 
 
 def test_sets_of_channels_and_intervals_share_a_bounded_memory(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub()
     assert hub.process is not None
@@ -315,7 +324,7 @@ ENVELOPES = [
 
 
 def test_envelopes_become_named_events_where_the_channel_says_so_and_nowhere_else(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(DJANGO_SETTINGS_MODULE="tests.support.channel_settings")
     with opened(hub, "/stream/?channel=named") as named, opened(hub, "/stream/?channel=a") as raw:
@@ -333,7 +342,7 @@ def test_envelopes_become_named_events_where_the_channel_says_so_and_nowhere_els
 
 
 def test_latest_gives_the_newest_at_once_and_at_most_one_in_an_interval(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     with opened(hub, "/stream/?channel=a") as keeper:
@@ -347,7 +356,7 @@ def test_latest_gives_the_newest_at_once_and_at_most_one_in_an_interval(
                 redis_server.publish(str(n), "a")
                 time.sleep(0.012)
             redis_server.publish("last", "a")
-            events = []
+            events: list[ServerSentEvent] = []
             while not events or events[-1].data != "last":
                 events.append(stream.event())
             elapsed = time.monotonic() - start
@@ -361,9 +370,9 @@ def test_latest_gives_the_newest_at_once_and_at_most_one_in_an_interval(
 
 
 @pytest.mark.parametrize("value", ["0", "x", "-1", "1e9", "nan", "99999"])
-def test_an_interval_that_is_none_is_refused(start_hub: Start, value: str) -> None:
+def test_an_interval_that_is_none_is_refused(start_hub: StartHub, value: str) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
-    assert answer(hub.url, "GET", f"/stream/?latest={value}")[0] == 400
+    assert ask_and_go_on(hub.url, f"/stream/?latest={value}").status == 400
 
 
 def subscribed(redis_server: RedisServer) -> set[str]:
@@ -373,7 +382,7 @@ def subscribed(redis_server: RedisServer) -> set[str]:
 
 
 def test_a_channel_is_subscribed_on_first_use_and_left_when_unused(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(
         DJANGO_SETTINGS_MODULE="tests.support.channel_settings", RELAY_CHANNEL_IDLE_SECONDS=1
@@ -390,12 +399,12 @@ def test_a_channel_is_subscribed_on_first_use_and_left_when_unused(
         wait_until(lambda: client.xlen("relay:{kept}:log") == 2, "it is logged from the start")
 
 
-def test_fifty_channels_fit_and_fifty_one_do_not(start_hub: Start) -> None:
+def test_fifty_channels_fit_and_fifty_one_do_not(start_hub: StartHub) -> None:
     hub = start_hub(RELAY_CHANNELS="c.*")
     names = [f"channel=c.{n}" for n in range(51)]
     with opened(hub, "/stream/?" + "&".join(names[:50])) as stream:
         assert stream.lines[-1].count(b"&") == 49
-    assert answer(hub.url, "GET", "/stream/?" + "&".join(names))[0] == 400
+    assert ask_and_go_on(hub.url, "/stream/?" + "&".join(names)).status == 400
 
 
 def spec(pattern: str, **options: object) -> Spec:

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.client import Stream, raw_request
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
-Start = Callable[..., HubProcess]
 CHANNELS = 5_000
 
 
@@ -71,9 +71,10 @@ def messages(received: bytes) -> list[bytes]:
     return [line for line in received.split(b"\n") if line.startswith((b"data: ", b"event: "))]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("many_files")
 def test_five_thousand_channels_with_a_client_each_lose_nothing(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="orders.*")
     with Crowd(hub) as crowd:
@@ -95,7 +96,7 @@ def test_five_thousand_channels_with_a_client_each_lose_nothing(
 
 
 def test_a_client_that_asks_for_thousands_of_channels_harms_no_other(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_CHANNEL_IDLE_SECONDS=5)
     with Stream(hub.url) as bystander:

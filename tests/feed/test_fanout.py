@@ -237,10 +237,11 @@ class BrokenWriter(FakeWriter):
 
 def test_a_writer_that_raises_costs_its_own_stream_alone(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
-    writers = [FakeWriter(), BrokenWriter(), FakeWriter()]
+    broken = BrokenWriter()
+    writers = [FakeWriter(), broken, FakeWriter()]
     for writer in writers:
         bench.join(writer)
-    writers[1].broken = True
+    broken.broken = True
     for _ in range(3):
         bench.publish()
         bench.loop.run()

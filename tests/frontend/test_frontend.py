@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from relay.wire.notices import GapReason
-from tests.support.browser import Site
+from tests.support.browser import Shared
 from tests.support.servers import ROOT
 
 FRONTEND = ROOT / "frontend"
@@ -51,10 +51,10 @@ def test_the_page_has_no_inline_script_or_style() -> None:
 
 
 @pytest.fixture(scope="module")
-def blank(browser: Browser, site: Site) -> Iterator[Page]:
+def blank(browser: Browser, shared: Shared) -> Iterator[Page]:
     """A page of the hub's origin with nothing of the dashboard running."""
     page = browser.new_page()
-    page.goto(f"{site.hub.url}/health/")
+    page.goto(f"{shared.hub.url}/health/")
     yield page
     page.close()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -50,7 +50,7 @@ def run(first: Position, *events: bytes, previous: Position | None = None, ms: i
 
 def stored(client: "redis.Redis") -> dict[str, dict[str, str]]:
     """What stands in the stream, times left out."""
-    found = client.xrange(KEYS.log)
+    found: Any = client.xrange(KEYS.log)
     return {
         i.decode(): {k.decode(): v.decode() for k, v in fields.items() if k != b"t"}
         for i, fields in found
@@ -264,7 +264,7 @@ async def test_where_redis_refuses_to_write_an_append_says_so_and_reading_goes_o
 async def test_without_a_server_every_method_says_that_there_is_no_answer() -> None:
     commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
     log = RedisStream(commands, KEYS, SIZE, SECONDS)
-    for call in [
+    calls: list[Callable[[], Awaitable[object]]] = [
         lambda: log.append(run(at(0), b""), force=True),
         log.newest,
         log.length,
@@ -272,9 +272,10 @@ async def test_without_a_server_every_method_says_that_there_is_no_answer() -> N
         log.trim,
         lambda: log.rewind(1),
         lambda: log.since(0),
-    ]:
+    ]
+    for call in calls:
         with pytest.raises(RedisUnavailable) as raised:
-            await call()  # type: ignore[operator]
+            await call()
         assert not raised.value.refused
     await commands.aclose()
 

@@ -16,7 +16,7 @@ from relay.http.admission import Admitted, admit
 from relay.http.answer import STREAM_HEADERS, Answer, TurnedAway
 from relay.http.query import parse_starts
 from relay.wire.position import Position
-from tests.support.site import TOKEN_KEY
+from tests.support.tokens import TOKEN_KEY
 
 ORIGIN = b"https://app.example.com"
 CORS = [

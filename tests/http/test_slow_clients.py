@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.support.client import open_raw_stream, read_until
-from tests.support.servers import ROOT, HubProcess, RedisServer, wait_until
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 MB = 1_000_000
 
@@ -35,7 +38,7 @@ def publish_bytes(
     number = total // size
     with redis_server.client() as client:
         for first in range(0, number, 100):
-            wait_until(lambda first=first: until(first), f"{first} may be published", 60)
+            wait_until(partial(until, first), f"{first} may be published", 60)
             pipe = client.pipeline(transaction=False)
             for n in range(first, first + 100):
                 pipe.publish("demo_stream", payload(n, size))
@@ -125,9 +128,7 @@ def test_a_short_stall_loses_nothing(hub: HubProcess, redis_server: RedisServer)
     stream.close()
 
 
-def test_one_that_takes_nothing_is_cut(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
-) -> None:
+def test_one_that_takes_nothing_is_cut(start_hub: StartHub, redis_server: RedisServer) -> None:
     hub = start_hub(RELAY_STALL_SECONDS=2)
     stuck = open_raw_stream(hub.url, receive_buffer=65_536)
     quiet = open_raw_stream(hub.url, receive_buffer=65_536)
@@ -144,10 +145,10 @@ def test_one_that_takes_nothing_is_cut(
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer, server: str
+    start_hub: StartHub, redis_server: RedisServer, server: str
 ) -> None:
     uvicorn = ["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"]
-    options = {"command": uvicorn} if server == "uvicorn" else {}
+    options: dict[str, Any] = {"command": uvicorn} if server == "uvicorn" else {}
     hub = start_hub(RELAY_STALL_SECONDS=5, **options)
     stuck = open_raw_stream(hub.url, receive_buffer=65_536)
     hub.wait_for_streams(1)
@@ -169,7 +170,7 @@ def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
 
 
 def test_a_stalled_client_on_another_server_is_bounded_and_caught_up(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(command=["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"])
     assert hub.process is not None

@@ -3,15 +3,22 @@
 import re
 import subprocess
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
-from tests.support.client import Stream, answer, dechunk, open_raw_stream, raw_request, read_until
+from tests.support.client import (
+    Stream,
+    ask_and_go_on,
+    dechunk,
+    open_raw_stream,
+    raw_request,
+    read_until,
+)
 from tests.support.corpus import CORPUS, as_received
-from tests.support.servers import HubProcess, RedisServer, wait_until
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until, within
 
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 
@@ -99,7 +106,7 @@ def test_an_http_1_0_client_gets_plain_bytes(hub: HubProcess, redis_server: Redi
         assert re.search(rb"\r\n\r\n" + body + rb"$", received)
 
 
-def test_a_quiet_stream_gets_heartbeats(start_hub: Callable[..., HubProcess]) -> None:
+def test_a_quiet_stream_gets_heartbeats(start_hub: StartHub) -> None:
     hub = start_hub(RELAY_HEARTBEAT_SECONDS=0.2)
     with Stream(hub.url) as stream:
         lines = [stream.line() for _ in range(10)]
@@ -110,15 +117,17 @@ def test_a_quiet_stream_gets_heartbeats(start_hub: Callable[..., HubProcess]) ->
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
 def test_other_methods_are_told_which_there_are(hub: HubProcess, method: str) -> None:
-    status, headers, body = answer(hub.url, method, body=None if method == "TRACE" else b"x" * 5000)
+    status, headers, body = ask_and_go_on(
+        hub.url, method=method, body=None if method == "TRACE" else b"x" * 5000
+    )
     assert (status, headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
     assert body
 
 
 def test_head_and_options(hub: HubProcess) -> None:
-    status, headers, body = answer(hub.url, "HEAD")
+    status, headers, body = ask_and_go_on(hub.url, method="HEAD")
     assert (status, headers["Content-Type"], body) == (200, STREAM_TYPE, b"")
-    status, headers, body = answer(hub.url, "OPTIONS")
+    status, headers, body = ask_and_go_on(hub.url, method="OPTIONS")
     assert (status, headers["Allow"], body) == (204, "GET, HEAD, OPTIONS", b"")
     assert hub.health()["streams_open"] == 0
 
@@ -135,7 +144,7 @@ def test_head_and_options(hub: HubProcess) -> None:
 def test_an_accept_without_event_streams_is_refused(
     hub: HubProcess, accept: str, status: int
 ) -> None:
-    assert answer(hub.url, "GET", headers={"Accept": accept})[0] == status
+    assert ask_and_go_on(hub.url, headers={"Accept": accept}).status == status
 
 
 @pytest.mark.parametrize("accept", [b"", b"*/*", b"text/*;q=0.1", b"text/html, text/event-stream"])
@@ -160,7 +169,7 @@ def test_a_get_with_a_body_is_a_stream(hub: HubProcess) -> None:
 
 
 def test_over_the_limit_an_event_source_is_sent_away_for_a_while(
-    start_hub: Callable[..., HubProcess],
+    start_hub: StartHub,
 ) -> None:
     hub = start_hub(RELAY_MAX_STREAMS=2)
     with Stream(hub.url), Stream(hub.url):
@@ -171,7 +180,7 @@ def test_over_the_limit_an_event_source_is_sent_away_for_a_while(
             assert third.line() == b""
             with pytest.raises(EOFError):
                 third.line()
-        status, headers, _ = answer(hub.url, "GET")
+        status, headers, _ = ask_and_go_on(hub.url, method="GET")
         assert (status, headers["Retry-After"]) == (503, "30")
         assert hub.health()["streams_refused"] == 2
     hub.wait_for_streams(0)
@@ -192,10 +201,9 @@ def test_500_clients_leave_without_a_trace(hub: HubProcess, redis_server: RedisS
         hub.wait_for_streams(500)
         for stream in streams:
             stream.close()
-        start = time.monotonic()
-        hub.wait_for_streams(0, 3.0)
-        wait_until(lambda: process.num_fds() <= before + 1, "file descriptors are back", 3.0)
-        assert time.monotonic() - start < 3
+        with within(3):
+            hub.wait_for_streams(0)
+            wait_until(lambda: process.num_fds() <= before + 1, "file descriptors are back")
     assert hub.health()["tasks"] == tasks
     time.sleep(1.2)  # a round of Daphne's own bookkeeping, which is where it would complain
     assert "took too long" not in hub.log()
@@ -205,9 +213,8 @@ def test_500_clients_leave_without_a_trace(hub: HubProcess, redis_server: RedisS
 def test_sigterm_ends_streams_properly(hub: HubProcess) -> None:
     streams = [open_raw_stream(hub.url) for _ in range(20)]
     half = raw_request(hub.url, b"GET /stream/ HTTP/1.1\r\nHost: loc")
-    start = time.monotonic()
-    assert hub.stop() == 0
-    assert time.monotonic() - start < 5
+    with within(5):
+        assert hub.stop() == 0
     retries = set()
     for stream in streams:
         rest = b""
@@ -239,7 +246,7 @@ SERVERS = {
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_other_ways_to_serve_the_same_hub(
-    start_hub: Callable[..., HubProcess], redis_server: RedisServer, server: str
+    start_hub: StartHub, redis_server: RedisServer, server: str
 ) -> None:
     hub = start_hub(command=SERVERS[server])
     with Stream(hub.url) as stream:
@@ -250,8 +257,8 @@ def test_other_ways_to_serve_the_same_hub(
                 pipe.publish("demo_stream", f"{n}")
             pipe.execute()
         assert stream.data(3000) == [str(n) for n in range(3000)]
-        assert answer(hub.url, "POST")[0] == 405
-        assert answer(hub.url, "HEAD")[0] == 200
+        assert ask_and_go_on(hub.url, method="POST").status == 405
+        assert ask_and_go_on(hub.url, method="HEAD").status == 200
     hub.wait_for_streams(0)
     with Stream(hub.url) as stream:
         hub.wait_for_streams(1)
@@ -272,7 +279,7 @@ def test_a_websocket_is_refused_and_unknown_paths_are_not_found(hub: HubProcess)
     )
     with raw_request(hub.url, text) as connection:
         assert b" 403 " in read_until(connection, b"\r\n\r\n")
-    assert answer(hub.url, "GET", "/streams/")[0] == 404
+    assert ask_and_go_on(hub.url, "/streams/").status == 404
     assert "Traceback" not in hub.log()
 
 

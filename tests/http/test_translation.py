@@ -20,7 +20,7 @@ from relay.http.consumer import StreamConsumer
 from relay.http.refusal import csrf_failure
 from relay.stats import Stats
 from tests.support.servers import ROOT
-from tests.support.site import TOKEN_KEY
+from tests.support.tokens import TOKEN_KEY
 
 GERMAN = {
     "": "Content-Type: text/plain; charset=UTF-8\n",

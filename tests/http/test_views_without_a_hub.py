@@ -21,7 +21,7 @@ from relay.engine.hub import Hub
 from relay.http import health, presence, publish, token
 from relay.http.refusal import FORGED
 from tests.support.servers import RedisServer, Taken
-from tests.support.site import TOKEN_KEY
+from tests.support.tokens import TOKEN_KEY
 
 CHANNELS = {
     "news": {"access": "public"},

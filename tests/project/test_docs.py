@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,7 +21,8 @@ from relay.stats import Stats
 from relay.wire.notices import Gap, GapReason, Oversize
 from relay.wire.position import Position
 from tests.project.test_imports import PACKAGES
-from tests.support.servers import ROOT, HubProcess, RedisServer, wait_until
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 SNIPPETS = [
@@ -60,7 +61,7 @@ def snippet(language: str, word: str) -> str:
     [found] = [
         t for name, kind, t in SNIPPETS if (name, kind) == ("README.md", language) and word in t
     ]
-    return found
+    return str(found)
 
 
 # -- what is there
@@ -267,13 +268,13 @@ def test_the_python_of_the_readme_publishes_and_subscribes(
 
 @pytest.mark.browser
 def test_the_javascript_of_the_readme_shows_messages_gaps_and_what_was_left_out(
-    browser: Browser, start_hub: Callable[..., HubProcess], redis_server: RedisServer
+    browser: Browser, start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_EVENT_BYTES=256)
     page = browser.new_page()
     said: list[str] = []
     # Not its errors: Chromium asks for a favicon.
-    page.on("console", lambda m: m.type in {"log", "warning"} and said.append(m.text))
+    page.on("console", lambda m: said.extend([m.text] if m.type in {"log", "warning"} else []))
     page.goto(f"{hub.url}/health/")  # a page of the hub, and nothing on it
     page.evaluate(f"() => {{ {snippet('js', 'hub.gap')} }}")
 

@@ -52,7 +52,9 @@ FOREIGN = {"request", "self._layer", "self._transport", "self._request.channel"}
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_assigned_onto_an_object_from_outside(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
-        for target in node.targets if isinstance(node, ast.Assign) else []:
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
             if isinstance(target, ast.Attribute):
                 assert ast.unparse(target.value) in RECORDS | FOREIGN, f"line {node.lineno}"
 

@@ -15,7 +15,7 @@ from relay.http import publish
 from relay.publishing import outlet
 from relay.publishing.once import Published
 from relay.publishing.outlet import Outgoing
-from tests.support.site import TOKEN_KEY
+from tests.support.tokens import TOKEN_KEY
 
 urlpatterns = [path("publish/<path:channel>/", publish.publish)]
 

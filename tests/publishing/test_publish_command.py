@@ -11,6 +11,8 @@ import redis
 
 from tests.support.servers import ROOT, RedisServer
 
+pytestmark = pytest.mark.slow  # each starts `manage.py`
+
 
 @pytest.fixture
 def listening(redis_server: RedisServer) -> Iterator["redis.client.PubSub"]:
@@ -35,7 +37,7 @@ def publish(
 
 
 def taken(pubsub: "redis.client.PubSub", number: int) -> list[bytes]:
-    found = []
+    found: list[bytes] = []
     while len(found) < number:
         message = pubsub.get_message(timeout=5)
         assert message is not None, f"only {found}"

@@ -50,7 +50,7 @@ urlpatterns = [path("sync/", sync_view), path("async/", async_view), path("faili
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, redis_server: RedisServer) -> None:
+def settled(settings: Settings, redis_server: RedisServer) -> None:
     settings.REDIS_URL = redis_server.url
     settings.RELAY_CHANNELS = CHANNELS
 
@@ -159,11 +159,16 @@ def test_on_commit_sends_after_the_transaction_what_the_data_was_at_the_call(tak
     assert taken() == [("orders", b'{"n":1}')]
 
 
+async def _after_commit(data: str) -> list[object]:
+    found: Any = relay.apublish("orders", data, on_commit=True)
+    return [await found]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_nothing_is_sent_when_the_transaction_is_rolled_back(taken: Taken) -> None:
     with transaction.atomic():
         relay.publish("orders", "never", on_commit=True)
-        async_to_sync(relay.apublish)("orders", "never", on_commit=True)
+        async_to_sync(_after_commit)("never")
         transaction.set_rollback(True)
     assert taken() == []
 
@@ -177,7 +182,7 @@ def test_outside_of_a_transaction_on_commit_sends_at_once(taken: Taken) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_async_code_shares_the_transaction_of_the_sync_code_that_called_it(taken: Taken) -> None:
     with transaction.atomic():
-        assert async_to_sync(relay.apublish)("orders", "later", on_commit=True) is None
+        assert async_to_sync(_after_commit)("later") == [None]
         assert taken() == []
     assert taken() == [("orders", b"later")]
 

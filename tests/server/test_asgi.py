@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from relay.server.embedded_redis import accepts_connections
-from tests.support.client import Stream, answer
-from tests.support.servers import HubProcess, RedisServer
+from tests.support.client import Stream, ask_and_go_on
+from tests.support.servers import HubProcess, RedisServer, StartHub
 
 SERVERS = {
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}"],
@@ -22,8 +22,6 @@ APPLICATIONS = ["plain", "by_type", "by_path", "by_type_and_path", "behind_middl
 CUT = {("daphne", "behind_middleware"), *(("hypercorn", name) for name in APPLICATIONS)}
 """Daphne cancels applications at once, and only what is not wrapped is faster. The workers of hypercorn
 get no signal; it cancels what still runs after its graceful timeout."""
-
-StartHub = Callable[..., HubProcess]
 
 
 class Unasked(HubProcess):
@@ -80,7 +78,7 @@ def test_it_streams_and_ends_with_sigterm(
         redis_server.publish("live")
         event = stream.event()
         assert (event.event, event.data) == ("message", "live")
-        assert answer(hub.url, "GET", "/nothing/")[0] == 404
+        assert ask_and_go_on(hub.url, "/nothing/").status == 404
         assert hub.process is not None
         hub.process.send_signal(signal.SIGTERM)
         told = [line for line in _rest(stream) if line.startswith(b"retry: ")]
@@ -121,7 +119,7 @@ def test_what_was_published_is_in_the_history_after_an_end_without_lifespan(
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian"])
 def test_a_site_with_a_lifespan_of_its_own_has_it(start_hub: StartHub, server: str) -> None:
     hub = start_hub(command=command(server, name="with_lifespan"))
-    assert answer(hub.url, "GET", "/lived/")[2] == b"lifespan.startup"
+    assert ask_and_go_on(hub.url, "/lived/").body == b"lifespan.startup"
     hub.stop()
     assert "lifespan.shutdown" in hub.log()
     assert "Traceback" not in hub.log()
@@ -166,7 +164,7 @@ def test_the_path_of_streams_and_the_script_name_are_settings(
     keep: Keep, redis_server: RedisServer
 ) -> None:
     env = {"DJANGO_SETTINGS_MODULE": "tests.support.below_settings"}
-    hub = keep(Below(redis_server.url, **env))
+    hub = keep(Below(redis_server.url, None, **env))
     streams_at(hub, redis_server, "/shop/live/stream/")
     streams_at(hub, redis_server, "/shop/live/stream")
     assert 'data-stream="/shop/live/stream/"' in page(hub, "/shop/")

@@ -70,6 +70,7 @@ def _ignored() -> list[str]:
     return (ROOT / ".dockerignore").read_text().split()
 
 
+@pytest.mark.long
 def test_the_image_serves_and_stops_cleanly(image: Path, redis_server: RedisServer) -> None:
     hub = _container(image, redis_server.url)
     try:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from relay.management.redis_check import SAMPLES
-from tests.support.servers import ROOT, RedisServer, wait_until
+from tests.support.servers import ROOT, RedisServer
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow  # each starts `manage.py`
 
 Check = Callable[..., tuple[int, str, list[str]]]
 

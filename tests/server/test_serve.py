@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,7 +12,10 @@ import pytest
 
 from relay.server.embedded_redis import EmbeddedRedis, accepts_connections, find_redis_server
 from tests.support.client import Stream
-from tests.support.servers import ROOT, HubProcess, RedisServer, free_port, wait_until
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub, free_port
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow  # each starts `manage.py`
 
 
 def serve(**env: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +90,7 @@ def test_a_wrong_password_and_a_missing_right_are_named(redis_server: RedisServe
     gives_up(["denied", "&demo_stream"], REDIS_URL=f"redis://hub:right@{place}")
 
 
-def test_a_misspelt_setting_is_a_warning(start_hub: Callable[..., HubProcess]) -> None:
+def test_a_misspelt_setting_is_a_warning(start_hub: StartHub) -> None:
     hub = start_hub(RELAY_MAX_STREEMS=5)
     assert (
         "RELAY_MAX_STREEMS is not a setting of the hub. Did you mean RELAY_MAX_STREAMS?"
@@ -102,7 +105,7 @@ def test_it_prints_the_address_and_a_line_to_try(hub: HubProcess) -> None:
 
 
 def test_without_redis_url_there_is_a_redis_at_its_usual_port(
-    start_hub: Callable[..., HubProcess],
+    start_hub: StartHub,
 ) -> None:
     """Embedded, and gone with a killed hub; or the one that was already there, and still is."""
     found = accepts_connections(6379)

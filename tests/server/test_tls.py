@@ -1,11 +1,12 @@
 """Redis over TLS."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.client import Stream
-from tests.support.servers import HubProcess, RedisServer, free_port
+from tests.support.servers import RedisServer, StartHub, free_port
 
 
 def certificate(folder: Path) -> tuple[str, str]:
@@ -17,9 +18,8 @@ def certificate(folder: Path) -> tuple[str, str]:
     return str(key), str(cert)
 
 
-def test_a_hub_listens_and_replays_over_tls(
-    tmp_path: Path, start_hub: Callable[..., HubProcess]
-) -> None:
+@pytest.mark.long
+def test_a_hub_listens_and_replays_over_tls(tmp_path: Path, start_hub: StartHub) -> None:
     key, cert = certificate(tmp_path)
     port = free_port()
     options = ["--tls-port", str(port), "--tls-cert-file", cert, "--tls-key-file", key]

@@ -82,7 +82,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.ended = True
         for task in self._tasks:
             if not task.done():
-                task.get_coro().close()  # type: ignore[union-attr]
+                task.get_coro().close()
         self._tasks.clear()
 
     def wall_ms(self) -> int:

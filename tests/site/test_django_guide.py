@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, expect
 from relay.server.embedded_redis import accepts_connections
 from tests.site.conftest import environment
 from tests.support.client import Stream
-from tests.support.servers import ROOT, RedisServer, free_port, wait_until
+from tests.support.servers import ROOT, RedisServer, free_port
+from tests.support.waiting import wait_until
 
 GUIDE = (ROOT / "docs/django.md").read_text()
 

@@ -2,15 +2,15 @@
 
 import signal
 import time
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from relay.history.page_cache import KEPT_SECONDS, PAGE_ENTRIES, TAIL_SECONDS
 from tests.support.follower import Follower, Publisher, finish
-from tests.support.servers import HubProcess, RedisServer, wait_until
-
-Start = Callable[..., HubProcess]
+from tests.support.history import entries
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
 
 
 def followers_of(*hubs: HubProcess) -> list[Follower]:
@@ -30,8 +30,13 @@ def clients(redis_server: RedisServer, kind: str) -> list[int]:
         return sorted(int(c["id"]) for c in client.client_list() if c["name"] == kind)
 
 
+def subscribed_anew(redis_server: RedisServer, before: list[int]) -> bool:
+    now = clients(redis_server, "relay-hub")
+    return len(now) == len(before) and now != before
+
+
 @pytest.fixture
-def two(start_hub: Start) -> list[HubProcess]:
+def two(start_hub: StartHub) -> list[HubProcess]:
     return [start_hub(), start_hub()]
 
 
@@ -47,7 +52,7 @@ def test_every_process_gives_a_message_the_same_id(
 
 
 def test_a_process_that_joins_under_load_counts_right_from_its_first_message(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hubs = [start_hub()]
     followers = followers_of(*hubs)
@@ -64,15 +69,14 @@ def test_a_process_that_joins_under_load_counts_right_from_its_first_message(
         assert finish(publisher, followers) == [0, 0, 0, 0]
 
 
-def test_kill_9_of_one_of_three(start_hub: Start, redis_server: RedisServer) -> None:
+def test_kill_9_of_one_of_three(start_hub: StartHub, redis_server: RedisServer) -> None:
     hubs = [start_hub() for _ in range(3)]
     followers = followers_of(*hubs)
     with Publisher(redis_server, rate=3000) as publisher:
         wait_until(lambda: publisher.number > 3000, "load")
         hubs[0].kill()
         wait_until(lambda: followers[0].connects > 1, "its client is elsewhere")
-        before = publisher.number
-        wait_until(lambda: publisher.number > before + 3000, "load")
+        publisher.wait_for_more(3000)
         assert finish(publisher, followers) == [0, 0, 0]
 
 
@@ -83,16 +87,12 @@ def test_a_killed_connection_loses_nothing_while_another_process_listens(
     followers = followers_of(*two)
     with Publisher(redis_server, rate=3000) as publisher:
         for _ in range(3):
-            before = publisher.number
-            wait_until(lambda before=before: publisher.number > before + 1500, "load")
+            publisher.wait_for_more(1500)
             [*ids] = clients(redis_server, "relay-hub")
             assert len(ids) == 2
             with redis_server.client() as client:
                 client.client_kill_filter(_id=str(ids[writer]))
-            wait_until(
-                lambda ids=ids: len(now := clients(redis_server, "relay-hub")) == 2 and now != ids,
-                "it is subscribed again",
-            )
+            wait_until(partial(subscribed_anew, redis_server, ids), "it is subscribed again")
         assert finish(publisher, followers) == [0, 0]
     for follower in followers:
         assert follower.connects == 1
@@ -107,8 +107,7 @@ def test_a_killed_connection_of_the_only_process_is_one_gap(
         with redis_server.client() as client:
             assert client.client_kill_filter(_type="pubsub") == 1
         hub.wait_for_redis("live")
-        before = publisher.number
-        wait_until(lambda: publisher.number > before + 1000, "load")
+        publisher.wait_for_more(1000)
         assert finish(publisher, followers) == [1]
 
 
@@ -120,11 +119,11 @@ def test_both_connections_killed_at_once_is_told_to_everybody(
         wait_until(lambda: publisher.number > 1000, "load")
         with redis_server.client() as client:
             client.client_kill_filter(_type="pubsub")
-        before = publisher.number
-        wait_until(lambda: publisher.number > before + 3000, "load")
+        publisher.wait_for_more(3000)
         assert finish(publisher, followers) in ([1, 1], [1, 0], [0, 1])
 
 
+@pytest.mark.long
 def test_a_process_that_hung_for_ten_seconds_goes_on_where_it_was(
     two: list[HubProcess], redis_server: RedisServer
 ) -> None:
@@ -136,13 +135,13 @@ def test_a_process_that_hung_for_ten_seconds_goes_on_where_it_was(
         process.send_signal(signal.SIGSTOP)
         time.sleep(10)  # the length of the stall is what is tested
         process.send_signal(signal.SIGCONT)
-        before = publisher.number
-        wait_until(lambda: publisher.number > before + 2000, "load")
+        publisher.wait_for_more(2000)
         assert finish(publisher, followers) == [0, 0]
 
 
+@pytest.mark.long
 def test_a_rolling_restart_loses_nothing_and_no_client_sees_a_gap(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hubs = [start_hub() for _ in range(3)]
     followers = followers_of(*hubs)
@@ -151,8 +150,7 @@ def test_a_rolling_restart_loses_nothing_and_no_client_sees_a_gap(
             wait_until(lambda: publisher.number > 500, "load")
             assert hub.stop() == 0
             hub.start()
-            before = publisher.number
-            wait_until(lambda before=before: publisher.number > before + 1000, "load")
+            publisher.wait_for_more(1000)
         assert finish(publisher, followers) == [0, 0, 0]
 
 
@@ -164,8 +162,7 @@ def test_a_restart_of_the_only_process_is_told_and_nothing_that_it_heard_is_lost
         wait_until(lambda: publisher.number > 1000, "load")
         assert hub.stop() == 0
         hub.start()
-        before = publisher.number
-        wait_until(lambda: publisher.number > before + 1000, "load")
+        publisher.wait_for_more(1000)
         assert finish(publisher, [follower]) == [1]
     [gap] = [e for e in follower.events if e.event == "hub.gap"]
     assert (gap.json()["reason"], gap.json()["missed"]) == ("unheard", None)
@@ -189,6 +186,7 @@ def test_redis_killed_and_restarted_is_one_gap_and_ids_go_on(
     assert finish(publisher, followers) == [1, 1]
 
 
+@pytest.mark.long
 def test_a_client_cut_five_times_a_second_for_a_minute_loses_and_doubles_nothing(
     two: list[HubProcess], redis_server: RedisServer
 ) -> None:
@@ -211,19 +209,16 @@ def script_calls(redis_server: RedisServer, command: str) -> int:
     return int(stats["calls"])
 
 
-def log_of(redis_server: RedisServer) -> list[tuple[str, dict[bytes, bytes]]]:
-    with redis_server.client() as client:
-        return [(i.decode(), f) for i, f in client.xrange("relay:{demo_stream}:log")]
-
-
-def test_four_processes_write_the_history_once(start_hub: Start, redis_server: RedisServer) -> None:
+def test_four_processes_write_the_history_once(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
     hubs = [start_hub(RELAY_HISTORY_SIZE=1_000_000) for _ in range(4)]
     followers = followers_of(*hubs)
     before = script_calls(redis_server, "evalsha")
     with Publisher(redis_server, rate=5000) as publisher:
         wait_until(lambda: publisher.number > 20_000, "20,000 are published")
         assert finish(publisher, followers) == [0] * 4
-    wait_until(lambda: len(log_of(redis_server)) == publisher.number + 1 + 4, "all is written", 10)
+    wait_until(lambda: len(entries(redis_server)) == publisher.number + 1 + 4, "all is written", 10)
     assert script_calls(redis_server, "xadd") == publisher.number + 1 + 4
     # One process writes every second, after a marker, or for 512; that the others only look is no script.
     assert script_calls(redis_server, "evalsha") - before < 2 * 50 * 10
@@ -236,18 +231,18 @@ def test_the_history_keeps_up_with_20_000_messages_a_second(
         wait_until(lambda: publisher.number > 60_000, "60,000 are published")
         last = publisher.stop()
     wait_until(
-        lambda: log_of(redis_server)[-1][0].endswith(f"-{last}"), "the history is complete", 10
+        lambda: entries(redis_server)[-1][0].endswith(f"-{last}"), "the history is complete", 10
     )
-    entries = log_of(redis_server)
-    assert all(b"b" not in fields for _, fields in entries)
-    assert len(entries) >= 10_000
-    assert [i.partition("-")[2] for i, _ in entries] == [
-        str(n) for n in range(last - len(entries) + 1, last + 1)
+    found = entries(redis_server)
+    assert all(b"b" not in fields for _, fields in found)
+    assert len(found) >= 10_000
+    assert [i.partition("-")[2] for i, _ in found] == [
+        str(n) for n in range(last - len(found) + 1, last + 1)
     ]
 
 
 def test_a_crowd_with_ids_outside_the_ring_reads_the_history_once(
-    start_hub: Start, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub()
     [follower] = followers_of(hub)
@@ -255,7 +250,7 @@ def test_a_crowd_with_ids_outside_the_ring_reads_the_history_once(
         wait_until(lambda: publisher.number > 3000, "3,000 are published")
         finish(publisher, [follower])
     total = publisher.number + 1
-    wait_until(lambda: len(log_of(redis_server)) == total + 1, "all is written")
+    wait_until(lambda: len(entries(redis_server)) == total + 1, "all is written")
     fresh = start_hub()
     crowd = [Follower([fresh.url], last_id=follower.events[n].id) for n in range(100)]
     began = time.monotonic()

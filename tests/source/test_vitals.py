@@ -14,7 +14,8 @@ from relay.source import vitals
 from relay.source.connection import Connection
 from relay.source.vitals import Vitals
 from tests.support.forwarder import Forwarder
-from tests.support.servers import RedisServer, wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 PING_SECONDS = 0.05
 SILENCE_SECONDS = 0.3

@@ -7,10 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.support.servers import HubProcess, RedisServer
 
@@ -20,11 +28,17 @@ expect.set_options(timeout=15_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Shared:
     """A hub and its Redis, for all tests of a module; a test that breaks them starts its own."""
 
     redis: RedisServer
     hub: HubProcess
+
+
+class OpenDashboard(Protocol):
+    """The fixture `open_dashboard`; options are those of a browser's context."""
+
+    def __call__(self, hub: HubProcess, **options: Any) -> "Dashboard": ...
 
 
 class Dashboard:
@@ -62,6 +76,7 @@ class Dashboard:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module and no longer: while Playwright runs, no test can have an event loop of its own."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -70,23 +85,27 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def shared() -> Iterator[Shared]:
     redis = RedisServer()
     hub = HubProcess(redis.url)
-    yield Site(redis, hub)
+    yield Shared(redis, hub)
     hub.close()
     redis.close()
 
 
 @pytest.fixture
-def open_dashboard(browser: Browser) -> Iterator[Callable[..., Dashboard]]:
+def open_dashboard(browser: Browser) -> Iterator[OpenDashboard]:
     """Opens the dashboard of a hub. Whatever the page itself got wrong fails the test."""
     contexts: list[BrowserContext] = []
     wrong: list[str] = []
 
     def watch(page: Page) -> None:
+        def note(message: ConsoleMessage) -> None:
+            if _is_wrong(message.text):
+                wrong.append(message.text)
+
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: _is_wrong(message.text) and wrong.append(message.text))
+        page.on("console", note)
 
     def open_dashboard(hub: HubProcess, **options: Any) -> Dashboard:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
@@ -103,10 +122,10 @@ def open_dashboard(browser: Browser) -> Iterator[Callable[..., Dashboard]]:
 
 @pytest.fixture
 def dashboard(
-    request: pytest.FixtureRequest, open_dashboard: Callable[..., Dashboard], site: Site
+    request: pytest.FixtureRequest, open_dashboard: OpenDashboard, shared: Shared
 ) -> Dashboard:
-    request.node.hubs = [site.hub]
-    return open_dashboard(site.hub)
+    request.node.hubs = [shared.hub]
+    return open_dashboard(shared.hub)
 
 
 def _is_wrong(text: str) -> bool:
@@ -133,3 +152,11 @@ class SteadyPublisher(threading.Thread):
                 pipe.execute()
                 sent = due
                 time.sleep(0.01)
+
+
+def publish_numbers(shared: Shared, start: int, end: int) -> None:
+    with shared.redis.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for n in range(start, end):
+            pipe.publish("demo_stream", f"number {n}")
+        pipe.execute()

@@ -2,14 +2,19 @@
 
 import contextlib
 import http.client
+import json
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from email.message import Message
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder
+
+from tests.support.waiting import at_most, wait_until
 
 
 class Stream:
@@ -143,18 +148,121 @@ def dechunk(data: bytes) -> bytes:
     return bytes(body)
 
 
-def answer(url: str, method: str, path: str = "/stream/", **options: Any) -> tuple[int, Any, bytes]:
-    """Status, headers and body; then checks that the same connection answers a second request."""
+class Answer(NamedTuple):
+    """Status, headers and body; of an event stream its first line."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def detail(self) -> str:
+        """What a refusal says; its form is checked."""
+        problem = json.loads(self.body)
+        assert self.headers["Content-Type"] == "application/problem+json"
+        assert problem.keys() == {"title", "status", "detail"}
+        assert problem["status"] == self.status
+        return str(problem["detail"])
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@contextlib.contextmanager
+def connection_to(url: str, timeout: float = 30.0) -> Iterator[http.client.HTTPConnection]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout)
     try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def ask(
+    url: str,
+    path: str = "/stream/",
+    method: str = "GET",
+    body: bytes | str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The answer to one request, on a connection of its own; the form of a refusal is checked."""
+    with connection_to(url) as connection:
+        connection.request(method, path, body, dict(headers or {}))
+        with connection.getresponse() as response:
+            is_stream = response.headers.get_content_type() == "text/event-stream"
+            text = response.readline() if is_stream else response.read()
+    found = Answer(response.status, response.headers, text)
+    if found.headers.get_content_type() == "application/problem+json":
+        assert found.detail
+    return found
+
+
+def ask_and_go_on(url: str, path: str = "/stream/", method: str = "GET", **options: Any) -> Answer:
+    """The answer to one request; checks that the same connection answers a second one."""
+    with connection_to(url) as connection:
         connection.request(method, path, **options)
         response = connection.getresponse()
-        body = response.read()
+        found = Answer(response.status, response.headers, response.read())
         used = connection.sock
         connection.request("GET", "/health/")
         assert connection.sock is used, "the connection was not kept"
         assert connection.getresponse().status == 200
-        return response.status, response.headers, body
-    finally:
-        connection.close()
+        return found
+
+
+class BackgroundStream:
+    """An open stream that a thread reads to its end. Use as a context manager: it is live inside."""
+
+    def __init__(
+        self, url: str, path: str = "/stream/", headers: Mapping[str, str] | None = None
+    ) -> None:
+        parts = urlsplit(url)
+        self.connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+        self.connection.request("GET", path, headers=dict(headers or {}))
+        self.lines: list[bytes] = []
+        self.ended_at = 0.0
+        self.error: Exception | None = None
+        self.thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> "BackgroundStream":
+        self.start()
+        wait_until(lambda: self.live, "the stream is live")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(5)
+        self.connection.close()
+
+    @property
+    def live(self) -> bool:
+        return any(b"id:" in line for line in self.lines)
+
+    def ends_within_a_second(self, begin: float) -> None:
+        self.thread.join(5)
+        assert self.ended_at, "it has not ended"
+        assert self.ended_at - begin < at_most(1)
+        self.ended_properly()
+
+    def ended_properly(self) -> None:
+        """With a last chunk, and a `retry:` as the last field."""
+        assert self.error is None
+        assert self.response.isclosed()
+        fields = [line for line in self.lines if line.strip()]
+        assert fields[-1].startswith(b"retry: ")
+
+    def _read(self) -> None:
+        try:
+            self.response = self.connection.getresponse()
+            while line := self.response.readline():
+                self.lines.append(line)
+        except (OSError, http.client.HTTPException) as error:
+            self.error = error
+        self.ended_at = time.monotonic()

@@ -12,7 +12,8 @@ from httpx_sse import ServerSentEvent
 
 from relay.wire.position import Position
 from tests.support.client import Stream
-from tests.support.servers import RedisServer, wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 
 @dataclass
@@ -39,6 +40,11 @@ class Publisher:
         if self._thread:
             self._thread.join(30)
         return self.number
+
+    def wait_for_more(self, number: int) -> None:
+        """Waits until more than `number` more are published."""
+        enough = self.number + number
+        wait_until(lambda: self.number > enough, f"{number} more are published")
 
     def _run(self) -> None:
         start = time.monotonic()

@@ -7,33 +7,40 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 
 from relay.server.embedded_redis import find_redis_server
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that stays this process's until it ends, whatever else is started meanwhile.
+
+    A socket is bound to it and never listens: the system gives the port to nobody who asks for any
+    port, and a server of ours can bind beside it, because both allow the address to be reused.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _reserved.append(holder)
+    return int(holder.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := condition():
-            return result
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
+def release_ports() -> None:
+    """Gives all ports back; called when a test run ends."""
+    while _reserved:
+        _reserved.pop().close()
 
 
 Taken = Callable[[], list[tuple[str, bytes]]]
@@ -94,6 +101,12 @@ class RedisServer:
         except redis.exceptions.ConnectionError:
             return False
         return True
+
+
+class StartHub(Protocol):
+    """The fixture `start_hub`: starts a hub, with settings as keywords, or `redis_url` and `command`."""
+
+    def __call__(self, **settings: Any) -> "HubProcess": ...
 
 
 class HubProcess:
@@ -162,7 +175,7 @@ class HubProcess:
 
     def wait_for_streams(self, number: int, seconds: float = 10.0) -> None:
         def enough() -> bool:
-            return self.health()["streams_open"] == number
+            return bool(self.health()["streams_open"] == number)
 
         wait_until(enough, f"{number} streams are open", seconds)
 
@@ -174,6 +187,6 @@ class HubProcess:
         if self.process.poll() is not None:
             raise AssertionError(f"the hub ended at once:\n{self.log()}")
         try:
-            return self.health()["redis"] == "live"
+            return bool(self.health()["redis"] == "live")
         except OSError:
             return False

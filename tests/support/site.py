@@ -1,15 +1,17 @@
 """A site with users for the tests: a migrated database, people, and their sessions."""
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from tests.support.servers import ROOT
-
-TOKEN_KEY = "a key for tests only, long enough"
+from tests.support.tokens import TOKEN_KEY
 
 _SETUP = """
 import json, sys
@@ -35,6 +37,21 @@ print(json.dumps(people))
 """
 
 
+def run_manage(
+    *words: str, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """`manage.py` with these words and this environment; `check` that it succeeds."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=60,
+    )
+
+
 @dataclass(frozen=True)
 class Person:
     pk: str
@@ -45,17 +62,12 @@ class Person:
         return f"sessionid={self.session}"
 
 
+@dataclass(frozen=True)
 class Site:
     """Environment for hubs that share one database; `people` are ann, bob (a permission) and eve."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.env = {
-            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
-            "RELAY_TOKEN_KEY": TOKEN_KEY,
-            **settings,
-        }
-        found = json.loads(self.run(_SETUP))
-        self.people = {name: Person(*keys) for name, keys in found.items()}
+    env: dict[str, Any]
+    people: dict[str, Person]
 
     def run(self, code: str) -> str:
         """What Python code in the site's Django prints."""
@@ -63,12 +75,34 @@ class Site:
 
     def manage(self, *words: str) -> str:
         """What `manage.py` prints."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT,
-            env={**os.environ, **self.env},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout.strip()
+        return run_manage(*words, **self.env).stdout.strip()
+
+
+class MakeSite(Protocol):
+    """The fixture `make_site`: a site with a database of its own, and settings as keywords."""
+
+    def __call__(self, **settings: str) -> Site: ...
+
+
+class SiteTemplate:
+    """A migrated database with people, made once in a test run and copied for each site."""
+
+    def __init__(self, folder: Path) -> None:
+        self._database = folder / "template.sqlite3"
+        self._people = folder / "template.json"
+        with (folder / "template.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the processes of pytest-xdist share it
+            if not self._people.exists():
+                self._make()
+
+    def copy(self, folder: Path, **settings: str) -> Site:
+        database = folder / "site.sqlite3"
+        shutil.copy(self._database, database)
+        people = json.loads(self._people.read_text())
+        env = {"DATABASE_URL": f"sqlite:///{database}", "RELAY_TOKEN_KEY": TOKEN_KEY, **settings}
+        return Site(env, {name: Person(*keys) for name, keys in people.items()})
+
+    def _make(self) -> None:
+        url = f"sqlite:///{self._database}"
+        found = run_manage("shell", "-v0", "-c", _SETUP, DATABASE_URL=url)
+        self._people.write_text(found.stdout)

@@ -16,7 +16,8 @@ plain = relay_application(django_application)
 # A router that raises for the lifespan, as channels' does.
 by_type = ProtocolTypeRouter({"http": plain})
 
-by_path = URLRouter([path("stream/", relay_application()), re_path(r"", django_application)])
+streams: Any = relay_application()
+by_path = URLRouter([path("stream/", streams), re_path(r"", django_application)])
 by_type_and_path = ProtocolTypeRouter({"http": by_path})
 
 

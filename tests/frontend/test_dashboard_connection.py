@@ -1,0 +1,175 @@
+"""The dashboard in a real Chromium: its connection to the hub."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import Dashboard, OpenDashboard, Shared
+from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.browser
+
+
+def test_it_comes_back_after_the_hub_was_away(
+    open_dashboard: OpenDashboard, start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_RETRY_MS=100)
+    dashboard = open_dashboard(hub)
+    hub.kill()
+    expect(dashboard.status).to_have_text("Reconnecting…")
+    hub.start()
+    expect(dashboard.status).to_have_text("Live")
+    expect(dashboard.row("Disconnected")).to_contain_text(
+        "Messages published in that time may not have arrived here."
+    )
+    expect(dashboard.figure("reconnects")).to_have_text("1")
+    expect(dashboard.figure("resumes")).to_have_text("0 resumed")
+    redis_server.publish("after")
+    expect(dashboard.row("after")).to_have_count(1)
+
+
+@pytest.mark.parametrize("status", [503, 404, 204])
+def test_it_comes_back_when_an_event_source_gave_up(
+    open_dashboard: OpenDashboard,
+    start_hub: StartHub,
+    redis_server: RedisServer,
+    status: int,
+) -> None:
+    hub = start_hub(RELAY_RETRY_MS=100)
+    dashboard = open_dashboard(hub)
+    hub.kill()
+    with stand_in(hub.port, status) as server:
+        wait_until(lambda: server.asked, "the page asks for the stream")
+        expect(dashboard.status).to_have_text("Reconnecting…")
+    hub.start()
+    expect(dashboard.status).to_have_text("Live")
+    redis_server.publish("after")
+    expect(dashboard.row("after")).to_have_count(1)
+
+
+def test_with_ids_it_shows_them_and_resumes(
+    open_dashboard: OpenDashboard, start_hub: StartHub
+) -> None:
+    """A hub that numbers its events: the browser asks on by header, a new EventSource by query."""
+    hub = start_hub(RELAY_RETRY_MS=100)
+    dashboard = open_dashboard(hub)
+    hub.kill()
+    answers = (
+        "retry: 50\n\nid: 17-1\ndata: one\n\n",
+        'retry: 50\n\nid: 17-9\nevent: hub.gap\ndata: {"missed":7,"reason":"expired"}\n\n',
+        503,
+        "retry: 60000\n\nid: 17-10\ndata: ten\n\n",
+    )
+    with stand_in(hub.port, *answers) as server:
+        expect(dashboard.row("ten")).to_contain_text("17-10")
+        assert server.asked[1:] == [
+            ("/stream/", "17-1"),
+            ("/stream/", "17-9"),
+            ("/stream/?last_event_id=17-9", None),
+        ]
+    expect(dashboard.row("one")).to_contain_text("17-1")
+    expect(dashboard.row("Gap")).to_contain_text(
+        "7 messages are missing: this page was away for longer than the hub keeps messages."
+    )
+    expect(dashboard.row("Disconnected")).to_have_count(1)
+    expect(dashboard.row("Resumed")).to_have_count(2)
+    expect(dashboard.row("Resumed").last).to_contain_text("where this page had stopped")
+    expect(dashboard.figure("missed")).to_have_text("7 messages missing")
+    expect(dashboard.figure("reconnects")).to_have_text("3")
+    expect(dashboard.figure("resumes")).to_have_text("2 resumed")
+    dashboard.filter.fill("17-10")
+    expect(dashboard.row("one")).to_have_count(0)
+    expect(dashboard.row("ten")).to_have_count(1)
+
+
+def test_what_was_published_in_the_meantime_arrives_once(
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
+) -> None:
+    dashboard = open_dashboard(hub)
+    redis_server.publish("before")
+    expect(dashboard.row("before")).to_have_count(1)
+    dashboard.page.evaluate("dispatchEvent(new Event('pagehide'))")
+    hub.wait_for_streams(0)
+    redis_server.publish("meanwhile")
+    dashboard.page.evaluate("dispatchEvent(new Event('pageshow'))")
+    hub.wait_for_streams(1)
+    redis_server.publish("later")
+    expect(dashboard.row("later")).to_have_count(1)
+    resumed = "Resumed after less than a second, where this page had stopped."
+    assert dashboard.texts() == ["before", resumed, "meanwhile", "later"]
+    expect(dashboard.figure("resumes")).to_have_text("1 resumed")
+    dashboard.expect_messages(3)
+
+
+class StandIn(ThreadingHTTPServer):
+    """Gives one answer after the other, a status or a stream that ends; keeps what it was asked."""
+
+    def __init__(self, port: int, answers: tuple[int | str, ...]) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str | None]] = []
+        super().__init__(("127.0.0.1", port), _Answer)
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def do_GET(self) -> None:
+        answers = self.server.answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        self.server.asked.append((self.path, self.headers["Last-Event-ID"]))
+        body = b"" if isinstance(answer, int) else answer.encode()
+        self.send_response(answer if isinstance(answer, int) else 200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def stand_in(port: int, *answers: int | str) -> Iterator[StandIn]:
+    with StandIn(port, answers) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_hub_that_hangs_leaves_the_page_as_it_is(
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
+) -> None:
+    dashboard = open_dashboard(hub)
+    assert hub.process is not None
+    hub.process.send_signal(signal.SIGSTOP)
+    redis_server.publish("late")
+    hub.process.send_signal(signal.SIGCONT)
+    expect(dashboard.row("late")).to_have_count(1)
+    expect(dashboard.figure("reconnects")).to_have_text("0")
+
+
+def test_without_a_network_it_says_offline(open_dashboard: OpenDashboard, hub: HubProcess) -> None:
+    dashboard = open_dashboard(hub)
+    dashboard.page.context.set_offline(True)
+    expect(dashboard.status).to_have_text("Offline")
+    dashboard.page.context.set_offline(False)
+    expect(dashboard.status).to_have_text("Live")
+
+
+def test_an_event_proves_that_the_connection_outlived_the_network(
+    dashboard: Dashboard, shared: Shared
+) -> None:
+    dashboard.page.evaluate("dispatchEvent(new Event('offline'))")
+    expect(dashboard.status).to_have_text("Offline")
+    shared.redis.publish("still here")
+    expect(dashboard.status).to_have_text("Live")
+    assert dashboard.texts() == ["still here"]
+    expect(dashboard.figure("reconnects")).to_have_text("0")
