@@ -332,8 +332,9 @@ def test_a_page_of_gunicorn_gets_its_update_and_a_signed_out_one_gets_no_more(
 def test_the_process_for_streams_serves_no_page_of_the_site(hub: Serving) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         Visitor(hub).get("/login/")
-    assert refused.value.code == 404
-    assert b"This process serves live streams." in refused.value.read()
+    with refused.value as answer:
+        assert answer.code == 404
+        assert b"This process serves live streams." in answer.read()
 
 
 def test_the_tests_of_the_guide_pass_in_the_site(site: Site) -> None:
@@ -369,7 +370,8 @@ def test_the_dashboard_is_as_the_site_protects_it_and_finds_its_files(
     visitor = Visitor(hub)
     with pytest.raises(urllib.error.HTTPError) as sent_to_the_login:
         visitor.get("/dashboard/")
-    assert "/admin/login/?next=/dashboard/" in str(sent_to_the_login.value.url)
+    with sent_to_the_login.value as answer:
+        assert "/admin/login/?next=/dashboard/" in str(answer.url)
     assert "import" in visitor.get("/static/relay/app.js")
     found = site.manage("findstatic", "relay/app.css", "relay/vendor/uplot/uPlot.esm.js")
     assert str(site.python.parent.parent) in found

@@ -9,7 +9,6 @@ from django.db import transaction
 from pytest_django import Settings
 
 import relay
-from relay import testing
 from relay.engine.lifespan import running_hub
 from relay.testing import Captured, Event, capture, open_stream, redis_server
 
@@ -188,7 +187,7 @@ async def test_no_event_is_a_timeout_and_nothing_is_left_behind(redis: str) -> N
 
 
 async def test_without_a_redis_the_test_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testing, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("relay.testing.stream.WAIT_SECONDS", 0.2)
     with pytest.raises(TimeoutError, match="is there a Redis"):
         async with open_stream("news"):
             pass
