@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test lint bench lock
 PYTHON_IN_VENV := .venv/bin/python
 
 help:  ## this menu
@@ -24,3 +24,6 @@ lint:  ## ruff and mypy
 bench:  ## measure against nginx (nchan) and others; writes docs/benchmarks.md
 	@scripts/setup requirements-bench.txt
 	@$(PYTHON_IN_VENV) -m bench --write $(ARGS)
+
+lock:  ## requirements*.txt anew from requirements*.in, with hashes (UV, ARGS)
+	@scripts/lock $(ARGS)
