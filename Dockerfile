@@ -5,7 +5,8 @@ WORKDIR /srv/relay-hub
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 COPY . .
-RUN useradd --system --no-create-home relay
+RUN useradd --system --no-create-home relay && install -d -o relay /var/lib/relay-hub
+ENV DATABASE_URL=sqlite:////var/lib/relay-hub/db.sqlite3
 USER relay
 EXPOSE 8000
 CMD ["scripts/container"]

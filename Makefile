@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench
+.PHONY: help run test check lint bench lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -31,3 +31,6 @@ lint:  ## ruff and mypy
 bench:  ## measure against nginx (nchan) and others; writes docs/benchmarks.md
 	@scripts/setup requirements-bench.txt
 	@$(PYTHON_IN_VENV) -m bench --write $(ARGS)
+
+lock:  ## requirements*.txt anew from requirements*.in, with hashes (UV, ARGS)
+	@scripts/lock $(ARGS)

@@ -24,6 +24,7 @@ PACKAGES = [
     "engine",
     "http",
     "server",
+    "testing",
 ]
 """A module imports from its own package and from those before it."""
 
@@ -47,7 +48,17 @@ HOME = {
     "daphne": {"server"},
     "channels": {"http", "control"},
     "jwt": {"access"},
-    "django": {"conf", "access", "control", "publishing", "http", "management", "migrations", ""},
+    "django": {
+        "conf",
+        "access",
+        "control",
+        "publishing",
+        "http",
+        "testing",
+        "management",
+        "migrations",
+        "",
+    },
 }
 """The packages that use an outside library; the empty name stands for the modules at the top."""
 

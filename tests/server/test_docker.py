@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from relay import conf
 from tests.support.client import Stream
 from tests.support.servers import ROOT, HubProcess, RedisServer
 
@@ -34,6 +35,19 @@ def test_the_hub_waits_for_a_healthy_redis_and_is_watched_itself() -> None:
     assert "/health/" in service["healthcheck"]["test"][-1]
     assert service["environment"]["REDIS_URL"] == "redis://redis:6379/0"
     assert service["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_every_setting_reaches_the_hub() -> None:
+    passed_on = COMPOSE["services"]["hub"]["environment"]
+    own = ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "SECURE_COOKIES", "CSRF_TRUSTED_ORIGINS"]
+    assert sorted(passed_on) == sorted([*conf.NAMES, *own])
+
+
+def test_the_database_lies_where_the_user_of_the_image_may_write() -> None:
+    [folder] = re.findall(r"install -d -o relay (\S+)", DOCKERFILE)
+    assert f"ENV DATABASE_URL=sqlite:///{folder}/db.sqlite3" in DOCKERFILE
+    assert COMPOSE["services"]["hub"]["volumes"] == [f"hub:{folder}"]
+    assert "hub" in COMPOSE["volumes"]
 
 
 def test_images_are_pinned_and_the_hub_is_not_root() -> None:

