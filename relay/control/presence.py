@@ -92,6 +92,7 @@ class Presence:
 
     async def run(self) -> None:
         """Until it is cancelled; then this process is gone at once."""
+        self._refresh_at = 0.0
         try:
             while True:
                 await self._write_due()

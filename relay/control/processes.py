@@ -20,7 +20,6 @@ class Processes:
         self.id = secrets.token_hex(8)
         self._commands = commands
         self._key = keys.processes
-        self._left = False
 
     @property
     def expiry_ms(self) -> int:
@@ -33,11 +32,8 @@ class Processes:
 
     async def sign(self) -> None:
         """Gives a sign of life."""
-        if not self._left:
-            words = [self.id, self.expiry_ms]
-            await self._commands.script("process_sign", [self._key], words)
+        await self._commands.script("process_sign", [self._key], [self.id, self.expiry_ms])
 
     async def leave(self) -> None:
-        """This process is gone at once, and for good."""
-        self._left = True
+        """This process is gone at once, unless it signs again."""
         await self._commands.run("ZREM", self._key, self.id)

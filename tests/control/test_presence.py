@@ -140,6 +140,9 @@ async def test_a_process_that_stops_is_gone_at_once(redis_server: RedisServer) -
         await becomes(lambda: reader(one).of("news"), Present(1, ("1",)))
         await ended(task)
         assert await reader(one).of("news") == NOBODY
+        task = asyncio.create_task(stopped.run())  # as after a failure
+        await becomes(lambda: reader(one).of("news"), Present(1, ("1",)), seconds=1.5)
+        await ended(task)
 
 
 async def test_what_does_not_change_is_not_written_again(
