@@ -29,7 +29,7 @@ def names() -> Iterator[tuple[str, str]]:
 
 def rights() -> list[str]:
     [line] = re.findall(r"^ *ACL SETUSER hub (.*)$", OPERATIONS, re.M)
-    return line.split()
+    return str(line).split()
 
 
 @pytest.mark.parametrize(("attribute", "name"), list(names()))

@@ -192,7 +192,7 @@ def test_a_control_channel_that_redis_denies_is_reported_once_and_the_layer_goes
             others,
         ):
             for hub in two:
-                wait_until(lambda hub=hub: "relay:control: Redis refused" in hub.log(), "reported")
+                hub.wait_for_log("relay:control: Redis refused")
             wait_until(
                 lambda: sum(int(entry["count"]) for entry in client.acl_log()) >= 6,
                 "it is tried again",
