@@ -10,7 +10,6 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from django.contrib.auth.models import User
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 from pytest_django import Settings
@@ -45,7 +44,9 @@ pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def publish_site(
+    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.REDIS_URL = redis_server.url
     settings.RELAY_CHANNELS = CHANNELS
     settings.RELAY_HTTP_PUBLISH = "1"
@@ -70,9 +71,10 @@ def wsgi(
     }
     setup_testing_defaults(environ)
     started: list[Any] = []
-    response = get_wsgi_application()(environ, lambda *words: started.extend(words))
+    application: Any = get_wsgi_application()
+    response = application(environ, lambda *words: started.extend(words))
     answer = json.loads(b"".join(response))
-    response.close()  # type: ignore[attr-defined]
+    response.close()
     return int(started[0].split()[0]), dict(started[1]), answer
 
 
@@ -93,14 +95,14 @@ def get(request: pytest.FixtureRequest) -> Get:
             return checked(await AsyncClient().get(url, headers=names))
         if request.param == "client":
             return await asyncio.to_thread(by_client, url, **headers)
-        status, fields, answer = await asyncio.to_thread(wsgi, "GET", url, **headers)
+        status, fields, answer = await asyncio.to_thread(lambda: wsgi("GET", url, **headers))
         assert fields["Cache-Control"] == "no-store"
         return status, answer.get("detail", answer)
 
     return ask
 
 
-def checked(response: HttpResponse) -> tuple[int, Any]:
+def checked(response: Any) -> tuple[int, Any]:
     assert response["Cache-Control"] == "no-store"
     answer = json.loads(response.content)
     return response.status_code, answer.get("detail", answer)
