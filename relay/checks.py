@@ -134,5 +134,5 @@ def _is_wsgi(path: str) -> bool:
         return True
     try:
         return isinstance(import_string(path), WSGIHandler)
-    except Exception:  # another problem, which the server shows in full
+    except (Exception, SystemExit):  # another problem, which its own check or the server shows
         return False

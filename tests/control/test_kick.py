@@ -5,7 +5,6 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -56,10 +55,6 @@ def streams(
     """For each option one stream at each hub."""
     with contextlib.ExitStack() as stack:
         yield [[stack.enter_context(stream_at(hub, **each)) for hub in hubs] for each in options]
-
-
-def refusal_is_said(hub: HubProcess) -> bool:
-    return "relay:control: Redis refused" in hub.log()
 
 
 def test_a_users_streams_end_on_every_process(
@@ -197,7 +192,7 @@ def test_a_control_channel_that_redis_denies_is_reported_once_and_the_layer_goes
             others,
         ):
             for hub in two:
-                wait_until(partial(refusal_is_said, hub), "reported")
+                hub.wait_for_log("relay:control: Redis refused")
             wait_until(
                 lambda: sum(int(entry["count"]) for entry in client.acl_log()) >= 6,
                 "it is tried again",

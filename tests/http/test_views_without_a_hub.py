@@ -44,7 +44,9 @@ pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def publish_site(
+    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.REDIS_URL = redis_server.url
     settings.RELAY_CHANNELS = CHANNELS
     settings.RELAY_HTTP_PUBLISH = "1"
@@ -69,8 +71,8 @@ def wsgi(
     }
     setup_testing_defaults(environ)
     started: list[Any] = []
-    start: Any = lambda *words: started.extend(words)  # noqa: E731
-    response = get_wsgi_application()(environ, start)
+    application: Any = get_wsgi_application()
+    response = application(environ, lambda *words: started.extend(words))
     answer = json.loads(b"".join(response))
     response.close()
     return int(started[0].split()[0]), dict(started[1]), answer
@@ -83,17 +85,17 @@ Get = Callable[..., Awaitable[tuple[int, Any]]]
 def get(request: pytest.FixtureRequest) -> Get:
     """A GET by each handler; everything that a response holds is checked."""
 
-    def by_client(url: str, **headers: Any) -> tuple[int, Any]:
+    def by_client(url: str, **headers: str) -> tuple[int, Any]:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return checked(Client().get(url, headers=names))
 
-    async def ask(url: str, **headers: Any) -> tuple[int, Any]:
+    async def ask(url: str, **headers: str) -> tuple[int, Any]:
         if request.param == "async client":
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             return checked(await AsyncClient().get(url, headers=names))
         if request.param == "client":
             return await asyncio.to_thread(by_client, url, **headers)
-        status, fields, answer = await asyncio.to_thread(wsgi, "GET", url, **headers)
+        status, fields, answer = await asyncio.to_thread(lambda: wsgi("GET", url, **headers))
         assert fields["Cache-Control"] == "no-store"
         return status, answer.get("detail", answer)
 

@@ -179,6 +179,9 @@ class HubProcess:
 
         wait_until(enough, f"{number} streams are open", seconds)
 
+    def wait_for_log(self, text: str) -> None:
+        wait_until(lambda: text in self.log(), f"the hub has said {text!r}")
+
     def wait_for_redis(self, state: str, seconds: float = 5.0) -> None:
         wait_until(lambda: self.health()["redis"] == state, f"Redis is {state}", seconds)
 
