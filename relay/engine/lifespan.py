@@ -26,6 +26,9 @@ _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
 _stopping: set["asyncio.Task[None]"] = set()
 
+_serves_streams = False
+"""Whether `relay_application` was made in this process."""
+
 
 def get_hub() -> Hub:
     """The hub of this process, started if it is not. Only inside the event loop that serves."""
@@ -76,8 +79,18 @@ async def passing_hub() -> AsyncIterator[Hub]:
         del _hubs[asyncio.get_running_loop()]
 
 
+def hub_to_serve() -> Hub | None:
+    """The hub of this process, started if it is not; None in a process that serves no streams."""
+    return get_hub() if _serves_streams else running_hub()
+
+
 def start_with_reactor() -> None:
-    """Under Daphne: start as soon as the reactor runs, not with the first request."""
+    """Under Daphne: start as soon as the reactor runs, not with the first request.
+
+    From now on this process serves streams, whichever request comes first.
+    """
+    global _serves_streams
+    _serves_streams = True
     if "daphne.server" in sys.modules:
         from twisted.internet import reactor
 

@@ -2,12 +2,13 @@
 
 import asyncio
 
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from relay.access.problem import Problem
-from relay.engine.lifespan import running_hub
+from relay.engine.lifespan import hub_to_serve
 from relay.http.refusal import problems
 
 
@@ -16,9 +17,10 @@ from relay.http.refusal import problems
 async def health(request: HttpRequest) -> HttpResponse:
     """200 while the subscription to Redis stands, else 503; the counters either way.
 
-    A process without a hub answers 503 and starts none.
+    A process that serves no streams answers 503 and starts no hub, nor does any under WSGI. One that
+    serves them may hear of its first request here, by which a load balancer decides about others.
     """
-    hub = running_hub()
+    hub = hub_to_serve() if isinstance(request, ASGIRequest) else None
     if hub is None:
         text = _("This process runs no hub. Ask the process that serves the streams.")
         raise Problem(503, text)
