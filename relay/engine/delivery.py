@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from relay.clock import Clock
-from relay.feed.fanout import Fanout, Source
+from relay.feed.fanout import Fanout
+from relay.feed.source import Source
 from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer

@@ -4,11 +4,10 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Protocol
 
 from relay.feed.context import Context
-from relay.feed.readers import Readers
-from relay.feed.ring import Place, Ring
+from relay.feed.ring import Place
+from relay.feed.source import Source
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Chunk, Writer
 
@@ -19,22 +18,6 @@ SLICE = 512
 
 CATCH_UP_CHUNKS = 16
 """Chunks for one subscriber that is behind before the event loop gets its turn."""
-
-
-class Source(Protocol):
-    """What a fan-out delivers: a ring, and a notice for a subscriber that fell off it."""
-
-    ring: Ring
-    readers: Readers
-
-    def heartbeat(self, time_ms: int) -> None:
-        """Appends a comment to the ring, which carries the position."""
-
-    def fallen(self, place: Place, before: Any) -> bytes:
-        """The notice for a client that has read up to `place`, and goes on where the ring begins.
-
-        `before` is the note of the entry before `place`, which the ring has dropped.
-        """
 
 
 class Fanout:
@@ -120,21 +103,15 @@ class Fanout:
         """Cuts whoever is behind and has taken nothing for `seconds`."""
         now = self._clock.time()
         for subscriber in [s for s in self._behind if s.full]:
-            progress = self._progress(subscriber)
-            if progress != subscriber.progress:
-                subscriber.progress = progress
-                subscriber.stalled_at = now
-            elif now - subscriber.stalled_at >= seconds:
+            try:
+                stalled = subscriber.stalled_seconds(now) >= seconds
+            except Exception:
+                self._cut(subscriber)
+                continue
+            if stalled:
                 self._stats.streams_cut += 1
                 self.leave(subscriber)
                 subscriber.writer.abort()
-
-    def _progress(self, subscriber: Subscriber) -> object:
-        try:
-            return subscriber.writer.progress()
-        except Exception:
-            self._cut(subscriber)
-            return None
 
     # -- a pass over the current subscribers, in slices
 
@@ -202,10 +179,7 @@ class Fanout:
     def _fall_behind(self, subscriber: Subscriber) -> None:
         if not subscriber.current:
             return
-        subscriber.current = False
-        subscriber.full = True
-        subscriber.progress = None
-        subscriber.before = self._ring.note_before(subscriber.cursor)
+        subscriber.fall_behind(self._ring.note_before(subscriber.cursor))
         del self._current[subscriber]
         self._behind[subscriber] = None
 

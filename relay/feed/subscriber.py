@@ -57,6 +57,21 @@ class Subscriber:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
+    def fall_behind(self, before: Any) -> None:
+        """The writer is full, or the ring has dropped what comes next; live passes go on without it."""
+        self.current = False
+        self.full = True
+        self.progress = None
+        self.before = before
+
+    def stalled_seconds(self, now: float) -> float:
+        """How long its client had taken nothing when this was last asked, and still has not."""
+        progress = self.writer.progress()
+        if progress != self.progress:
+            self.progress = progress
+            self.stalled_at = now
+        return now - self.stalled_at
+
     def release(self, place: Place, notice: bytes) -> None:
         """From now on the ring is sent, from `place` on, after the notice."""
         self.cursor, self.seen = place

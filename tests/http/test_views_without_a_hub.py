@@ -59,7 +59,7 @@ def publish_site(
 
 
 def wsgi(
-    method: str, url: str, body: bytes = b"", **headers: str
+    method: str, url: str, body: bytes = b"", **headers: Any
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
     """What Django's WSGI handler answers, as a WSGI server calls it."""
     url, _, query = url.partition("?")
@@ -89,7 +89,7 @@ def get(request: pytest.FixtureRequest) -> Get:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return checked(Client().get(url, headers=names))
 
-    async def ask(url: str, **headers: str) -> tuple[int, Any]:
+    async def ask(url: str, **headers: Any) -> tuple[int, Any]:
         if request.param == "async client":
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             return checked(await AsyncClient().get(url, headers=names))
