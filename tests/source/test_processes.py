@@ -266,3 +266,17 @@ def test_a_crowd_with_ids_outside_the_ring_reads_the_history_once(
     most = pages * (took / KEPT_SECONDS + 1) + took / TAIL_SECONDS + 1
     assert fresh.health()["pages_read"] <= most
     assert fresh.health()["resumed"] == 100
+
+
+def test_connections_that_are_killed_in_turn_are_no_gap(
+    two: list[HubProcess], redis_server: RedisServer
+) -> None:
+    """Each process has a hole of its own while the other one waits for what it has written."""
+    followers = followers_of(*two)
+    with Publisher(redis_server, rate=230) as publisher:
+        publisher.wait_for_more(100)
+        for _ in range(6):
+            with redis_server.client() as client:
+                client.client_kill_filter(_id=str(clients(redis_server, "relay-hub")[0]))
+            publisher.wait_for_more(276)  # in 1.2 s
+        assert finish(publisher, followers) == [0, 0]
