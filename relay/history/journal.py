@@ -70,7 +70,7 @@ class Journal:
         self._outage = outage
         self._pacer = Pacer(timeline, keep_seconds, RUN_ENTRIES)
         self._state: State = Watching()
-        self._at: Position | None = None  # up to here the history has what this process has
+        self._stored_to: Position | None = None  # up to here the history has what this process has
         self._alone = False  # no other process has what this one has not written yet
         self.failing = False
         """The last attempt to write or look failed."""
@@ -80,7 +80,7 @@ class Journal:
     @property
     def behind(self) -> bool:
         """Whether this process has heard something that it does not know to be stored."""
-        return self._at != self._timeline.position
+        return self._stored_to != self._timeline.position
 
     @property
     def writing(self) -> bool:
@@ -90,7 +90,7 @@ class Journal:
         """No other process is there: write at once, there is no writer to wait for."""
         self._write_from_now()
         self._alone = True
-        self._pacer.rouse()
+        self._pacer.signal()
 
     async def run(self) -> None:
         """Writes and watches until it is cancelled."""
@@ -104,9 +104,9 @@ class Journal:
                     if self._pacer.is_trim_due(loop.time()):
                         await self._history.trim()
                     if not self.behind:  # a writer that is stuck has stored nothing
-                        self._works()
+                        self._succeeded()
                 except RedisUnavailable as error:
-                    self._fails(error)
+                    self._failed(error)
                     await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))
         finally:
             self._outage.end(self)
@@ -145,7 +145,9 @@ class Journal:
 
     def _lacks(self, target: Position | None) -> bool:
         """Whether the history may not reach up to `target` yet."""
-        return self.behind and (self._at is None or target is None or self._at < target)
+        return self.behind and (
+            self._stored_to is None or target is None or self._stored_to < target
+        )
 
     def _write_from_now(self) -> None:
         if not self.writing:
@@ -156,22 +158,22 @@ class Journal:
     async def _look(self, state: Watching) -> None:
         newest = await self._history.newest()
         if newest is not None and self._timeline.knows(newest):
-            self._at = newest
+            self._stored_to = newest
         if not isinstance(self._state, Watching):
             return  # a writer by now
-        late = state.due is not None and (newest is None or newest < state.due)
-        self._state = Writing() if late else Watching(self._timeline.position)
+        overdue = state.due is not None and (newest is None or newest < state.due)
+        self._state = Writing() if overdue else Watching(self._timeline.position)
 
     # -- this process writes
 
     async def _write(self, now: float) -> bool:
-        run = run_after(self._timeline, self._at, RUN_ENTRIES)
+        run = run_after(self._timeline, self._stored_to, RUN_ENTRIES)
         if run is None:
-            self._at = self._timeline.position
+            self._stored_to = self._timeline.position
             return False
         result = await self._history.append(run, force=self._may_break(now))
         if result.newest is not None and result.newest >= run.last:
-            self._stored(run.last, result, now)
+            self._note_stored(run.last, result, now)
             return self.behind
         return self._go_back(run, result.newest, now)
 
@@ -180,10 +182,10 @@ class Journal:
         state = self._state
         return isinstance(state, Stuck) and (self._alone or now - state.since >= GRACE_SECONDS)
 
-    def _stored(self, last: Position, result: Appended, now: float) -> None:
+    def _note_stored(self, last: Position, result: Appended, now: float) -> None:
         """The history has the run, by whatever process."""
         newest = result.newest
-        self._at = newest if newest is not None and self._timeline.knows(newest) else last
+        self._stored_to = newest if newest is not None and self._timeline.knows(newest) else last
         self._state = Writing() if result.number else Watching()
         if result.number:
             self._pacer.wrote(now)
@@ -191,11 +193,11 @@ class Journal:
 
     def _go_back(self, run: Run, newest: Position | None, now: float) -> bool:
         """The history lacks what precedes `run`: write that first, where this process has it."""
-        if newest is not None and newest != self._at and self._timeline.knows(newest):
-            self._at = newest
+        if newest is not None and newest != self._stored_to and self._timeline.knows(newest):
+            self._stored_to = newest
             return True
-        if newest is None and self._at is not None:
-            self._at = None  # the history is lost: write again all that there is
+        if newest is None and self._stored_to is not None:
+            self._stored_to = None  # the history is lost: write again all that there is
             return True
         if not isinstance(self._state, Stuck):
             self._state = Stuck(now)
@@ -203,11 +205,11 @@ class Journal:
 
     # -- what the operator is told
 
-    def _works(self) -> None:
+    def _succeeded(self) -> None:
         self.failing = False
         self._outage.end(self)
 
-    def _fails(self, error: RedisUnavailable) -> None:
+    def _failed(self, error: RedisUnavailable) -> None:
         # The listener reports that Redis is away.
         if error.refused or (self.failing and self._live.live):
             self._outage.begin(self, error)

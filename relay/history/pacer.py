@@ -21,10 +21,10 @@ class Pace:
 
 
 STEADY = Pace(2.0, (2.4, 2.9))
-HASTY = Pace(0.1, (0.25, 0.4))
+QUICK = Pace(0.1, (0.25, 0.4))
 """After a marker: a process that has joined may wait for what is not written yet (source/refill.py)."""
 
-HASTE_SECONDS = 2.0
+QUICK_SECONDS = 2.0
 
 TRIM_SECONDS = 10.0
 TRIM_SHARE = 0.01
@@ -43,8 +43,8 @@ class Pacer:
         self._trim_seconds = max(TRIM_SECONDS, keep_seconds * TRIM_SHARE)
         self._trim_at: float | None = None  # nothing was written that could grow old
         self._news = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._hasty_until = 0.0
+        self._urgent = asyncio.Event()
+        self._quick_until = 0.0
         self._epoch = 0
         self._enough_at = 0, 0  # the numbers of messages and bytes at which no wait goes on
 
@@ -54,13 +54,13 @@ class Pacer:
         enough, enough_bytes = self._enough_at
         if timeline.epoch != self._epoch:
             self._epoch = timeline.epoch
-            self._hasty_until = asyncio.get_running_loop().time() + HASTE_SECONDS
-            self._hurry.set()
+            self._quick_until = asyncio.get_running_loop().time() + QUICK_SECONDS
+            self._urgent.set()
         elif timeline.count >= enough or timeline.ring.added_bytes >= enough_bytes:
-            self._hurry.set()
+            self._urgent.set()
         self._news.set()
 
-    def rouse(self) -> None:
+    def signal(self) -> None:
         """There is something to do, although nothing new was heard."""
         self._news.set()
 
@@ -82,12 +82,12 @@ class Pacer:
     async def until_next_look(self) -> None:
         """Waits before a look at what another process writes."""
         if await self._pause(random.uniform(*self._pace.watch)):
-            await asyncio.sleep(random.uniform(*HASTY.watch))
+            await asyncio.sleep(random.uniform(*QUICK.watch))
 
     @property
     def _pace(self) -> Pace:
-        hasty = asyncio.get_running_loop().time() < self._hasty_until
-        return HASTY if hasty else STEADY
+        quick = asyncio.get_running_loop().time() < self._quick_until
+        return QUICK if quick else STEADY
 
     async def _pause(self, seconds: float) -> bool:
         """Returns True, and early, with a marker, or with enough to write.
@@ -95,14 +95,14 @@ class Pacer:
         Enough is a whole run, or half of the ring, from which it must be read in time.
         """
         ring = self._timeline.ring
-        self._hurry.clear()
+        self._urgent.clear()
         self._enough_at = (
             self._timeline.count + min(self._run_entries, ring.max_entries // 2),
             ring.added_bytes + ring.max_bytes // 2,
         )
         try:
             async with asyncio.timeout(seconds):
-                return await self._hurry.wait()
+                return await self._urgent.wait()
         except TimeoutError:
             return False
 

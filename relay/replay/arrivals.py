@@ -5,7 +5,7 @@ from relay.feed.feed import Feed
 from relay.feed.start import After, Live, Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
-from relay.replay.catching_up import CatchingUp, Handover, Path
+from relay.replay.catching_up import Backlog, CatchingUp, Handover
 from relay.replay.replay import Piece, Replay, Rest
 from relay.stats import Stats
 from relay.wire import sse
@@ -27,13 +27,13 @@ class Arrivals:
         at = self._feed.timeline.position
         place = self._replay.in_ring(start) if at else None
         if at is None or place is None:
-            return self.catching_up.begin(writer, self._path(start, at))
+            return self.catching_up.begin(writer, self._backlog(start, at))
         self._stats.resumed += isinstance(start, After)
         greeting = sse.bare_id(*at) if isinstance(start, Live) else b""
         return self._fanout.join(writer, place, greeting)
 
-    async def _path(self, start: Start, came_at: Position | None) -> Path:
-        at, gap = await self._replay.begin(start, came_at)
+    async def _backlog(self, start: Start, arrival_position: Position | None) -> Backlog:
+        at, gap = await self._replay.begin(start, arrival_position)
         if gap:
             yield _frame(gap)
         elif isinstance(start, Live):

@@ -21,7 +21,7 @@ class Handover(NamedTuple):
     notice: bytes
 
 
-Path = AsyncGenerator[bytes | Handover, None]
+Backlog = AsyncGenerator[bytes | Handover, None]
 """The past in parts, then one Handover. It must not await after it has looked up the place."""
 
 
@@ -32,10 +32,10 @@ class CatchingUp:
         self._fanout = fanout
         self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
 
-    def begin(self, writer: Writer, path: Path) -> Subscriber:
-        """Holds a new subscriber until everything of `path` was sent to it."""
+    def begin(self, writer: Writer, backlog: Backlog) -> Subscriber:
+        """Holds a new subscriber until everything of `backlog` was sent to it."""
         subscriber = self._fanout.hold(writer)
-        self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, path))
+        self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, backlog))
         return subscriber
 
     def end(self, subscriber: Subscriber) -> None:
@@ -49,15 +49,15 @@ class CatchingUp:
         for subscriber in list(self._tasks):
             self.end(subscriber)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Sends a comment to those who wait for Redis, not for their own slowness."""
         for subscriber in self._tasks:
             if not subscriber.full:
                 self._fanout.send(subscriber, Chunk(sse.COMMENT + b"\n"))
 
-    async def _run(self, subscriber: Subscriber, path: Path) -> None:
+    async def _run(self, subscriber: Subscriber, backlog: Backlog) -> None:
         try:
-            await self._follow(subscriber, path)
+            await self._follow(subscriber, backlog)
         except Exception:
             logger.exception("A replay failed; this is a bug. Cutting the stream.")
             self._fanout.leave(subscriber)
@@ -65,8 +65,8 @@ class CatchingUp:
         finally:
             self._tasks.pop(subscriber, None)
 
-    async def _follow(self, subscriber: Subscriber, path: Path) -> None:
-        async for step in path:
+    async def _follow(self, subscriber: Subscriber, backlog: Backlog) -> None:
+        async for step in backlog:
             if isinstance(step, Handover):
                 self._fanout.release(subscriber, step.place, step.notice)
                 return

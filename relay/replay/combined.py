@@ -9,7 +9,7 @@ from relay.feed.feed import Feed
 from relay.feed.start import Live, Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
-from relay.replay.catching_up import CatchingUp, Handover, Path
+from relay.replay.catching_up import Backlog, CatchingUp, Handover
 from relay.replay.replay import Piece, Replay, Rest
 from relay.wire.position import Position
 
@@ -35,19 +35,19 @@ class CombinedArrivals:
         positions = combined.positions
         if all(positions.values()) and all(isinstance(s, Live) for s in starts.values()):
             return self._fanout.join(writer, place, combined.greeting())
-        return self.catching_up.begin(writer, self._path(starts, positions))
+        return self.catching_up.begin(writer, self._backlog(starts, positions))
 
-    async def _path(self, starts: Mapping[str, Start], came_at: Positions) -> Path:
-        journey = _Journey(self._combined, self._replays)
-        async for body in journey.begin(starts, came_at):
+    async def _backlog(self, starts: Mapping[str, Start], arrival_positions: Positions) -> Backlog:
+        progress = _Progress(self._combined, self._replays)
+        async for body in progress.begin(starts, arrival_positions):
             yield body
-        while (late := journey.late()) is not None:
-            async for body in journey.advance(late):
+        while (lagging := progress.lagging()) is not None:
+            async for body in progress.advance(lagging):
                 yield body
         yield Handover(self._combined.ring.end_place, self._combined.greeting())
 
 
-class _Journey:
+class _Progress:
     """Where one client is in each feed."""
 
     def __init__(self, combined: CombinedFeed, replays: Mapping[Feed, Replay]) -> None:
@@ -55,17 +55,19 @@ class _Journey:
         self._replays = replays
         self._at: dict[Feed, Position] = {}
 
-    async def begin(self, starts: Mapping[str, Start], came_at: Positions) -> AsyncIterator[bytes]:
+    async def begin(
+        self, starts: Mapping[str, Start], arrival_positions: Positions
+    ) -> AsyncIterator[bytes]:
         """Finds every start before anything is sent: an id must never lack a channel."""
         gaps: dict[Feed, Piece | None] = {}
         for feed, replay in self._replays.items():
             name = feed.channel
-            self._at[feed], gaps[feed] = await replay.begin(starts[name], came_at[name])
+            self._at[feed], gaps[feed] = await replay.begin(starts[name], arrival_positions[name])
         for feed, gap in gaps.items():
             if gap:
                 yield self._frame(feed, gap)
 
-    def late(self) -> Feed | None:
+    def lagging(self) -> Feed | None:
         """A feed that has something the client lacks."""
         for feed, at in self._at.items():
             place = feed.timeline.find(at)
@@ -86,8 +88,10 @@ class _Journey:
     def _from_ring(self, feed: Feed, rest: Rest) -> bytes:
         parts = [self._frame(feed, rest.gap)] if rest.gap else []
         end = feed.ring.reach(rest.place.cursor, CHUNK_BYTES)
-        for heard in feed.heard_between(rest.place.cursor, end):
-            parts.append(self._frame(feed, Piece(heard.position, heard.event, heard.source)))
+        for received in feed.events_between(rest.place.cursor, end):
+            parts.append(
+                self._frame(feed, Piece(received.position, received.event, received.source))
+            )
         self._at[feed] = feed.timeline.position_at(feed.ring.place(end)) or self._at[feed]
         return b"".join(parts)
 

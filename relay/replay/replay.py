@@ -63,9 +63,9 @@ class Replay:
         """The place where `start` begins, if the ring has everything from there on."""
         return self._locator.in_ring(start)
 
-    async def begin(self, start: Start, came_at: Position | None) -> Origin:
-        """Where `start` begins; `came_at` is where the feed was when the client came."""
-        at, reason = await self._locator.begin(start, came_at)
+    async def begin(self, start: Start, arrival_position: Position | None) -> Origin:
+        """Where `start` begins; `arrival_position` is where the feed was when the client came."""
+        at, reason = await self._locator.begin(start, arrival_position)
         return Origin(at, self._gap(None, at, None, reason) if reason else None)
 
     async def after(self, at: Position) -> AsyncGenerator[Sequence[Piece] | Rest, None]:

@@ -58,7 +58,7 @@ class Entered:
         """Whether its messages count, or will when they have caught up with the feed."""
         return self.intake.counts(self.session)
 
-    def heard_by(self, processes: int) -> None:
+    def note_receivers(self, processes: int) -> None:
         """Says how many processes heard the marker of this connection, this one included."""
         self.alone = processes <= 1
 

@@ -126,5 +126,5 @@ async def _mark(entered: Entered) -> None:
         if error.refused:
             raise SubscriptionRefused(str(error)) from None
         raise
-    entered.heard_by(processes)
+    entered.note_receivers(processes)
     await entered.session.marked.wait()

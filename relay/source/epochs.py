@@ -16,6 +16,6 @@ class Epochs:
 
         Raises RedisUnavailable.
         """
-        keys = [self._keys.counter, self._keys.log]
+        keys = [self._keys.counter, self._keys.history]
         _, heard, _ = await self._commands.script("epoch_open", keys, [self._keys.marker, known])
         return int(heard)

@@ -22,14 +22,14 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 class Session:
     """What one connection brings."""
 
-    __slots__ = ("at", "epoch", "held", "held_bytes", "late", "marked")
+    __slots__ = ("epoch", "held", "held_bytes", "marked", "overlapping", "position")
 
     def __init__(self) -> None:
         self.epoch: int | None = None
         """The first marker it heard."""
-        self.at: Position | None = None
+        self.position: Position | None = None
         """How far it has come since, while it does not count."""
-        self.late = False
+        self.overlapping = False
         """The feed had counted that marker before, by the connection before: there is no hole."""
         self.held: list[tuple[bytes, bytes] | int] = []
         """Messages (payload, source) and epochs of later markers, since then."""
@@ -82,11 +82,11 @@ class Intake:
 
     def is_held(self, session: Session) -> bool:
         """Whether there is a hole before what `session` brings."""
-        return session is self._next and not session.late
+        return session is self._next and not session.overlapping
 
     def counts(self, session: Session) -> bool:
         """Whether `session` counts, or will as soon as it has come to where the feed is."""
-        return session is self._live or (session is self._next and session.late)
+        return session is self._live or (session is self._next and session.overlapping)
 
     def give_up(self, session: Session) -> None:
         """What was not filled by now is lost: every stream is told, and `session` counts."""
@@ -128,10 +128,10 @@ class Intake:
         elif session.epoch is None:
             self._first_marker(session, epoch, now_ms)
         elif session is self._next:
-            session.at = Position(epoch, 0)
-            if not session.late:
+            session.position = Position(epoch, 0)
+            if not session.overlapping:
                 session.held.append(epoch)
-            self._meet(session, now_ms)
+            self._promote_if_caught_up(session, now_ms)
 
     def _mark(self, epoch: int, now_ms: int) -> None:
         at = self._feed.timeline.position
@@ -145,23 +145,23 @@ class Intake:
         if self._feed.timeline.position is not None:
             self._next = session
             self.promoted.clear()
-            session.at = Position(epoch, 0)
-            session.late = self._feed.timeline.knows(session.at)
-            self._meet(session, now_ms)
+            session.position = Position(epoch, 0)
+            session.overlapping = self._feed.timeline.knows(session.position)
+            self._promote_if_caught_up(session, now_ms)
         else:
             self._live = session
             self._mark(epoch, now_ms)
 
-    def _meet(self, session: Session, now_ms: int) -> None:
+    def _promote_if_caught_up(self, session: Session, now_ms: int) -> None:
         """One that is late counts when it has come to where the feed is; that was all counted."""
-        if session.late and session.at == self._feed.timeline.position:
+        if session.overlapping and session.position == self._feed.timeline.position:
             self._promote(session, now_ms)
 
     def _hold(self, session: Session, payload: bytes, source: bytes, now_ms: int) -> None:
-        assert session.at is not None
-        if session.late:
-            session.at = Position(session.at.epoch, session.at.offset + 1)
-            self._meet(session, now_ms)
+        assert session.position is not None
+        if session.overlapping:
+            session.position = Position(session.position.epoch, session.position.offset + 1)
+            self._promote_if_caught_up(session, now_ms)
             return
         session.held.append((payload, source))
         session.held_bytes += len(payload)
