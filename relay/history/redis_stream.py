@@ -1,7 +1,7 @@
-"""The durable history of a channel: a Redis Stream whose entry ids are the positions themselves.
+"""The durable history of a channel: a Redis Stream whose entry ids are the positions.
 
-Every process may append. What makes that safe is that the scripts compare before they append
-(relay/broker/scripts/history_append.lua), so there is no leader to elect and none to lose.
+Every process may append. That is safe because the script compares before it appends
+(relay/broker/scripts/history_append.lua). So there is no leader to elect or to lose.
 """
 
 from collections.abc import Sequence
