@@ -1,4 +1,4 @@
-"""Sends a new stream what it asked for of the past, before the fan-out takes it over."""
+"""Sends a new stream the past that it requested, before the fan-out takes it over."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ logger = logging.getLogger("relay")
 
 
 class Handover(NamedTuple):
-    """The past was sent: the fan-out goes on from `place` in the ring, after the notice."""
+    """The end of a backlog: the fan-out sends the notice and continues from `place` in the ring."""
 
     place: Place
     notice: bytes
 
 
 Backlog = AsyncGenerator[bytes | Handover, None]
-"""The past in parts, then one Handover. It must not await after it has looked up the place."""
+"""Yields the past in parts, then one Handover. It must not await after it has looked up the place."""
 
 
 class CatchingUp:
@@ -33,24 +33,24 @@ class CatchingUp:
         self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
 
     def begin(self, writer: Writer, backlog: Backlog) -> Subscriber:
-        """Holds a new subscriber until everything of `backlog` was sent to it."""
+        """Holds a new subscriber until the backlog was sent to it."""
         subscriber = self._fanout.hold(writer)
         self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, backlog))
         return subscriber
 
     def end(self, subscriber: Subscriber) -> None:
-        """Sends no more of the past; harmless for a subscriber that is live."""
+        """Stops sending the past to a subscriber. Harmless for one that is live."""
         task = self._tasks.pop(subscriber, None)
         if task:
             task.cancel()
 
     def stop(self) -> None:
-        """Sends no more of the past to anybody."""
+        """Stops sending the past to all subscribers."""
         for subscriber in list(self._tasks):
             self.end(subscriber)
 
     def heartbeat(self) -> None:
-        """Sends a comment to those who wait for Redis, not for their own slowness."""
+        """Sends a comment to each subscriber whose writer is not full: it waits for Redis."""
         for subscriber in self._tasks:
             if not subscriber.full:
                 self._fanout.send(subscriber, Chunk(sse.COMMENT + b"\n"))

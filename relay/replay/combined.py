@@ -1,4 +1,4 @@
-"""Joins each new stream of several channels: each is caught up by its own past, then all are live."""
+"""Joins new streams of several channels: replays each channel, then makes the stream live."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -17,7 +17,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 class CombinedArrivals:
-    """The new streams of one combined feed; `replays` has that of each of its feeds."""
+    """The new streams of one combined feed; `replays` holds the replay of each of its feeds."""
 
     def __init__(
         self, combined: CombinedFeed, replays: Mapping[Feed, Replay], fanout: Fanout
@@ -28,7 +28,7 @@ class CombinedArrivals:
         self.catching_up = CatchingUp(fanout)
 
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
-        """From now on `writer` gets what `starts` asks of each channel, then what is published."""
+        """Sends everything from the start of each channel on, then each new message, to `writer`."""
         combined, place = self._combined, self._combined.ring.end_place
         if isinstance(combined, ConflatedFeed):
             return self._fanout.join(writer, place, combined.newest(starts))
@@ -48,36 +48,38 @@ class CombinedArrivals:
 
 
 class _Progress:
-    """Where one client is in each feed."""
+    """The position of one client in each feed."""
 
     def __init__(self, combined: CombinedFeed, replays: Mapping[Feed, Replay]) -> None:
         self._combined = combined
         self._replays = replays
-        self._at: dict[Feed, Position] = {}
+        self._positions: dict[Feed, Position] = {}
 
     async def begin(
         self, starts: Mapping[str, Start], arrival_positions: Positions
     ) -> AsyncIterator[bytes]:
-        """Finds every start before anything is sent: an id must never lack a channel."""
+        """Finds the start in every feed before anything is sent, because an id must name all channels."""
         gaps: dict[Feed, Piece | None] = {}
         for feed, replay in self._replays.items():
             name = feed.channel
-            self._at[feed], gaps[feed] = await replay.begin(starts[name], arrival_positions[name])
+            self._positions[feed], gaps[feed] = await replay.begin(
+                starts[name], arrival_positions[name]
+            )
         for feed, gap in gaps.items():
             if gap:
                 yield self._frame(feed, gap)
 
     def lagging(self) -> Feed | None:
-        """A feed that has something the client lacks."""
-        for feed, at in self._at.items():
-            place = feed.timeline.find(at)
+        """Returns a feed with entries that the client has yet to get; None if there is none."""
+        for feed, position in self._positions.items():
+            place = feed.timeline.find(position)
             if place is None or place.cursor < feed.ring.end:
                 return feed
         return None
 
     async def advance(self, feed: Feed) -> AsyncIterator[bytes]:
-        """Sends what comes next in `feed`, from its past and a part of its ring."""
-        async for step in self._replays[feed].after(self._at[feed]):
+        """Yields the next entries of `feed`, from its history and a part of its ring."""
+        async for step in self._replays[feed].after(self._positions[feed]):
             pieces = [] if isinstance(step, Rest) else step
             body = b"".join(self._frame(feed, piece) for piece in pieces)
             if isinstance(step, Rest):
@@ -92,15 +94,17 @@ class _Progress:
             parts.append(
                 self._frame(feed, Piece(received.position, received.event, received.source))
             )
-        self._at[feed] = feed.timeline.position_at(feed.ring.place(end)) or self._at[feed]
+        self._positions[feed] = (
+            feed.timeline.position_at(feed.ring.place(end)) or self._positions[feed]
+        )
         return b"".join(parts)
 
     def _frame(self, feed: Feed, piece: Piece) -> bytes:
-        """A piece with the ids of all channels; nothing for a message that is withheld."""
+        """Returns a piece with an id of all channels; nothing for a withheld message."""
         if piece.position is None:
             return piece.event
-        self._at[feed] = piece.position
+        self._positions[feed] = piece.position
         if self._combined.withheld(feed, piece.source):
             return b""
-        positions = {f.channel: p for f, p in self._at.items()}
+        positions = {f.channel: p for f, p in self._positions.items()}
         return self._combined.numbered(feed, piece.position, piece.event, positions, piece.source)
