@@ -36,12 +36,12 @@ class Delivery(ABC):
         self._catching_up.end(subscriber)
         self._fanout.leave(subscriber)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Sends a heartbeat on every stream."""
         if len(self._fanout):
             self._source.heartbeat(self._clock.now_ms())
             self._fanout.wake()
-            self._catching_up.beat()
+            self._catching_up.heartbeat()
 
     def cut_stalled(self, seconds: float) -> None:
         """Cuts the streams whose client has taken nothing for `seconds`."""

@@ -131,4 +131,4 @@ class Hub:
             if clock.time() >= heartbeat_due:
                 heartbeat_due = clock.time() + settings.heartbeat_seconds
                 for delivery in self.channels:
-                    delivery.beat()
+                    delivery.heartbeat()

@@ -1,21 +1,23 @@
-"""Opens epochs: publishes a marker from which every process counts the messages anew."""
+"""Opens epochs: publishes a marker, from which every process counts messages from 1 again."""
 
 from relay.broker.commands import Commands
 from relay.broker.keys import Keys
 
 
 class Epochs:
-    """The epochs of one channel; they only grow (relay/broker/scripts/epoch_open.lua)."""
+    """The epochs of one channel. They only grow (relay/broker/scripts/epoch_open.lua)."""
 
     def __init__(self, commands: Commands, keys: Keys) -> None:
         self._commands = commands
         self._keys = keys
 
     async def open(self, known: int) -> int:
-        """Publishes a marker with a new epoch, above `known`; returns how many processes heard it.
+        """Publishes a marker with a new epoch, above `known`. Returns how many processes received it.
 
         Raises RedisUnavailable.
         """
-        keys = [self._keys.counter, self._keys.log]
-        _, heard, _ = await self._commands.script("epoch_open", keys, [self._keys.marker, known])
-        return int(heard)
+        keys = [self._keys.counter, self._keys.history]
+        _, receivers, _ = await self._commands.script(
+            "epoch_open", keys, [self._keys.marker, known]
+        )
+        return int(receivers)

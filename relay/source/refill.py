@@ -1,4 +1,4 @@
-"""Fills the hole that a broken connection leaves, with what other processes wrote into the history."""
+"""Fills the hole that a broken connection leaves with messages that other processes have written."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from relay.source.intake import Intake
 from relay.wire.position import Position
 
 FILL_SECONDS = 5.0
-"""How long to wait for another process that heard everything: then the rest of the hole is a gap.
+"""How long to wait for another process that received everything. Then the rest of the hole is a gap.
 
-A process that only watches needs two looks until it writes, which is 1.2 s at the most, and one that was
-hit as well has a hole of its own to fill first. Only where nobody writes at all is this time used up.
+A process that only watches needs two looks until it writes. A process that lost its connection too
+has its own hole to fill first. This time is used up only when no process writes.
 """
 POLL_SECONDS = 0.02
 """How often the history is read again. An event would need a blocked connection for each channel."""
@@ -23,7 +23,7 @@ PAGE_BYTES = 1024 * 1024
 
 
 async def fill(entered: Entered) -> None:
-    """Fills the feed up to where `entered` began, so that it counts; what is not there is a gap."""
+    """Fills the feed up to the first marker of `entered`, so that it counts. The rest is a gap."""
     channel, intake, session = entered.channel, entered.intake, entered.session
     loop = asyncio.get_running_loop()
     nobody_writes = entered.alone or channel.history is None
@@ -39,7 +39,7 @@ async def fill(entered: Entered) -> None:
 
 
 async def _promoted(intake: Intake, seconds: float) -> None:
-    """Waits, but no longer than until nothing is held any more."""
+    """Waits until nothing is held back, but no longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await intake.promoted.wait()
@@ -48,7 +48,7 @@ async def _promoted(intake: Intake, seconds: float) -> None:
 
 
 async def _next_page(channel: Channel) -> Sequence[Entry]:
-    """The entries of the history that follow the feed."""
+    """Returns the entries of the history that follow the feed."""
     at, history = channel.feed.timeline.position, channel.history
     if history is None or at is None:
         return []

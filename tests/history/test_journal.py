@@ -80,8 +80,8 @@ class Desk:
 @asynccontextmanager
 async def desk(monkeypatch: pytest.MonkeyPatch, *, writes: bool) -> AsyncIterator[Desk]:
     """The boundary is written already, or has been looked for; what comes then has to wait."""
-    monkeypatch.setattr(pacer, "HASTY", Pace(0.0, (0.0, 0.0)))
-    monkeypatch.setattr(pacer, "HASTE_SECONDS", 0.0)
+    monkeypatch.setattr(pacer, "QUICK", Pace(0.0, (0.0, 0.0)))
+    monkeypatch.setattr(pacer, "QUICK_SECONDS", 0.0)
     monkeypatch.setattr(pacer, "STEADY", Pace(0.0, (0.0, 0.0)))
     here = Desk()
     if writes:
@@ -223,15 +223,15 @@ async def test_a_wait_for_news_ends_with_news_and_not_with_old_ones() -> None:
     waiting = asyncio.create_task(one.until_news())
     await asyncio.sleep(0)
     assert not waiting.done()
-    one.rouse()
+    one.signal()
     assert await asyncio.wait_for(waiting, 5)
 
 
-async def test_a_marker_cuts_a_wait_short_and_the_next_ones_are_hasty(
+async def test_a_marker_cuts_a_wait_short_and_the_next_ones_are_quick(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pacer, "STEADY", Pace(NEVER, (NEVER, NEVER)))
-    monkeypatch.setattr(pacer, "HASTY", Pace(0.0, (0.0, 0.0)))
+    monkeypatch.setattr(pacer, "QUICK", Pace(0.0, (0.0, 0.0)))
     feed, one = paced()
     waiting = asyncio.create_task(one.linger())
     await asyncio.sleep(0)

@@ -50,7 +50,7 @@ def run(first: Position, *events: bytes, previous: Position | None = None, ms: i
 
 def stored(client: "redis.Redis") -> dict[str, dict[str, str]]:
     """What stands in the stream, times left out."""
-    found: Any = client.xrange(KEYS.log)
+    found: Any = client.xrange(KEYS.history)
     return {
         i.decode(): {k.decode(): v.decode() for k, v in fields.items() if k != b"t"}
         for i, fields in found
@@ -142,12 +142,12 @@ async def test_the_log_is_kept_for_a_while_after_the_last_new_entry(
     log: RedisStream, client: "redis.Redis"
 ) -> None:
     await log.append(run(at(0), b"", b"one"), force=True)
-    assert SECONDS * 1000 - 5000 < client.pttl(KEYS.log) <= SECONDS * 1000
-    client.pexpire(KEYS.log, 90_000)
+    assert SECONDS * 1000 - 5000 < client.pttl(KEYS.history) <= SECONDS * 1000
+    client.pexpire(KEYS.history, 90_000)
     await log.append(run(at(1), b"one"), force=False)
-    assert client.pttl(KEYS.log) <= 90_000
+    assert client.pttl(KEYS.history) <= 90_000
     await log.append(run(at(2), b"two"), force=False)
-    assert client.pttl(KEYS.log) > 90_000
+    assert client.pttl(KEYS.history) > 90_000
 
 
 async def test_a_server_that_forgot_the_scripts_is_sent_them_again(
@@ -338,12 +338,12 @@ def on_real(real: Real, name: str, arguments: tuple[Any, ...]) -> object:
         case "open_epoch":
             return real.open_epoch(*arguments)
         case "delete":
-            real.client.delete(KEYS.log)
+            real.client.delete(KEYS.history)
         case "lose_counter":
             real.client.set(KEYS.counter, EPOCH)
         case "lose_head":
-            kept = max(real.client.xlen(KEYS.log) - arguments[0], 0)
-            real.client.xtrim(KEYS.log, maxlen=kept, approximate=False)
+            kept = max(real.client.xlen(KEYS.history) - arguments[0], 0)
+            real.client.xtrim(KEYS.history, maxlen=kept, approximate=False)
         case _:
             return real.run(getattr(real.log, name)(*arguments))
     return None

@@ -59,7 +59,7 @@ class SimulatedCommands:
     def _channel(self, keys: Sequence[str]) -> "SimulatedChannel | None":
         """That of a log; None for keys that are not about one channel."""
         channels = self._process.redis.channels.values()
-        return next((channel for channel in channels if channel.keys.log in keys), None)
+        return next((channel for channel in channels if channel.keys.history in keys), None)
 
     def _execute(self, words: Sequence[Any]) -> Any:
         channel = self._channel(words[1:2])

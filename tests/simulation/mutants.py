@@ -109,7 +109,7 @@ def a_new_connection_counts_without_filling_the_hole(patch: Patch) -> None:
 
 def the_journal_goes_on_without_the_log(patch: Patch) -> None:
     def go_back(self: Journal, run: Run, newest: Position | None, now: float) -> bool:
-        self._at = run.last
+        self._stored_to = run.last
         return False
 
     patch.setattr(Journal, "_go_back", go_back)
@@ -164,13 +164,13 @@ def an_epoch_is_the_time_and_nothing_else(patch: Patch) -> None:
 
 
 def a_marker_that_was_counted_before_begins_a_hole(patch: Patch) -> None:
-    real = Intake._meet
+    real = Intake._promote_if_caught_up
 
-    def meet(self: Intake, session: Session, now_ms: int) -> None:
-        session.late = False
+    def promote_if_caught_up(self: Intake, session: Session, now_ms: int) -> None:
+        session.overlapping = False
         real(self, session, now_ms)
 
-    patch.setattr(Intake, "_meet", meet)
+    patch.setattr(Intake, "_promote_if_caught_up", promote_if_caught_up)
 
 
 def an_old_connection_is_back_though_it_does_not_count(patch: Patch) -> None:
@@ -192,12 +192,12 @@ def who_is_kept_waiting_is_cut_as_stalled(patch: Patch) -> None:
 
 
 def any_fanout_that_is_done_resumes_reading(patch: Patch) -> None:
-    def lower_by(self: Backpressure, fanout: object) -> None:
+    def resume_for(self: Backpressure, fanout: object) -> None:
         self._crowded.clear()
         if self._connection is not None:
             self._connection.resume()
 
-    patch.setattr(Backpressure, "lower_by", lower_by)
+    patch.setattr(Backpressure, "resume_for", resume_for)
 
 
 def _shaky(seed: int) -> Schedule:
