@@ -79,6 +79,6 @@ async def test_it_is_given_up_when_nobody_has_written_in_time(
 
 def test_a_hole_waits_longer_than_any_process_needs_to_write_what_it_heard() -> None:
     """A watcher writes after two looks; a process with a hole of its own fills that first."""
-    look = pacer.HASTY.watch[1]
+    look = pacer.QUICK.watch[1]
     two_looks = 2 * (look + look)  # each is a pause, and after a marker another one
     assert two_looks + journal.GRACE_SECONDS < refill.FILL_SECONDS
