@@ -125,7 +125,7 @@ async def test_a_writer_does_not_wait_when_a_run_waits_or_half_of_the_ring(
         assert here.shelf.entries == 1 + number
 
 
-async def test_who_watches_looks_at_once_too_and_takes_over_before_the_ring_is_full(
+async def test_a_watcher_looks_early_too_and_takes_over_before_the_ring_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with desk(monkeypatch, writes=False) as here:
@@ -143,7 +143,7 @@ async def test_who_watches_looks_at_once_too_and_takes_over_before_the_ring_is_f
         assert here.shelf.entries == 1 + 2 * RUN_ENTRIES
 
 
-async def test_a_flush_ends_with_what_was_heard_before_it_although_more_comes() -> None:
+async def test_a_flush_ends_with_messages_received_before_it_although_more_arrive() -> None:
     """A process that stops under load must not use up its time for messages of the future."""
     here = Desk()
     here.feed.mark(1000, 0)
@@ -160,7 +160,7 @@ async def test_a_flush_ends_with_what_was_heard_before_it_although_more_comes() 
     assert here.journal.behind
 
 
-async def test_a_writer_that_is_stuck_does_not_say_that_it_writes_again(
+async def test_a_stuck_writer_does_not_report_that_it_writes_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Redis refused; then the run no longer follows, so that nothing is stored and nothing refused."""

@@ -121,7 +121,7 @@ def test_a_lost_history_is_written_again_from_the_ring(
     assert position(events[-1].id) > position(events[-2].id)
 
 
-def test_each_channel_that_redis_denies_is_told_once(
+def test_each_channel_that_redis_denies_is_logged_once(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="prices.* wages")
