@@ -34,7 +34,7 @@ def take(stream: Stream, number: int) -> list[ServerSentEvent]:
 
 
 def opened(hub: HubProcess, path: str) -> Stream:
-    """A stream that has told its place, so that nothing published from now on is missed."""
+    """Opens a stream and waits for its position, so that no later message is missed."""
     stream = Stream(hub.url, path)
     while not stream.lines or not stream.lines[-1].startswith(b"id: "):
         stream.line()

@@ -219,7 +219,7 @@ def test_random_schedules_lose_nothing_without_a_gap() -> None:
 
 
 class BrokenWriter(FakeWriter):
-    """Raises whatever is asked of it, from a moment on."""
+    """A writer whose methods raise, from a moment on."""
 
     broken = False
 

@@ -39,7 +39,7 @@ async def append_boundary(commands: Commands, epoch: int) -> None:
 
 
 async def heard(epochs: Epochs, client: "redis.Redis", *known: int) -> list[int]:
-    """What one subscriber of the marker channel hears."""
+    """The messages that one subscriber of the marker channel receives."""
     with client.pubsub(ignore_subscribe_messages=True) as pubsub:
         pubsub.subscribe(KEYS.marker)
         pubsub.get_message(timeout=5)

@@ -1,4 +1,4 @@
-"""Several hub processes on one Redis, and what may befall them: nothing is lost that is not told."""
+"""Several hub processes on one Redis, and their faults: no message is lost without a gap."""
 
 import signal
 import time
