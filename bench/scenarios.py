@@ -300,7 +300,7 @@ class Resume:
         if not server.resumes:
             raise Missing("a client cannot come back with an id")
         if self.restarted and not server.keeps:
-            raise Missing("what it had is gone with its process")
+            raise Missing("its messages are lost with its process")
 
     def _publish(self, here: Audience, running: Running) -> tuple[Ledger, list[bytes]]:
         """Publishes all messages. Returns their ledger, and the id of each."""
@@ -386,4 +386,4 @@ def _history_reads(place: Place) -> int:
 
 
 def _gaps(ledger: Ledger) -> list[str]:
-    return [f"told of a gap, {reason}" for reason in sorted(ledger.gap_reasons)]
+    return [f"gaps with the reason {reason}" for reason in sorted(ledger.gap_reasons)]
