@@ -81,7 +81,7 @@ class Vitals:
                 await asyncio.wait_for(connection.probed.wait(), SILENCE_SECONDS)
             except TimeoutError:
                 if connection.received == before and not self._backpressure.paused:
-                    return "what is published no longer arrives"
+                    return "published messages no longer arrive"
 
 
 async def _renew_epoch(channel: Channel) -> None:

@@ -14,7 +14,7 @@ READ_BYTES = 64 * 1024
 
 
 class Tap:
-    """A connection that counts what is asked of it."""
+    """A connection that counts calls."""
 
     def __init__(self) -> None:
         self.reading = True

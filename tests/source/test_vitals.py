@@ -104,7 +104,7 @@ async def test_a_server_that_was_replaced_is_noticed(
     new = RedisServer()
     try:
         watched.forwarder.target = new.port
-        assert await watched.reason() == "what is published no longer arrives"
+        assert await watched.reason() == "published messages no longer arrive"
     finally:
         new.close()
 
