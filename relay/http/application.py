@@ -30,7 +30,7 @@ class RelayApplication:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await self._http(mask_token(scope, send), receive, send)
+                await self._http(mask_token(scope), receive, send)
             case "lifespan":
                 site = None if isinstance(self._site, ASGIHandler) else self._site
                 await lifespan(site, scope, receive, send)
@@ -74,19 +74,16 @@ def path_below_root(scope: dict[str, Any]) -> str:
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
-def mask_token(scope: dict[str, Any], send: Send) -> dict[str, Any]:
+def mask_token(scope: dict[str, Any]) -> dict[str, Any]:
     """A scope with the whole query. In the server's own scope the token of `?token=` is hidden.
 
-    Daphne's command and uvicorn write a line for each request that shows its query.
+    uvicorn writes a line for each request that shows its query. Daphne's is mended in relay/server/.
     """
     query = scope["query_string"]
     if b"token=" not in query:
         return scope
     ours = dict(scope)
-    scope["query_string"] = hidden = _TOKEN.sub(rb"\1-", query)
-    for request in getattr(send, "args", ()):  # Daphne's request, which has the query as well
-        if isinstance(getattr(request, "uri", None), bytes):
-            request.uri = request.uri.replace(query, hidden)
+    scope["query_string"] = _TOKEN.sub(rb"\1-", query)
     return ours
 
 
