@@ -9,10 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from relay.access.problem import Problem
 from relay.engine.lifespan import get_hub, lifespan
-from relay.http.answer import Answer
 from relay.http.consumer import StreamConsumer
+from relay.http.pages import Pages, send_problem
 from relay.http.refusal import refuse as refuse_request
-from relay.types import Application, Message, Receive, Send
+from relay.types import Application, Receive, Send
 
 _TOKEN = re.compile(rb"((?:^|&)token=)[^&]*")
 
@@ -24,6 +24,7 @@ class RelayApplication:
 
     def __init__(self, site: Application | None, stream_path: str) -> None:
         self._site = site
+        self._pages = Pages(site) if isinstance(site, ASGIHandler) else None
         self._streams = StreamConsumer.as_asgi()
         self._paths = {f"/{stream_path}", f"/{stream_path}".removesuffix("/")}
 
@@ -46,9 +47,9 @@ class RelayApplication:
         if path_below_root(scope) in self._paths:
             await self._streams(scope, receive, send)
         elif self._site is None:
-            await _refuse(Problem(404, NOT_HERE), send)
-        elif isinstance(self._site, ASGIHandler):
-            await _by_django(self._site, scope, receive, send)
+            await send_problem(Problem(404, NOT_HERE), send)
+        elif self._pages is not None:
+            await self._pages(scope, receive, send)
         else:
             await self._site(scope, receive, send)
 
@@ -85,30 +86,3 @@ def mask_token(scope: dict[str, Any]) -> dict[str, Any]:
     ours = dict(scope)
     scope["query_string"] = _TOKEN.sub(rb"\1-", query)
     return ours
-
-
-async def _refuse(refusal: Problem, send: Send) -> None:
-    """Answers with a problem."""
-    answer = Answer.refusal(refusal)
-    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": answer.body})
-
-
-async def _by_django(
-    site: Application, scope: dict[str, Any], receive: Receive, send: Send
-) -> None:
-    """Answers 400 where Django raises: it cannot read a header, such as a charset of another alphabet."""
-    started = False
-
-    async def observed(message: Message) -> None:
-        nonlocal started
-        started = True
-        await send(message)
-
-    try:
-        await site(scope, receive, observed)
-    except ValueError:
-        if started:
-            raise
-        await _refuse(Problem(400, _("A header of the request cannot be read.")), send)

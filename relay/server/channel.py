@@ -214,6 +214,8 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
             return
         self._brought += len(data)
         super().rawDataReceived(data)
+        if self._phase is Phase.BODY and not self._over:
+            self.requests[-1].pass_on()
         if len(self._dataBuffer) > 1:  # Twisted adds their lengths up for each piece
             self._dataBuffer = [b"".join(self._dataBuffer)]
 

@@ -46,9 +46,9 @@ class HubRequest(WebRequest):  # type: ignore[misc]
         self.application_queue: asyncio.Queue[Message] | None = None
         self._response_started = False
         self._abandoned = False
-        self._complete = False  # the body
         self._expects = False
         self._received = self._queued_bytes = 0
+        self._pieces: list[bytes] = []
         self._limit = SMALL_BYTES
         self._share = Share(channel.factory.bodies)
 
@@ -92,17 +92,22 @@ class HubRequest(WebRequest):  # type: ignore[misc]
         if self.is_over or self.application_queue is None:
             return
         self._received += len(data)
-        if not self._has_room(self._received):
-            return
-        self._queued_bytes += len(data)
-        self._expects = False
-        self._put(data, more=True)
-        if self._queued_bytes > QUEUED_BYTES:
-            self.channel.pause_body()
+        if self._has_room(self._received):
+            self._expects = False
+            self._pieces.append(data)
+
+    def pass_on(self) -> None:
+        """Hands the application all that one read has brought, as one message."""
+        if self._pieces and not self.is_over:
+            body, self._pieces = b"".join(self._pieces), []
+            self._queued_bytes += len(body)
+            self._put(body, more=True)
+            if self._queued_bytes > QUEUED_BYTES:
+                self.channel.pause_body()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Called when the body is complete."""
-        self._complete = True
+        self.pass_on()
         if self.application_queue is not None:
             self._put(b"", more=False)
         elif not self.is_over:

@@ -200,7 +200,7 @@ def test_large_bodies_have_a_bound_together(served: HubProcess) -> None:
     text = head("POST /publish/demo_stream/ HTTP/1.1", "Content-Length: 8000000")
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(raw_request(served.url, text)) for _ in range(8)]
-        answers = []
+        answers: list[bytes] = []
         while not answers:
             connection = stack.enter_context(raw_request(served.url, text, 0.3))
             with contextlib.suppress(TimeoutError):
