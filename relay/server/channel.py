@@ -9,43 +9,16 @@ Where this diverges from Twisted's HTTPChannel, and why:
 * One read is small, so that no parser has more than a few milliseconds of work at once.
 """
 
-import asyncio
-from collections.abc import Callable
 from enum import Enum, auto
-from http import HTTPStatus
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
-from relay.access.problem import Problem
-from relay.http.answer import Answer
-from relay.server import internals
+from relay.http import early_refusal
+from relay.http.early_refusal import Refusal
+from relay.server import bounds, internals
+from relay.server.deadline import Deadline
+from relay.server.drain import Drain
 from relay.server.request import HubRequest
-
-HEAD_SECONDS = 30.0
-"""For a whole head, and for the first byte of a new connection."""
-
-IDLE_SECONDS = 60.0
-"""For the next request of a connection that is kept."""
-
-BODY_SECONDS = 30.0
-BODY_BYTES = 32 * 1024
-"""What a body must bring in each such time, unless it ends."""
-
-LINGER_SECONDS = 2.0
-"""For the client to read a refusal while it still sends."""
-
-CLOSE_SECONDS = 15.0
-"""For what is buffered to leave, when the connection is to be closed."""
-
-STALL_SECONDS = 60.0
-"""For a client to take anything of a response that is not a stream."""
-
-READ_BYTES = 8 * 1024
-FIELD_NAME_BYTES = 256
-"""Twisted keeps 10,000 names in a cache, whatever their length."""
-
-LENGTH_DIGITS = 18
+from relay.server.target import is_refused_field
 
 
 class Phase(Enum):
@@ -65,20 +38,20 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
         self.factory = owner
         self._dataBuffer: list[bytes] = []
         self._phase = Phase.WAITING
-        self._timer: Any = None
+        self._deadline = Deadline()
         self._over = False
         self._brought = 0
         self._body_paused = False
         self._unsent: object = None
-        self._drained: asyncio.Future[None] | None = None
+        self._drain = Drain()
 
     # -- the connection
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        internals.read_at_most(self.transport, READ_BYTES)
+        internals.read_at_most(self.transport, bounds.READ_BYTES)
         self.factory.began_to_wait(self)
-        self._in(HEAD_SECONDS, self._head_is_late)
+        self._deadline.set(bounds.HEAD_SECONDS, self._head_is_late)
 
     def connectionLost(self, reason: Any) -> None:
         self.release()
@@ -88,24 +61,24 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
         """Ends all bookkeeping: the connection is lost, or another protocol has it."""
         self._over = True
         self.factory.ended_to_wait(self)
-        self._in(None)
-        self._wake()
+        self._deadline.cancel()
+        self._drain.wake()
 
     def loseConnection(self) -> None:
         super().loseConnection()
-        self._in(CLOSE_SECONDS, self.transport.abortConnection)
+        self._deadline.set(bounds.CLOSE_SECONDS, self.transport.abortConnection)
 
     def close_if_idle(self) -> None:
         """Closes a kept connection on which no request has begun."""
-        if self._phase is Phase.WAITING and self._timer_is(self._idle_is_over):
+        if self._phase is Phase.WAITING and self._deadline.calls(self._idle_is_over):
             self.loseConnection()
 
     def cut(self) -> None:
         """Closes the connection at once; what is buffered is dropped."""
         self.transport.abortConnection()
 
-    def refuse(self, status: int, detail: object) -> None:
-        """Answers with a problem, and closes the connection."""
+    def refuse(self, refusal: Refusal) -> None:
+        """Answers, and closes the connection."""
         if self._over:
             return
         begun = any(request.startedWriting for request in self.requests)
@@ -114,7 +87,7 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
         if begun:
             self.cut()
             return
-        self.transport.write(_refusal(status, detail))
+        self.transport.write(refusal.response())
         self._linger()
 
     def _linger(self) -> None:
@@ -123,41 +96,30 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
         self._networkProducer.resumeProducing()
         if hasattr(self.transport, "loseWriteConnection"):
             self.transport.loseWriteConnection()
-        self._in(LINGER_SECONDS, self.transport.abortConnection)
+        self._deadline.set(bounds.LINGER_SECONDS, self.transport.abortConnection)
 
     # -- time
-
-    def _in(self, seconds: float | None, action: Callable[[], None] | None = None) -> None:
-        """Replaces the one deadline of the connection."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
-        if seconds is not None:
-            self._timer = internals.reactor.callLater(seconds, action)
-
-    def _timer_is(self, action: Callable[[], None]) -> bool:
-        return self._timer is not None and self._timer.func == action
 
     def _head_is_late(self) -> None:
         if self._phase is Phase.WAITING:  # not one byte: nobody waits for an answer
             self.loseConnection()
         else:
-            self.refuse(408, _("The head of the request did not come in time."))
+            self.refuse(early_refusal.LATE_HEAD)
 
     def _idle_is_over(self) -> None:
         """Closes, unless the client is still taking the last response."""
         before, self._unsent = self._unsent, internals.unsent(self.transport)
         if self._waitingForTransport and self._unsent != before:
-            self._in(IDLE_SECONDS, self._idle_is_over)
+            self._deadline.set(bounds.IDLE_SECONDS, self._idle_is_over)
         else:
             self.loseConnection()
 
     def _body_is_due(self) -> None:
-        if self._brought < BODY_BYTES and not self._body_paused:
-            self.refuse(408, _("The body of the request did not come in time."))
+        if self._brought < bounds.BODY_BYTES and not self._body_paused:
+            self.refuse(early_refusal.LATE_BODY)
         else:
             self._brought = 0
-            self._in(BODY_SECONDS, self._body_is_due)
+            self._deadline.set(bounds.BODY_SECONDS, self._body_is_due)
 
     # -- the head
 
@@ -166,29 +128,29 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
             return
         if self._phase is Phase.WAITING:
             self._phase = Phase.HEAD
-            self._in(HEAD_SECONDS, self._head_is_late)
+            self._deadline.set(bounds.HEAD_SECONDS, self._head_is_late)
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
         if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
             self.lineLengthExceeded(line)
         elif line[:1] in {b" ", b"\t"}:
-            self.refuse(400, _("A header field is folded (RFC 9112, section 5.2)."))
+            self.refuse(early_refusal.FOLDED)
         else:
             super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        self.refuse(431, _("The head of the request is too large."))
+        self.refuse(early_refusal.LARGE_HEAD)
 
     def headerReceived(self, line: bytes) -> bool:
         name, _colon, value = line.partition(b":")
-        if _is_refused_field(name.lower(), value.strip(b" \t"), self._version):
-            self.refuse(400, _("A header field is not valid."))
+        if is_refused_field(name.lower(), value.strip(b" \t"), self._version):
+            self.refuse(early_refusal.BAD_FIELD)
             return False
         return bool(super().headerReceived(line))
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        self.refuse(400, _("The request cannot be read."))
+        self.refuse(early_refusal.UNREADABLE)
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
         if self.factory.stopping:
@@ -202,9 +164,9 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
         self.factory.ended_to_wait(self)
         self._phase, self._brought = Phase.BODY, 0
         if self.length == 0:
-            self._in(None)
+            self._deadline.cancel()
         else:
-            self._in(BODY_SECONDS, self._body_is_due)
+            self._deadline.set(bounds.BODY_SECONDS, self._body_is_due)
         request.begin(self._command, self._path, self._version, self.length)
 
     # -- the body
@@ -221,7 +183,7 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
 
     def allContentReceived(self) -> None:
         if not self._over:
-            self._in(None)
+            self._deadline.cancel()
             self._phase = Phase.ANSWER
             super().allContentReceived()
 
@@ -231,7 +193,7 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
 
     def resume_body(self) -> None:
         if self._body_paused:
-            self._body_paused, self._brought = False, BODY_BYTES
+            self._body_paused, self._brought = False, bounds.BODY_BYTES
             if not self._waitingForTransport:
                 self._networkProducer.resumeProducing()
 
@@ -251,41 +213,18 @@ class HubChannel(internals.HTTPChannel):  # type: ignore[misc]
             self._phase = Phase.WAITING
             self._unsent = None
             self.factory.began_to_wait(self)
-            self._in(IDLE_SECONDS, self._idle_is_over)
+            self._deadline.set(bounds.IDLE_SECONDS, self._idle_is_over)
         super().requestDone(request)
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
-        self._wake()
+        self._drain.wake()
 
     async def drained(self) -> None:
         """Returns when the client has taken what is buffered. Cuts one that takes nothing."""
         while self._waitingForTransport and not self._over:
             before = internals.unsent(self.transport)
-            self._drained = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._drained], timeout=STALL_SECONDS)
-            if not self._drained.done() and internals.unsent(self.transport) == before:
+            moved = await self._drain.wait(bounds.STALL_SECONDS)
+            if not moved and internals.unsent(self.transport) == before:
                 self.cut()
                 return
-
-    def _wake(self) -> None:
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-
-
-def _is_refused_field(name: bytes, value: bytes, version: bytes) -> bool:
-    if name == b"content-length":
-        return not value.isdigit() or len(value) > LENGTH_DIGITS
-    if name == b"transfer-encoding":
-        return value.lower() != b"chunked" or version != b"HTTP/1.1"
-    return len(name) > FIELD_NAME_BYTES
-
-
-def _refusal(status: int, detail: object) -> bytes:
-    problem = Problem(status, detail, [(b"Connection", b"close")])
-    if status == 503:
-        problem = problem.with_headers([(b"Retry-After", b"1")])
-    answer = Answer.refusal(problem)
-    title = HTTPStatus(status).phrase.encode()
-    fields = b"".join(b"%b: %b\r\n" % field for field in answer.headers)
-    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, title, fields, answer.body)

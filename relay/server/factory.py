@@ -8,19 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from relay.http.body_limits import BodyLimits
-from relay.server import internals
+from relay.server import bounds, internals
 from relay.server.budget import Budget
 from relay.server.channel import HubChannel
-
-BODIES_BYTES = 64 * 1024 * 1024
-"""What all large bodies may hold together, or one of the largest that is allowed."""
-
-WAITING = 8192
-"""Connections without a complete head. The one that has waited longest is cut for a new one."""
-
-ACCEPTED_AT_THE_END = 4096
-STOP_SECONDS = 1.0
-"""What heads that are under way get when the server stops."""
 
 POLL_SECONDS = 0.02
 
@@ -31,7 +21,7 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
     def __init__(self, limits: BodyLimits, server: Any) -> None:
         super().__init__(server)
         self.limits = limits
-        self.bodies = Budget(max(BODIES_BYTES, limits.publish_bytes, limits.site_bytes))
+        self.bodies = Budget(max(bounds.BODIES_BYTES, limits.publish_bytes, limits.site_bytes))
         self.stopping = False
         self._waiting: dict[HubChannel, None] = {}
         self._polls = 0
@@ -50,7 +40,7 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
 
     def began_to_wait(self, channel: HubChannel) -> None:
         self._waiting[channel] = None
-        if len(self._waiting) > WAITING:
+        if len(self._waiting) > bounds.WAITING:
             next(iter(self._waiting)).cut()
 
     def ended_to_wait(self, channel: HubChannel) -> None:
@@ -60,7 +50,7 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
         """Accepts what the kernel has, closes the sockets, and waits for the heads under way."""
         self.stopping = True
         for port in internals.listening_ports(self):
-            internals.accept_waiting(port, ACCEPTED_AT_THE_END)
+            internals.accept_waiting(port, bounds.ACCEPTED_AT_THE_END)
             port.stopListening()
         for channel in list(self._waiting):
             channel.close_if_idle()
@@ -69,7 +59,7 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
 
     def _poll(self) -> None:
         self._polls += 1
-        if not self._waiting or self._polls > STOP_SECONDS / POLL_SECONDS:
+        if not self._waiting or self._polls > bounds.STOP_SECONDS / POLL_SECONDS:
             self._polling.stop()
 
 

@@ -58,7 +58,8 @@ def connection_of(transport: Any) -> Any:
 
 def read_at_most(transport: Any, number: int) -> None:
     """Bounds one read. Twisted pauses writers at the same number of buffered bytes."""
-    connection_of(transport).bufferSize = number
+    connection: Any = connection_of(transport)
+    connection.bufferSize = number
 
 
 def unsent(transport: Any) -> object:

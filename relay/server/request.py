@@ -15,23 +15,26 @@ import io
 import logging
 import time
 from typing import Any
-from urllib.parse import unquote
 
 from daphne.http_protocol import WebRequest
-from daphne.utils import parse_x_forwarded_for
-from django.utils.translation import gettext_lazy as _
 
+from relay.http import early_refusal
 from relay.http.application import path_below_root
 from relay.http.body_limits import SMALL_BYTES
-from relay.server import internals
+from relay.http.early_refusal import Refusal
+from relay.server import bounds, internals
 from relay.server.budget import Share
-from relay.server.target import check_fields, check_host, hide_token, parse_target
+from relay.server.head import (
+    read_addresses,
+    read_head,
+    scope_of,
+    waits_for_continue,
+    wants_websocket,
+)
+from relay.server.target import hide_token
 from relay.types import Message
 
 logger = logging.getLogger("relay")
-
-QUEUED_BYTES = 64 * 1024
-"""What waits for the application before the client has to."""
 
 
 class HubRequest(WebRequest):  # type: ignore[misc]
@@ -59,31 +62,30 @@ class HubRequest(WebRequest):  # type: ignore[misc]
         self.method, self.clientproto = method, version
         self.uri = hide_token(uri)
         try:
-            self._read_head(uri)
+            read_head(self, uri)
         except ValueError as error:
-            self.channel.refuse(400, error.args[0])
+            self.channel.refuse(Refusal(400, error.args[0]))
             return
-        self._read_addresses()
-        if self._wants_websocket():
+        read_addresses(self)
+        if wants_websocket(self):
             if length:
-                self.channel.refuse(400, _("A handshake has no body."))
+                self.channel.refuse(early_refusal.HANDSHAKE)
             return
-        scope = self._scope()
+        scope = scope_of(self)
         if length != 0:
             self._limit = self.channel.factory.limits.bytes_for(
                 scope["method"], path_below_root(scope)
             )
             if not self._has_room(length or 0):
                 return
-            expectation = (self.requestHeaders.getRawHeaders(b"Expect") or [b""])[0]
-            self._expects = expectation.lower() == b"100-continue" and version == b"HTTP/1.1"
+            self._expects = waits_for_continue(self)
         self._start(scope)
 
     def _has_room(self, total: int) -> bool:
         if total > self._limit:
-            self.channel.refuse(413, _("The body is larger than this path takes."))
+            self.channel.refuse(early_refusal.LARGE_BODY)
         elif not self._share.grow(total):
-            self.channel.refuse(503, _("Too many large bodies are being received."))
+            self.channel.refuse(early_refusal.MANY_BODIES)
         else:
             return True
         return False
@@ -102,7 +104,7 @@ class HubRequest(WebRequest):  # type: ignore[misc]
             body, self._pieces = b"".join(self._pieces), []
             self._queued_bytes += len(body)
             self._put(body, more=True)
-            if self._queued_bytes > QUEUED_BYTES:
+            if self._queued_bytes > bounds.QUEUED_BYTES:
                 self.channel.pause_body()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -116,60 +118,6 @@ class HubRequest(WebRequest):  # type: ignore[misc]
     def connectionLost(self, reason: Any) -> None:
         self._leave()
         internals.Request.connectionLost(self, reason)
-
-    # -- the head
-
-    def _read_head(self, uri: bytes) -> None:
-        """Raises ValueError."""
-        headers = self.requestHeaders
-        headers.removeHeader(b"Daphne-Root-Path")
-        check_fields(headers.getAllRawHeaders())
-        check_host(self.clientproto, headers.getRawHeaders(b"Host") or [])
-        target = parse_target(self.method, uri)
-        if target.host is not None:
-            headers.setRawHeaders(b"Host", [target.host])
-        self.path, self.query_string = target.path, target.query
-
-    def _read_addresses(self) -> None:
-        if hasattr(self.client, "host") and hasattr(self.client, "port"):
-            self.client_addr = [str(self.client.host), self.client.port]
-            self.server_addr = [str(self.host.host), self.host.port]
-        self.client_scheme = "https" if self.isSecure() else "http"
-        server = self.server
-        if server.proxy_forwarded_address_header:
-            self.client_addr, self.client_scheme = parse_x_forwarded_for(
-                self.requestHeaders,
-                server.proxy_forwarded_address_header,
-                server.proxy_forwarded_port_header,
-                server.proxy_forwarded_proto_header,
-                self.client_addr,
-                self.client_scheme,
-            )
-
-    def _scope(self) -> dict[str, Any]:
-        fields = self.requestHeaders.getAllRawHeaders()
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": self.clientproto.partition(b"/")[2].decode("ascii"),
-            "method": self.method.decode("ascii"),
-            "path": unquote(self.path.decode("ascii")),
-            "raw_path": self.path,
-            "root_path": self.server.root_path,
-            "scheme": self.client_scheme,
-            "query_string": self.query_string,
-            # Without underscores, which CGI names cannot tell from dashes (CVE-2015-0219).
-            "headers": [(n.lower(), v) for n, vs in fields if b"_" not in n for v in vs],
-            "client": self.client_addr,
-            "server": self.server_addr,
-        }
-
-    # -- a WebSocket of the site
-
-    def _wants_websocket(self) -> bool:
-        return b"websocket" in [
-            value.lower() for value in self.requestHeaders.getRawHeaders(b"Upgrade") or []
-        ]
 
     def _become_websocket(self) -> None:
         self.content = io.BytesIO()
@@ -197,7 +145,7 @@ class HubRequest(WebRequest):  # type: ignore[misc]
             self.channel.send_continue()
         message = await self.application_queue.get()
         self._queued_bytes -= len(message.get("body", b""))
-        if self._queued_bytes <= QUEUED_BYTES and not self.is_over:
+        if self._queued_bytes <= bounds.QUEUED_BYTES and not self.is_over:
             self.channel.resume_body()
         return message
 
@@ -222,9 +170,9 @@ class HubRequest(WebRequest):  # type: ignore[misc]
         if self._response_started:
             self.channel.cut()
         elif application.cancelled():
-            self.channel.refuse(503, _("This process stops."))
+            self.channel.refuse(early_refusal.STOPPING)
         else:
-            self.channel.refuse(500, _("The application failed."))
+            self.channel.refuse(early_refusal.FAILED)
 
     # -- the end
 

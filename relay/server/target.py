@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from relay.server import bounds
+
 Fields = Iterable[tuple[bytes, Sequence[bytes]]]
 
 _FIELD_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
@@ -47,6 +49,15 @@ def check_host(version: bytes, hosts: Sequence[bytes]) -> None:
     """Raises ValueError unless Host is there once; HTTP/1.0 may lack it (RFC 9112, section 3.2)."""
     if len(hosts) > 1 or (not hosts and version == b"HTTP/1.1"):
         raise ValueError("A request has one Host field.")
+
+
+def is_refused_field(name: bytes, value: bytes, version: bytes) -> bool:
+    """Whether one field is none that a body or a parser could be trusted with (RFC 9112, section 6)."""
+    if name == b"content-length":
+        return not value.isdigit() or len(value) > bounds.LENGTH_DIGITS
+    if name == b"transfer-encoding":
+        return value.lower() != b"chunked" or version != b"HTTP/1.1"
+    return len(name) > bounds.FIELD_NAME_BYTES
 
 
 def hide_token(uri: bytes) -> bytes:

@@ -117,6 +117,12 @@ def send_in_pieces(url: str, text: bytes, dice: random.Random) -> None:
         connection.recv(65536)
 
 
+def stall_by(url: str, text: bytes, dice: random.Random) -> float:
+    with longest_wait(url) as wait:
+        send_in_pieces(url, text, dice)
+    return wait.seconds
+
+
 @pytest.mark.parametrize("name", ["serve", "daphne"])
 def test_nothing_that_is_sent_holds_the_event_loop(start_hub: StartHub, name: str) -> None:
     command = ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "hub.asgi:application"]
@@ -137,10 +143,11 @@ def test_nothing_that_is_sent_holds_the_event_loop(start_hub: StartHub, name: st
     while time.monotonic() < deadline:
         number += 1
         text = b"".join(one_request(dice) for _ in range(dice.choice([1, 1, 1, 3])))
-        with longest_wait(hub.url) as wait:
-            send_in_pieces(hub.url, text, dice)
-        if wait.seconds > worst:
-            worst, cause = wait.seconds, text
+        seconds = stall_by(hub.url, text, dice)
+        if seconds > worst:  # a machine that is busy with other things does not stall three times
+            seconds = min(seconds, *(stall_by(hub.url, text, dice) for _ in range(2)))
+        if seconds > worst:
+            worst, cause = seconds, text
     print(f"{number} inputs, longest stall {worst * 1000:.0f} ms by {cause[:300]!r}")  # noqa: T201
     assert worst < at_most(STALL_SECONDS), (SEED, number, cause[:2000])
     assert process.memory_info().rss - before < 96 * MIB

@@ -211,3 +211,68 @@ def test_opens_at_a_high_rate_leave_no_records(start_hub: StartHub) -> None:
     for thread in threads:
         thread.join()
     assert process.memory_info().rss - before < 32 * MB
+
+
+ECHO = """
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+from channels.generic.websocket import WebsocketConsumer
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+from relay.asgi import relay_application
+site = get_asgi_application()
+class Echo(WebsocketConsumer):
+    def receive(self, text_data=None, bytes_data=None):
+        self.send(text_data=text_data)
+inner = ProtocolTypeRouter({"http": site, "websocket": Echo.as_asgi()})
+application = relay_application(inner)
+"""
+
+HANDSHAKE = (
+    b"GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def test_a_site_keeps_its_websockets(tmp_path: Path, start_hub: StartHub) -> None:
+    (tmp_path / "echoing.py").write_text(ECHO)
+    command = [word.replace(WRAPPED, "echoing:application") for word in WAYS["daphne"]]
+    hub = start_hub(command=command, PYTHONPATH=str(tmp_path))
+    with raw_request(hub.url, HANDSHAKE) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
+        connection.sendall(b"\x81\x85\0\0\0\0hello")
+        assert connection.recv(65536) == b"\x81\x05hello"
+
+
+def test_a_site_takes_uploads_up_to_its_setting(tmp_path: Path, start_hub: StartHub) -> None:
+    """In pieces, so that the memory they take does not grow with them."""
+    (tmp_path / "taking.py").write_text(TAKING)
+    command = [word.replace(WRAPPED, "taking:application") for word in WAYS["daphne"]]
+    hub = start_hub(command=command, PYTHONPATH=str(tmp_path), RELAY_BODY_BYTES=40_000_000)
+    assert hub.process is not None
+    memory = psutil.Process(hub.process.pid).memory_info
+    before = memory().rss
+    assert ask(hub.url, "/upload/", "POST", b"x" * 39_000_000).body == b"39000000"
+    assert memory().rss - before < 16 * MB
+    assert ask(hub.url, "/upload/", "POST", b"x" * 41_000_000).status == 413
+
+
+TAKING = """
+import asyncio, os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+from django.core.asgi import get_asgi_application
+from relay.asgi import relay_application
+site = get_asgi_application()
+async def inner(scope, receive, send):
+    if scope["type"] != "http" or scope["path"] != "/upload/":
+        return await site(scope, receive, send)
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+        await asyncio.sleep(0)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+application = relay_application(inner)
+"""
