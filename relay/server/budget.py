@@ -24,6 +24,8 @@ class Budget:
 class Share:
     """What one body takes of the budget. Small bodies take nothing, so they always find room."""
 
+    __slots__ = ("_budget", "_taken")
+
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._taken = 0

@@ -11,6 +11,7 @@ relay/server/factory.py closes further ones, for Daphne's own command as well.
 
 import asyncio
 import gc
+import logging
 import resource
 import socket
 import time
@@ -21,6 +22,8 @@ from daphne.server import Server
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument
+
+logger = logging.getLogger("relay")
 
 BACKLOG = 4096
 DEAD_PEER_MS = 60_000
@@ -73,7 +76,15 @@ class HubServer(Server):
             reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]
             return
         self._seconds = 0
-        super().application_checker()
+        try:
+            super().application_checker()
+        except Exception:  # of a WebSocket of the site; else nothing would be put away any more
+            logger.exception("A finished connection could not be put away.")
+            reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        if protocol in self.connections:  # not one that was put away at the end
+            super().protocol_disconnected(protocol)
 
     def kill_all_applications(self) -> "Deferred[Any]":
         """Lets applications end by themselves for a moment before they are cancelled."""
@@ -83,6 +94,9 @@ class HubServer(Server):
         deadline = time.monotonic() + END_SECONDS
         while self.connections and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        for protocol, record in list(self.connections.items()):
+            if "application_instance" not in record:  # Daphne raises KeyError for these
+                del self.connections[protocol]
         killed: Deferred[Any] = super().kill_all_applications()
         await killed.asFuture(asyncio.get_running_loop())
 

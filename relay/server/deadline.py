@@ -7,6 +7,8 @@ from relay.server import internals
 
 
 class Deadline:
+    __slots__ = ("_action", "_call")
+
     def __init__(self) -> None:
         self._call: Any = None
         self._action: Callable[[], None] | None = None

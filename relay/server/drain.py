@@ -6,6 +6,8 @@ import asyncio
 class Drain:
     """One waits, and whoever sees the client take something wakes it."""
 
+    __slots__ = ("_waiter",)
+
     def __init__(self) -> None:
         self._waiter: asyncio.Future[None] | None = None
 

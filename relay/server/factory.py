@@ -41,7 +41,9 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
     def began_to_wait(self, channel: HubChannel) -> None:
         self._waiting[channel] = None
         if len(self._waiting) > bounds.WAITING:
-            next(iter(self._waiting)).cut()
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            oldest.cut()
 
     def ended_to_wait(self, channel: HubChannel) -> None:
         self._waiting.pop(channel, None)
