@@ -22,11 +22,16 @@ def relay_application(site: Application | None = None) -> Application:
         django.setup(set_prefix=False)
     from relay import conf
     from relay.engine.lifespan import start_with_reactor
-    from relay.http.application import RelayApplication
+    from relay.http.application import RelayApplication, RelayPages
 
     try:
         settings = conf.load()
     except ValueError as error:
         sys.exit(f"error: {error}")
+    if "daphne.server" in sys.modules:
+        from relay.http.body_limits import BodyLimits
+        from relay.server.factory import harden
+
+        harden(BodyLimits.of(settings, serves_site=not isinstance(site, RelayPages)))
     start_with_reactor()
     return RelayApplication(site, settings.stream_path)

@@ -42,6 +42,7 @@ class Settings:
     max_channels: int
     stream_path: str
     """As in a URLconf: without a slash at the beginning, with one at the end."""
+    body_bytes: int
 
     def catalogue(self) -> Catalogue:
         """What RELAY_CHANNELS says, and the default channel, which needs no entry."""

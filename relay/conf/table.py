@@ -86,6 +86,7 @@ TABLE = (
     _whole("relay.E026", "publish_per_second", 1000, (1, 1_000_000), "messages per second"),
     _whole("relay.E027", "max_channels", 10_000, (1, 1_000_000), "channels"),
     Setting("relay.E028", "stream_path", "stream/", parsers.path, _PATH),
+    _whole("relay.E040", "body_bytes", 16 * MIB, (64 * 1024, 4096 * MIB), "bytes"),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in TABLE}

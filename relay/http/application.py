@@ -9,10 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from relay.access.problem import Problem
 from relay.engine.lifespan import get_hub, lifespan
-from relay.http.answer import Answer
 from relay.http.consumer import StreamConsumer
+from relay.http.pages import Pages, send_problem
 from relay.http.refusal import refuse as refuse_request
-from relay.types import Application, Message, Receive, Send
+from relay.types import Application, Receive, Send
 
 _TOKEN = re.compile(rb"((?:^|&)token=)[^&]*")
 
@@ -24,13 +24,14 @@ class RelayApplication:
 
     def __init__(self, site: Application | None, stream_path: str) -> None:
         self._site = site
+        self._pages = Pages(site) if isinstance(site, ASGIHandler) else None
         self._streams = StreamConsumer.as_asgi()
         self._paths = {f"/{stream_path}", f"/{stream_path}".removesuffix("/")}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await self._http(mask_token(scope, send), receive, send)
+                await self._http(mask_token(scope), receive, send)
             case "lifespan":
                 site = None if isinstance(self._site, ASGIHandler) else self._site
                 await lifespan(site, scope, receive, send)
@@ -46,9 +47,9 @@ class RelayApplication:
         if path_below_root(scope) in self._paths:
             await self._streams(scope, receive, send)
         elif self._site is None:
-            await _refuse(Problem(404, NOT_HERE), send)
-        elif isinstance(self._site, ASGIHandler):
-            await _by_django(self._site, scope, receive, send)
+            await send_problem(Problem(404, NOT_HERE), send)
+        elif self._pages is not None:
+            await self._pages(scope, receive, send)
         else:
             await self._site(scope, receive, send)
 
@@ -74,44 +75,14 @@ def path_below_root(scope: dict[str, Any]) -> str:
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
-def mask_token(scope: dict[str, Any], send: Send) -> dict[str, Any]:
+def mask_token(scope: dict[str, Any]) -> dict[str, Any]:
     """A scope with the whole query. In the server's own scope the token of `?token=` is hidden.
 
-    Daphne's command and uvicorn write a line for each request that shows its query.
+    uvicorn writes a line for each request that shows its query. Daphne's is mended in relay/server/.
     """
     query = scope["query_string"]
     if b"token=" not in query:
         return scope
     ours = dict(scope)
-    scope["query_string"] = hidden = _TOKEN.sub(rb"\1-", query)
-    for request in getattr(send, "args", ()):  # Daphne's request, which has the query as well
-        if isinstance(getattr(request, "uri", None), bytes):
-            request.uri = request.uri.replace(query, hidden)
+    scope["query_string"] = _TOKEN.sub(rb"\1-", query)
     return ours
-
-
-async def _refuse(refusal: Problem, send: Send) -> None:
-    """Answers with a problem."""
-    answer = Answer.refusal(refusal)
-    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": answer.body})
-
-
-async def _by_django(
-    site: Application, scope: dict[str, Any], receive: Receive, send: Send
-) -> None:
-    """Answers 400 where Django raises: it cannot read a header, such as a charset of another alphabet."""
-    started = False
-
-    async def observed(message: Message) -> None:
-        nonlocal started
-        started = True
-        await send(message)
-
-    try:
-        await site(scope, receive, observed)
-    except ValueError:
-        if started:
-            raise
-        await _refuse(Problem(400, _("A header of the request cannot be read.")), send)

@@ -13,7 +13,8 @@ class AsgiWriter:
 
     The server's `send` returns when its own buffer has room, so a slow client holds one chunk here
     and what that server buffers. An application cannot cut a connection. `abort` ends the application
-    (`run` returns) and leaves the connection to the server.
+    (`run` returns) before its response is complete. The server then closes the connection: Daphne, as
+    relay/server/ has it, at once, and others when they choose.
     """
 
     def __init__(self, send: Send) -> None:
@@ -52,7 +53,10 @@ class AsgiWriter:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):  # not CancelledError
+                raise end
 
     async def _write(self) -> None:
         while not self._closed:

@@ -1,9 +1,9 @@
 """Writes straight into Daphne's sockets.
 
-Daphne's own `send` never suspends, and Twisted buffers without bound behind it. A small write by it
-also costs several times as much as the system call. Here a chunk that finds nothing buffered goes to
-the socket at once, and only the rest of a short write is buffered. Twisted's flow control
-(IPushProducer: pause at `buffer_bytes`, resume when empty) reports that the client is behind.
+A small write by Daphne's `send` costs several times as much as the system call. Here a chunk that
+finds nothing buffered goes to the socket at once, and only the rest of a short write is buffered.
+Twisted's flow control (IPushProducer: pause at `buffer_bytes`, resume when empty) reports that the
+client is behind.
 """
 
 import fcntl
@@ -23,10 +23,10 @@ from relay.types import Send
 def daphne_request(send: Send) -> Any:
     """Returns Daphne's request behind an ASGI `send`, or None unless chunks can go to its socket.
 
-    They cannot on another server, over TLS, after the request was answered, or without its client.
+    They cannot on another server, behind middleware that wraps `send`, over TLS, after the request was
+    answered, or without its client.
     """
-    args = getattr(send, "args", ())
-    request = args[0] if args else None
+    request = getattr(send, "__self__", None)
     channel = getattr(request, "channel", None)
     transport = getattr(channel, "transport", None)
     if not isinstance(transport, Server) or transport.TLS or not transport.connected:

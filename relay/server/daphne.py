@@ -1,17 +1,20 @@
 """Daphne, with the holes closed that long streams fall into.
 
+relay/server/factory.py closes further ones, for Daphne's own command as well.
+
 * The accept queue holds 4,096 connections instead of 50, so that a thousand browsers may come at once.
 * Accepted sockets notice a dead peer (keep-alive, TCP_USER_TIMEOUT; accepted sockets inherit both).
-* One application that failed after its response had begun, or one half-read request at the end, does
-  not stop the bookkeeping for all the others.
+* What is being answered is finished before the process ends.
 * Ten thousand streams that nothing happens on are not all looked at every second.
 * A port that cannot be had is one clear line.
 """
 
+import asyncio
 import gc
 import logging
 import resource
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +28,10 @@ logger = logging.getLogger("relay")
 BACKLOG = 4096
 DEAD_PEER_MS = 60_000
 CHECKED_PER_SECOND = 1000
-"""How many open requests Daphne looks at, on average, for those that are done."""
+"""How many open requests are looked at, on average, for clients that left more than ten seconds ago."""
+
+END_SECONDS = 2.0
+"""What requests that are being answered get when the server stops."""
 
 
 class HubServer(Server):
@@ -72,24 +78,27 @@ class HubServer(Server):
         self._seconds = 0
         try:
             super().application_checker()
-        except Exception:
-            logger.exception("A finished request could not be put away.")
-            for details in self.connections.values():  # what failed once would fail every second
-                done = details.get("application_instance")
-                if done is not None and done.done() and not done.cancelled() and done.exception():
-                    del details["application_instance"]
+        except Exception:  # of a WebSocket of the site; else nothing would be put away any more
+            logger.exception("A finished connection could not be put away.")
             reactor.callLater(1, self.application_checker)  # type: ignore[arg-type]
-
-    def kill_all_applications(self) -> "Deferred[Any]":
-        unfinished = [p for p, d in self.connections.items() if "application_instance" not in d]
-        for protocol in unfinished:
-            del self.connections[protocol]
-        killed: Deferred[Any] = super().kill_all_applications()
-        return killed
 
     def protocol_disconnected(self, protocol: Any) -> None:
         if protocol in self.connections:  # not one that was put away at the end
             super().protocol_disconnected(protocol)
+
+    def kill_all_applications(self) -> "Deferred[Any]":
+        """Lets applications end by themselves for a moment before they are cancelled."""
+        return Deferred.fromFuture(asyncio.ensure_future(self._end_applications()))
+
+    async def _end_applications(self) -> None:
+        deadline = time.monotonic() + END_SECONDS
+        while self.connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for protocol, record in list(self.connections.items()):
+            if "application_instance" not in record:  # Daphne raises KeyError for these
+                del self.connections[protocol]
+        killed: Deferred[Any] = super().kill_all_applications()
+        await killed.asFuture(asyncio.get_running_loop())
 
 
 def _endpoint(host: str, port: int) -> str:
