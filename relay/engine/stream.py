@@ -26,6 +26,8 @@ class Owner:
     user: str = ""
     """A user's id, or a token's subject."""
     address: str = ""
+    by_token: bool = False
+    """Whether `user` is a token's subject: for limits that is somebody else than the user."""
 
 
 @dataclass(frozen=True, slots=True)
