@@ -43,6 +43,8 @@ class Settings:
     stream_path: str
     """As in a URLconf: without a slash at the beginning, with one at the end."""
     session_check_seconds: float
+    new_channels_per_minute: int
+    new_channels_per_address: int
 
     def catalogue(self) -> Catalogue:
         """What RELAY_CHANNELS says, and the default channel, which needs no entry."""

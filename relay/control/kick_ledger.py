@@ -9,8 +9,12 @@ from relay.control.kick_notes import Noted
 OVERLAP_SECONDS = 60.0
 """How far before its last look a process looks again, for a Redis whose clock was set back."""
 
+
 HOLD_SECONDS = 0.5
-"""A kick also ends what is asked for so soon after: Django tells of a logout before it ends the session."""
+"""A kick also ends what is asked for so soon after: its right may have been checked just before."""
+
+SIGN_OUT_HOLD_SECONDS = 5.0
+"""Django tells of a sign-out before it ends the session, and a store of sessions may be slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,11 @@ class _Applied:
     kick: Kick
     noted_ms: float
     at: float
+
+    def holds(self, asked_at: float) -> bool:
+        """Whether it also ends what was asked for then."""
+        seconds = SIGN_OUT_HOLD_SECONDS if self.kick.by_sign_out else HOLD_SECONDS
+        return asked_at <= self.at + seconds
 
 
 class KickLedger:
@@ -56,9 +65,9 @@ class KickLedger:
         `asked_at` is when the request came.
         """
         for applied in reversed(self._applied.values()):
-            if applied.at + HOLD_SECONDS < asked_at:
+            if applied.at + SIGN_OUT_HOLD_SECONDS < asked_at:
                 return False
-            if applied.kick.covers(stream):
+            if applied.holds(asked_at) and applied.kick.covers(stream):
                 return True
         return False
 

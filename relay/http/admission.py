@@ -203,7 +203,7 @@ async def _viewer(request: StreamRequest, wish: _Wish) -> Viewer:
 
 
 def _address(request: StreamRequest, settings: Settings) -> str:
-    if not settings.max_streams_per_address:
+    if not settings.max_streams_per_address and not settings.new_channels_per_address:
         return ""
     peer = (request.scope.get("client") or ("", 0))[0]
     return client_address(peer, request.forwarded_for, settings.trusted_proxies)

@@ -3,6 +3,9 @@
 from relay.broker.commands import Commands
 from relay.broker.keys import Keys
 
+FORGET_SECONDS = 300
+"""How long Redis keeps what it has of a channel that was left without ever a message."""
+
 
 class Epochs:
     """The epochs of one channel; they only grow (relay/broker/scripts/epoch_open.lua)."""
@@ -19,3 +22,9 @@ class Epochs:
         keys = [self._keys.counter, self._keys.log]
         _, heard, _ = await self._commands.script("epoch_open", keys, [self._keys.marker, known])
         return int(heard)
+
+    async def leave(self) -> None:
+        """Lets Redis forget the channel soon, unless it had messages. Raises RedisUnavailable."""
+        keys = [self._keys.log, self._keys.counter]
+        words = [self._keys.marker, FORGET_SECONDS * 1000]
+        await self._commands.script("channel_left", keys, words)
