@@ -50,7 +50,8 @@ def connect() -> None:
 def _session_model() -> type[Model] | None:
     """Returns the table of the sessions; engines without one tell of nothing."""
     store = import_module(django_settings.SESSION_ENGINE).SessionStore
-    return getattr(store, "model", None)
+    find = getattr(store, "get_model_class", None)
+    return find() if find else None
 
 
 def _logged_out(user: Model | None, **_: Any) -> None:
