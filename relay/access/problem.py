@@ -4,11 +4,18 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 
+NOT_EMBEDDED = (
+    (b"X-Frame-Options", b"DENY"),
+    (b"Cross-Origin-Resource-Policy", b"same-origin"),
+)
+"""No page may show it in a frame, or load it as an image: how that ends would tell who may see what."""
+
 HEADERS = (
     (b"Content-Type", b"application/problem+json"),
     (b"Cache-Control", b"no-store"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"Referrer-Policy", b"no-referrer"),
+    *NOT_EMBEDDED,
 )
 
 

@@ -1,17 +1,18 @@
 """Whether the rule of a channel admits a viewer."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 from inspect import isawaitable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, iscoroutinefunction, sync_to_async
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.db import close_old_connections
 from django.http import Http404
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from relay.access import tokens
+from relay.access import threads, tokens
 from relay.access.bearer import insufficient_scope, unauthenticated
 from relay.access.identity import Viewer
 from relay.access.problem import Problem
@@ -49,8 +50,19 @@ async def _admits(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> b
     if rule == "owner":
         return bool(viewer.key) and target.fields.get("user_id") == viewer.key
     if rule.startswith("perm:"):
-        return bool(await viewer.user.ahas_perm(rule.removeprefix("perm:")))
+        return await has_permission(viewer.user, rule.removeprefix("perm:"))
     return await _ask(rule, viewer, target, scope)
+
+
+async def has_permission(user: Any, permission: str) -> bool:
+    """Whether the user has the permission. Users of a model without permissions have none.
+
+    Uses `has_perm` alone: a model of a site's own need not have the asynchronous one.
+    """
+    function = getattr(user, "has_perm", None)
+    if function is None:
+        return False
+    return await _call("permission", function, permission) is True
 
 
 async def _ask(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> bool:
@@ -73,12 +85,37 @@ async def _answer(
 ) -> object:
     """Returns what the function answers; False for a denial that it raises."""
     try:
-        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
-            answer = function(viewer.user, target, scope)
-        else:
-            answer = await sync_to_async(function)(viewer.user, target, scope)
-        return await answer if isawaitable(answer) else answer
+        return await _call(function, function, viewer.user, target, scope)
     except DENIALS as denial:
         kind = type(denial).__name__
         logger.debug("The access rule of %s refused with %s.", target.spec.pattern, kind)
         return False
+
+
+async def _call(kind: object, function: Callable[..., Any], *arguments: object) -> object:
+    """Calls a synchronous or asynchronous function of the site's."""
+    if not _is_async(function):
+        answer = await threads.run(_kind(kind), function, *arguments)
+        return await _awaited(answer) if isawaitable(answer) else answer
+    return await _awaited(function(*arguments))
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
+
+
+def _kind(kind: object) -> Hashable:
+    """Returns what threads are kept by. A callable object need not have a hash."""
+    return kind if isinstance(kind, Hashable) else id(kind)
+
+
+async def _awaited(answer: Awaitable[object]) -> object:
+    """Awaits the answer of an asynchronous rule; its queries have a thread of their own."""
+    if SyncToAsync.thread_sensitive_context.get(None):
+        return await answer
+    async with ThreadSensitiveContext() as context:
+        try:
+            return await answer
+        finally:
+            if context in SyncToAsync.context_to_thread_executor:
+                await sync_to_async(close_old_connections)()

@@ -5,6 +5,7 @@ have `sub`, `aud`, `iat` and `exp`. `channels`, `publish` and `presence` are lis
 `*` at the end of a name stands for any text.
 """
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,14 @@ from relay.conf.catalogue import Target
 
 MAX_BYTES = 8 * 1024
 LEEWAY_SECONDS = 5
+
+LISTS = ("channels", "publish", "presence")
+"""The claims that are lists of channels."""
+
+MAX_TIME = 2**53
+"""Unix time in seconds that a double still holds exactly."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TokenRefused(Exception):
@@ -73,18 +82,30 @@ def decode(token: str) -> Mapping[str, Any]:
         raise TokenRefused(_("The token has expired.")) from None
     except jwt.InvalidAudienceError:
         raise TokenRefused(_("The token is for another audience.")) from None
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise TokenRefused(_("The token is not valid.")) from None
-    if not isinstance(claims["sub"], str) or not claims["sub"]:
+    if not _is_time(claims["exp"]):
+        raise TokenRefused(_("The token is not valid."))
+    if not _is_subject(claims["sub"]):
         raise TokenRefused(_("The token has no subject."))
     return claims
+
+
+def _is_time(value: object) -> bool:
+    """Whether `exp` is a number that a clock can reach: PyJWT takes any, and text as well."""
+    return type(value) in (int, float) and 0 < value < MAX_TIME  # type: ignore[operator]
+
+
+def _is_subject(value: object) -> bool:
+    """Whether `sub` is text that has a form in UTF-8, which a lone surrogate has not."""
+    return isinstance(value, str) and bool(value) and not _SURROGATE.search(value)
 
 
 def grants(claims: Mapping[str, Any], claim: str, target: Target) -> bool:
     """Whether the list in `claim` covers the channel.
 
-    A wildcard of the catalogue covers the same channels in a token as on a stream, so it never covers
-    a channel that has an entry of its own.
+    A wildcard never covers a channel that a pattern of the catalogue matches, while the channel has an
+    entry of its own. `*` alone covers every channel, unless it is a pattern of the catalogue.
     """
     entries = claims.get(claim)
     if not isinstance(entries, list):
@@ -93,9 +114,18 @@ def grants(claims: Mapping[str, Any], claim: str, target: Target) -> bool:
 
 
 def _covers(entry: str, target: Target) -> bool:
-    if entry.endswith("*") and not target.is_wildcard and entry not in target.hidden_from:
-        return target.name.startswith(entry[:-1])
-    return entry == target.name
+    if not entry.endswith("*") or target.is_wildcard:
+        return entry == target.name
+    head = entry[:-1]
+    return target.name.startswith(head) and not _is_hidden(entry, head, target)
+
+
+def _is_hidden(entry: str, head: str, target: Target) -> bool:
+    """Whether the wildcard means another entry of the catalogue than the one that the channel has."""
+    if entry in target.hidden_from:
+        return True
+    names_own_entry = target.spec.is_pattern and head.startswith(target.spec.head)
+    return bool(head and target.hidden_from) and not names_own_entry
 
 
 def _key(settings: conf.Settings, header: Mapping[str, Any]) -> tuple[Any, str]:

@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import redis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError
 
 from relay import tasks
+from relay.broker.address import RedisAddress
 from relay.broker.errors import RedisUnavailable
 
 _SCRIPTS = Path(__file__).with_name("scripts")
@@ -128,7 +130,27 @@ def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
         future.set_result(answer)
 
 
+def _script_text(name: str) -> str:
+    return (_SCRIPTS / f"{name}.lua").read_text()
+
+
+def run_script(
+    address: RedisAddress, name: str, keys: Sequence[str], arguments: Sequence[Any]
+) -> Any:
+    """Runs a script for code without an event loop, on a connection of its own.
+
+    Raises RedisUnavailable.
+    """
+    try:
+        with address.sync_client() as client:
+            return client.eval(_script_text(name), len(keys), *keys, *arguments)
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        raise RedisUnavailable(str(error) or "no answer", refused=False) from None
+    except redis.RedisError as error:
+        raise RedisUnavailable(f"Redis refused EVAL: {error}", refused=True) from None
+
+
 @cache
 def _script(name: str) -> tuple[str, str]:
-    text = (_SCRIPTS / f"{name}.lua").read_text()
+    text = _script_text(name)
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

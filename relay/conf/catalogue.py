@@ -45,6 +45,11 @@ class Spec:
         return _WILD.search(self.pattern) is not None
 
     @property
+    def head(self) -> str:
+        """The text before the first wildcard or field."""
+        return _WILD.split(self.pattern)[0]
+
+    @property
     def sample(self) -> str:
         """A name that fits."""
         return _WILD.sub("any", self.pattern)
@@ -67,7 +72,7 @@ class Target:
     fields: Mapping[str, str]
     is_wildcard: bool = False
     hidden_from: Sequence[str] = ()
-    """Wildcards of the catalogue that match the name, while another entry has the say over it."""
+    """Patterns of the catalogue that match the name, while another entry has the say over it."""
 
     @property
     def rule(self) -> Rule | None:
@@ -89,7 +94,6 @@ class Catalogue:
         for spec in specs:
             self._check(spec)
             (self._patterns if spec.is_pattern else self._exact)[spec.pattern] = spec
-        self._wildcards = [spec for spec in self._patterns.values() if spec.wildcard is not None]
 
     @property
     def specs(self) -> list[Spec]:
@@ -128,7 +132,7 @@ class Catalogue:
         return spec is not None and spec.pattern != wildcard
 
     def _found(self, name: str, spec: Spec, fields: Mapping[str, str]) -> Target:
-        others = (s for s in self._wildcards if s is not spec and s.regex.fullmatch(name))
+        others = (s for s in self._patterns.values() if s is not spec and s.regex.fullmatch(name))
         return Target(name, spec, fields, hidden_from=tuple(s.pattern for s in others))
 
     def _check(self, spec: Spec) -> None:

@@ -4,6 +4,7 @@ They take text from the environment as well as Python values. What they raise is
 TypeError, OverflowError, LookupError or AttributeError.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -80,9 +81,32 @@ def jwks(value: Any) -> str:
         raise ValueError
     if value:
         keys = json.loads(value)["keys"]
-        if not keys or any(key["kty"] != "RSA" for key in keys):
+        if not keys:
             raise ValueError
+        for key in keys:
+            _check_key(key)
     return str(value)
+
+
+MIN_KEY_BITS = 2048
+"""RFC 7518, section 3.3."""
+
+
+def _check_key(key: Any) -> None:
+    """Raises ValueError unless tokens can be checked by the key: an RSA key with a `kid`."""
+    if key["kty"] != "RSA" or not isinstance(key["kid"], str) or not key["kid"]:
+        raise ValueError
+    if key.get("alg", "RS256") != "RS256" or key.get("use", "sig") != "sig":
+        raise ValueError
+    modulus, exponent = _number(key["n"]), _number(key["e"])
+    if modulus.bit_length() < MIN_KEY_BITS or not modulus % 2 or exponent < 3 or not exponent % 2:
+        raise ValueError
+
+
+def _number(text: str) -> int:
+    """Returns a number of a key (RFC 7518, section 2, "Base64urlUInt")."""
+    padded = text + "=" * (-len(text) % 4)
+    return int.from_bytes(base64.b64decode(padded, altchars=b"-_", validate=True))
 
 
 def redis_url(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Who is at the other end, also behind proxies that are trusted."""
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -36,9 +37,15 @@ def _counted(address: str) -> str:
     return str(parsed if parsed.version == 4 else ip_network((parsed, 64), strict=False))
 
 
+_WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+"""As some proxies write an address into X-Forwarded-For: `1.2.3.4:5678`, `[2001:db8::1]:443`."""
+
+
 def _parse(word: str) -> IPv4Address | IPv6Address:
     """An IPv4 address within an IPv6 one, as a socket for both has them, is the former."""
-    parsed = ip_address(word.strip())
+    word = word.strip().strip('"')
+    match = _WITH_PORT.fullmatch(word)
+    parsed = ip_address((match[1] or match[2]) if match else word)
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 

@@ -1,7 +1,7 @@
 """Every setting of the hub, typed and valid."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from relay.conf.catalogue import Catalogue, Spec
@@ -13,7 +13,7 @@ from relay.conf.proxies import Network
 class Settings:
     """docs/settings.md says what each is for."""
 
-    redis_url: str
+    redis_url: str = field(repr=False)
     channel: str
     ring_events: int
     ring_bytes: int
@@ -33,8 +33,8 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     max_streams_per_user: int
     max_streams_per_address: int
-    token_key: str
-    token_jwks: str
+    token_key: str = field(repr=False)
+    token_jwks: str = field(repr=False)
     token_audience: str
     token_seconds: float
     http_publish: bool
@@ -43,6 +43,9 @@ class Settings:
     stream_path: str
     """As in a URLconf: without a slash at the beginning, with one at the end."""
     body_bytes: int
+    session_check_seconds: float
+    new_channels_per_minute: int
+    new_channels_per_address: int
 
     def catalogue(self) -> Catalogue:
         """What RELAY_CHANNELS says, and the default channel, which needs no entry."""

@@ -47,11 +47,12 @@ _CHANNELS = (
     "Use a dictionary of names to entries, or text such as news orders.*=signed-in; see"
     " docs/channels.md."
 )
-_ORIGINS = "Use origins such as https://app.example.com or https://*.example.com."
+_ORIGINS = "Use origins such as https://app.example.com or https://*.example.com, without a path."
 _NETWORKS = "Use addresses or networks such as 10.0.0.0/8."
 _LIMITED = "streams (0: no limit)"
+_NEW = "channels a minute (0: no limit)"
 _KEY = "Use a secret of at least 32 characters."
-_JWKS = "Use a JSON Web Key Set with RS256 keys (RFC 7517)."
+_JWKS = "Use a JSON Web Key Set (RFC 7517) with RS256 keys of at least 2048 bits, each with a kid."
 _PATH = "Use a path such as stream/ or live/stream/, of letters, digits and . _ ~ -."
 
 # A new setting gets a new check id. The id of a setting that was removed is not used again.
@@ -87,6 +88,9 @@ TABLE = (
     _whole("relay.E027", "max_channels", 10_000, (1, 1_000_000), "channels"),
     Setting("relay.E028", "stream_path", "stream/", parsers.path, _PATH),
     _whole("relay.E040", "body_bytes", 16 * MIB, (64 * 1024, 4096 * MIB), "bytes"),
+    _seconds("relay.E029", "session_check_seconds", 900.0, 0.0, 86_400.0),
+    _whole("relay.E030", "new_channels_per_minute", 6000, (0, 1_000_000), _NEW),
+    _whole("relay.E031", "new_channels_per_address", 0, (0, 1_000_000), _NEW),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in TABLE}

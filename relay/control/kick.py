@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+SIGN_OUT = "-sign-out"
+"""How the first word of such an entry ends."""
+
 
 class HasUser(Protocol):
     @property
@@ -28,6 +31,8 @@ class Kick:
 
     user: str = ""
     channel: str = ""
+    by_sign_out: bool = False
+    """Then it holds for longer, because the session may end a while later."""
 
     @classmethod
     def of(cls, user: str | None, channel: str | None, everybody: bool) -> "Kick":
@@ -42,18 +47,22 @@ class Kick:
     @classmethod
     def decode(cls, entry: bytes) -> "Kick | None":
         """Returns the kick; None for an entry of an unknown form, which another version may write."""
-        _, _, text = entry.decode(errors="replace").partition(" ")
+        mark, _, text = entry.decode(errors="replace").partition(" ")
         kind, _, name = text.partition(" ")
+        by_sign_out = mark.endswith(SIGN_OUT)
         if kind == "all":
-            return cls()
+            return cls(by_sign_out=by_sign_out)
         if not name or kind not in {"user", "channel"}:
             return None
-        return cls(name) if kind == "user" else cls(channel=name)
+        if kind == "user":
+            return cls(name, by_sign_out=by_sign_out)
+        return cls(channel=name, by_sign_out=by_sign_out)
 
     def encode(self) -> str:
-        """Returns an entry for Redis, unique by a random id."""
+        """Returns an entry for Redis, unique by a random id. Other versions ignore its first word."""
+        mark = SIGN_OUT if self.by_sign_out else ""
         kind = "user" if self.user else "channel" if self.channel else "all"
-        return f"{secrets.token_hex(8)} {kind} {self.user or self.channel}"
+        return f"{secrets.token_hex(8)}{mark} {kind} {self.user or self.channel}"
 
     def covers(self, stream: OpenStream) -> bool:
         """Whether the kick ends the stream. A stream of a pattern has every channel that matches."""

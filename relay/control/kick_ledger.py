@@ -9,9 +9,13 @@ from relay.control.kick_notes import Noted
 OVERLAP_SECONDS = 60.0
 """How far each look reaches back before the last one, in case the clock of Redis was set back."""
 
+
 HOLD_SECONDS = 0.5
-"""A kick also ends streams requested within this time after it: Django sends the signal of a logout
-before it ends the session."""
+"""A kick also ends streams requested within this time after it: their right may have been checked
+just before."""
+
+SIGN_OUT_HOLD_SECONDS = 5.0
+"""Django sends the signal of a logout before it ends the session, and a session store may be slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,11 @@ class _Applied:
     kick: Kick
     noted_ms: float
     applied_at: float
+
+    def holds(self, asked_at: float) -> bool:
+        """Whether it also ends what was asked for then."""
+        seconds = SIGN_OUT_HOLD_SECONDS if self.kick.by_sign_out else HOLD_SECONDS
+        return asked_at <= self.applied_at + seconds
 
 
 class KickLedger:
@@ -57,9 +66,9 @@ class KickLedger:
         `asked_at` is when the request came.
         """
         for applied in reversed(self._applied.values()):
-            if applied.applied_at + HOLD_SECONDS < asked_at:
+            if applied.applied_at + SIGN_OUT_HOLD_SECONDS < asked_at:
                 return False
-            if applied.kick.covers(stream):
+            if applied.holds(asked_at) and applied.kick.covers(stream):
                 return True
         return False
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.broker.commands import Commands
+from relay.broker.address import RedisAddress
+from relay.broker.commands import Commands, run_script
 from relay.broker.keys import HubKeys
 from relay.control.kick import Kick
 
@@ -19,6 +20,18 @@ class Noted:
     ms: float
 
 
+def note(address: RedisAddress, keys: HubKeys, kick: Kick) -> tuple[int, str]:
+    """Does what KickNotes.note does, for code without an event loop. Raises RedisUnavailable."""
+    number, refusal = run_script(address, "kick_note", *_words(keys, kick))
+    return int(number), refusal.decode()
+
+
+def _words(keys: HubKeys, kick: Kick) -> tuple[Sequence[str], Sequence[str | int]]:
+    """Returns the keys and the arguments of kick_note.lua."""
+    names = [keys.kicks, keys.processes]
+    return names, [kick.encode(), round(KEEP_SECONDS * 1000), keys.control]
+
+
 class KickNotes:
     """Writes and reads the list. Both methods raise RedisUnavailable."""
 
@@ -31,9 +44,7 @@ class KickNotes:
 
         Returns the number of processes, and why Redis refused to notify them ("" if it did not).
         """
-        keys = [self._keys.kicks, self._keys.processes]
-        words = [kick.encode(), round(KEEP_SECONDS * 1000), self._keys.control]
-        number, refusal = await self._commands.script("kick_note", keys, words)
+        number, refusal = await self._commands.script("kick_note", *_words(self._keys, kick))
         return int(number), refusal.decode()
 
     async def look(self, since_ms: int) -> tuple[int, Sequence[Noted]]:

@@ -17,7 +17,7 @@ from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import HubKeys
 from relay.control import layer
 from relay.control.kick import Kick
-from relay.control.kick_notes import KickNotes
+from relay.control.kick_notes import KickNotes, note
 from relay.control.kick_receiver import LOOK_SECONDS
 
 logger = logging.getLogger("relay")
@@ -29,7 +29,28 @@ def kick(*, user: str | None = None, channel: str | None = None, all: bool = Fal
     Raises ValueError unless exactly one is given, `relay.RedisError` when Redis does not take the kick;
     then nobody was kicked.
     """
-    return async_to_sync(akick)(user=user, channel=channel, all=all)
+    return send(Kick.of(user, channel, all))
+
+
+def kick_at_sign_out(user: str) -> int:
+    """Ends the streams of a user whose session ends now, or up to some seconds later."""
+    return send(Kick(user, by_sign_out=True))
+
+
+def send(kick: Kick) -> int:
+    """Sends a kick without an event loop: a greenlet (gevent) has none, and a hung layer delays none.
+
+    The channel layer is used only where Redis denies the control channel. Raises like `kick`.
+    """
+    settings = conf.load()
+    address, keys = RedisAddress(settings.redis_url), HubKeys(settings.prefix)
+    try:
+        processes, refusal = note(address, keys, kick)
+    except RedisUnavailable as error:
+        raise _not_kicked(address, error) from None
+    if refusal:
+        async_to_sync(_tell_by_layer)(keys.group, refusal)
+    return processes
 
 
 async def akick(*, user: str | None = None, channel: str | None = None, all: bool = False) -> int:
@@ -41,12 +62,16 @@ async def akick(*, user: str | None = None, channel: str | None = None, all: boo
     try:
         processes, refusal = await KickNotes(commands, keys).note(kick)
     except RedisUnavailable as error:
-        text = f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked."
-        raise RedisUnavailable(text, refused=error.refused) from None
+        raise _not_kicked(address, error) from None
     finally:
         await commands.aclose()
     await _tell_by_layer(keys.group, refusal)
     return processes
+
+
+def _not_kicked(address: RedisAddress, error: RedisUnavailable) -> RedisUnavailable:
+    text = f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked."
+    return RedisUnavailable(text, refused=error.refused)
 
 
 async def _tell_by_layer(group: str, refusal: str) -> None:

@@ -1,25 +1,37 @@
 """Ends a user's streams when the user signs out, is deactivated or deleted, or has a new password.
 
+A session that is deleted ends them as well, where sessions are in a table.
+
 What does not go through Django's signals is not seen: `QuerySet.update`, SQL. `kick` is there for that.
 """
 
 import logging
+import time
+from contextvars import ContextVar
+from importlib import import_module
 from typing import Any
 
 from django.apps import apps
-from django.contrib.auth import get_user_model
+from django.conf import settings as django_settings
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_save
+from django.utils import timezone
 
-from relay.control.kicks import kick
+from relay.control.kicks import kick_at_sign_out as kick
 
 logger = logging.getLogger("relay")
 
 WATCHED = {"is_active", "password"}
 
 _MARK = "_relay_kicked"
+
+AGAIN_SECONDS = 0.5
+
+_signed_out: ContextVar[tuple[str, float]] = ContextVar("signed_out", default=("", 0.0))
+"""Who signed out last in this context, and when."""
 
 
 def connect() -> None:
@@ -30,11 +42,22 @@ def connect() -> None:
             pre_save.connect(_before_save, sender=model, dispatch_uid="relay")
             post_save.connect(_after_save, sender=model, dispatch_uid="relay")
             post_delete.connect(_deleted, sender=model, dispatch_uid="relay")
+    sessions = _session_model()
+    if sessions is not None:
+        post_delete.connect(_session_deleted, sender=sessions, dispatch_uid="relay")
+
+
+def _session_model() -> type[Model] | None:
+    """Returns the table of the sessions; engines without one tell of nothing."""
+    store = import_module(django_settings.SESSION_ENGINE).SessionStore
+    find = getattr(store, "get_model_class", None)
+    return find() if find else None
 
 
 def _logged_out(user: Model | None, **_: Any) -> None:
     if user is not None:
-        _kick_on_commit(user, None)
+        _signed_out.set((str(user.pk), time.monotonic()))
+        _kick_on_commit(str(user.pk), None)
 
 
 def _before_save(instance: Model, using: str, update_fields: Any, **_: Any) -> None:
@@ -57,15 +80,29 @@ def _is_kicked(stored: dict[str, Any], instance: Model) -> bool:
 
 def _after_save(instance: Model, using: str, **_: Any) -> None:
     if instance.__dict__.pop(_MARK, False):
-        _kick_on_commit(instance, using)
+        _kick_on_commit(str(instance.pk), using)
 
 
 def _deleted(instance: Model, using: str, **_: Any) -> None:
-    _kick_on_commit(instance, using)
+    _kick_on_commit(str(instance.pk), using)
 
 
-def _kick_on_commit(user: Model, using: str | None) -> None:
-    key = str(user.pk)
+def _session_deleted(instance: Any, using: str, **_: Any) -> None:
+    """Kicks the user of a session that was still valid: it was flushed, or taken away."""
+    if instance.expire_date <= timezone.now():
+        return
+    key = instance.get_decoded().get(SESSION_KEY)
+    if key and not _just_signed_out(str(key)):
+        _kick_on_commit(str(key), using)
+
+
+def _just_signed_out(key: str) -> bool:
+    """Whether the user was kicked by the sign-out that deletes the session. A slow one kicks again."""
+    user, at = _signed_out.get()
+    return user == key and time.monotonic() - at < AGAIN_SECONDS
+
+
+def _kick_on_commit(key: str, using: str | None) -> None:
     transaction.on_commit(lambda: _kick(key), using=using)
 
 

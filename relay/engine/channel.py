@@ -1,7 +1,9 @@
 """One channel of this process, from its messages to its streams."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
+from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
 from relay.broker.outage import Outage
 from relay.broker.subscription import Names
@@ -77,6 +79,13 @@ class Channel(Delivery):
         self._catching_up.stop()
         if self.journal:
             await self.journal.flush()
+
+    async def end(self) -> None:
+        """Writes what the history lacks, for when the process leaves the channel."""
+        await self.flush()
+        if not self.spec.always:
+            with suppress(RedisUnavailable):
+                await self.epochs.leave()
 
 
 def _names(target: Target, keys: Keys) -> Names:

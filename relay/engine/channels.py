@@ -10,6 +10,7 @@ from relay.conf.catalogue import Target
 from relay.engine.channel import Channel
 from relay.engine.delivery import Delivery
 from relay.engine.group import Group
+from relay.engine.newcomers import Newcomers
 from relay.engine.stream import Admission, Full
 from relay.engine.supervisor import Supervisor
 from relay.feed.context import Context
@@ -38,6 +39,7 @@ class Channels:
         self._journals: dict[Channel, asyncio.Task[None]] = {}
         self._grouped: Counter[Channel] = Counter()
         """The number of groups that each channel belongs to."""
+        self._newcomers = Newcomers(context.settings, context.clock)
         self._unused: dict[Channel, float] = {}
         """The loop time since which each unused channel is unused, the longest unused first."""
 
@@ -53,13 +55,20 @@ class Channels:
             self._channel(target)
 
     def check_room(self, admission: Admission) -> None:
-        """Raises Full unless the channels are open or can be opened. Leaves unused ones to make room."""
+        """Raises Full unless the channels are open or can be opened. Leaves unused ones to make room.
+
+        Counts the new ones whose names the client chose.
+        """
         names = frozenset(target.name for target in admission.targets)
         needed = len(names - self._channels.keys())
         if _is_group(admission) and (names, admission.latest_seconds) not in self._groups:
             needed += 1
         if needed and not self._make_room(needed, names):
             raise Full("All channels are taken.")
+        chosen = [
+            t for t in admission.targets if t.spec.is_pattern and t.name not in self._channels
+        ]
+        self._newcomers.take(admission.owner.address, len(chosen))
 
     def open(self, admission: Admission) -> Delivery:
         """Returns the channel or group of an admission. Opens it on first use."""
@@ -144,7 +153,7 @@ class Channels:
         self._supervisor.start(partial(self._end, channel), f"end of {channel.name}")
 
     async def _end(self, channel: Channel) -> None:
-        await channel.flush()
+        await channel.end()
         journal = self._journals.pop(channel, None)
         if journal:
             await tasks.end([journal])

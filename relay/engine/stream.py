@@ -26,6 +26,8 @@ class Owner:
     user: str = ""
     """The id of a user, or the subject of a token."""
     address: str = ""
+    by_token: bool = False
+    """Whether `user` is a token's subject: for limits that is somebody else than the user."""
 
 
 @dataclass(frozen=True, slots=True)

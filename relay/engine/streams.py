@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from relay.access.identity import subject_of
 from relay.conf import Settings
 from relay.control.presence import Presence
 from relay.engine.stream import Full, Owner, Stream
@@ -60,4 +61,5 @@ class Streams:
 
 def _counted(owner: Owner) -> list[tuple[str, str]]:
     """Returns the keys under which the streams of an owner are counted."""
-    return [(kind, key) for kind, key in (("user", owner.user), ("address", owner.address)) if key]
+    subject = subject_of(owner.user, by_token=owner.by_token)
+    return [(kind, key) for kind, key in (("user", subject), ("address", owner.address)) if key]

@@ -5,25 +5,25 @@ raises Problem. Nothing is subscribed before everything has passed.
 """
 
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from channels.db import aclose_old_connections
 from django.conf import settings as django_settings
-from django.http.request import MediaType, split_domain_port, validate_host
+from django.http.request import split_domain_port, validate_host
 from django.utils.translation import gettext_lazy as _
 
-from relay.access.identity import Credentials, Viewer, identify
+from relay.access.entrance import admitted
+from relay.access.identity import Viewer
 from relay.access.problem import Problem
-from relay.access.rules import require
 from relay.conf import Settings
 from relay.conf.catalogue import Catalogue, Target
 from relay.conf.proxies import client_address
 from relay.engine.stream import Admission, Owner
 from relay.feed.start import Start
 from relay.http.answer import STREAM_HEADERS, Answer, TurnedAway
+from relay.http.cors import allowing
 from relay.http.query import find_channels, parse_latest, parse_query, parse_starts
 from relay.http.request import StreamRequest
 from relay.types import Headers, Scope
@@ -63,6 +63,8 @@ async def admit(scope: Scope, settings: Settings, catalogue: Catalogue) -> Admit
     try:
         return await _admit(request, settings, catalogue, cors)
     except Problem as problem:
+        if _wants_errors_as_events(request):
+            return Answer.refusal_event(problem, cors, settings.overload_retry_ms)
         raise problem.with_headers(cors) from None
     except Exception:
         logger.exception("The client of a stream could not be identified; it is turned away.")
@@ -80,9 +82,19 @@ async def _admit(
     viewer = await _viewer(request, wish)
     if request.method == "HEAD":
         return Answer(200, [*STREAM_HEADERS, *cors])
-    owner = Owner(viewer.key, _address(request, settings))
+    owner = Owner(viewer.key, _address(request, settings), viewer.claims is not None)
     admission = Admission(wish.targets, wish.starts, wish.latest_seconds, owner, viewer.ends_at)
     return Admitted(admission, cors, request.names_event_streams)
+
+
+def _wants_errors_as_events(request: StreamRequest) -> bool:
+    """Whether an EventSource is to read why it is refused; it can read no status but 200."""
+    try:
+        return request.method == "GET" and parse_query(request.query_string).get("errors") == [
+            "stream"
+        ]
+    except ValueError:
+        return False
 
 
 # -- the request
@@ -115,13 +127,7 @@ def _cors_headers(request: StreamRequest, settings: Settings) -> Headers:
     host = _host(request)
     if not settings.allowed_origins.allows(request.origin, host):
         raise Problem(403, _("Pages of this origin may not read streams (RELAY_ALLOWED_ORIGINS)."))
-    if urlsplit(request.origin).netloc == host.lower():
-        return []
-    return [
-        (b"Access-Control-Allow-Origin", request.origin.encode("latin-1")),
-        (b"Access-Control-Allow-Credentials", b"true"),
-        (b"Vary", b"Origin"),
-    ]
+    return allowing(request.origin, host)
 
 
 def _check_method_and_type(request: StreamRequest) -> None:
@@ -136,12 +142,29 @@ def _accepts_events(accept: str) -> bool:
     """Whether an Accept field lets text/event-stream through (RFC 9110, section 12.5.1)."""
     if not accept.strip():
         return True
-    try:
-        ranges = [MediaType(text) for text in accept.split(",") if text.strip()]
-    except ValueError:  # parameters that Django cannot read
-        return False
-    matching = [r for r in ranges if r.match("text/event-stream")]
-    return bool(matching) and max(matching, key=lambda r: r.specificity).quality > 0
+    best, quality = 0, 0.0
+    for text in accept.split(","):
+        kind, _semicolon, parameters = text.partition(";")
+        specificity = _MATCHING.get(kind.strip().lower(), 0)
+        if specificity > best:
+            best, quality = specificity, _quality(parameters)
+    return quality > 0
+
+
+_MATCHING = {"*/*": 1, "text/*": 2, "text/event-stream": 3}
+"""The media ranges that match, by how specific they are."""
+
+
+def _quality(parameters: str) -> float:
+    """Returns `q` of a media range: 1 where there is none, 0 where it cannot be read."""
+    for parameter in parameters.split(";"):
+        name, _equals, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            return float(value) if _Q.fullmatch(value.strip()) else 0.0
+    return 1.0
+
+
+_Q = re.compile(r"[01](\.[0-9]{0,3})?")
 
 
 # -- what it asks for, and who asks
@@ -170,28 +193,17 @@ def _wish(request: StreamRequest, settings: Settings, catalogue: Catalogue) -> _
 
 async def _viewer(request: StreamRequest, wish: _Wish) -> Viewer:
     """Returns who asks, if that matters. Raises Problem unless the viewer may see every channel."""
-    if all(target.rule == "public" for target in wish.targets):
+    private = [target for target in wish.targets if target.rule != "public"]
+    if not private:
         return Viewer(None)
     credentials = request.credentials(wish.query_token)
-    if credentials.token is not None:
-        return await _permitted(credentials, request, wish)
-    # Django closes connections that broke or are too old around its own requests only.
-    await aclose_old_connections()
-    try:
-        return await _permitted(credentials, request, wish)
-    finally:
-        await aclose_old_connections()
-
-
-async def _permitted(credentials: Credentials, request: StreamRequest, wish: _Wish) -> Viewer:
-    viewer = await identify(credentials)
-    for target in wish.targets:
-        await require(viewer, target, request.scope)
-    return viewer
+    if credentials.by_browser and request.of_another_page:
+        raise Problem(403, _("A page of another origin may not open this by a cookie."))
+    return await admitted(credentials, private, request.scope)
 
 
 def _address(request: StreamRequest, settings: Settings) -> str:
-    if not settings.max_streams_per_address:
+    if not settings.max_streams_per_address and not settings.new_channels_per_address:
         return ""
     peer = (request.scope.get("client") or ("", 0))[0]
     return client_address(peer, request.forwarded_for, settings.trusted_proxies)

@@ -1,10 +1,12 @@
 """The answers of `/stream/`: a stream's headers, and whatever is complete and short."""
 
+import random
 from dataclasses import dataclass
 
 from relay.access import problem
 from relay.access.problem import Problem
 from relay.types import Headers
+from relay.wire import sse
 
 STREAM_HEADERS = [
     (b"Content-Type", b"text/event-stream; charset=utf-8"),
@@ -12,7 +14,11 @@ STREAM_HEADERS = [
     (b"X-Accel-Buffering", b"no"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"Referrer-Policy", b"no-referrer"),
+    *problem.NOT_EMBEDDED,
 ]
+
+ERROR_EVENT = "hub.error"
+"""The event that says why there is no stream; its data is the problem (RFC 9457) as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,16 @@ class Answer:
         length = (b"Content-Length", str(len(body)).encode())
         return cls(refusal.status, [*problem.HEADERS, length, *refusal.headers], body)
 
+    @classmethod
+    def refusal_event(cls, refusal: Problem, headers: Headers, retry_ms: int) -> "Answer":
+        """A refusal as a stream of one event. Its client comes back after `retry_ms` or more."""
+        retry = sse.retry(round(retry_ms * random.uniform(1.0, 2.0)))
+        return cls(200, [*STREAM_HEADERS, *headers], retry + error_event(refusal))
+
+
+def error_event(refusal: Problem) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (ERROR_EVENT.encode(), refusal.body.strip())
+
 
 class TurnedAway(Exception):
     """The hub has no stream for this client now. The client is asked to come back later.
@@ -44,8 +60,9 @@ class TurnedAway(Exception):
         self.names_event_streams = names_event_streams
 
     def answer(self, retry: bytes, retry_ms: int) -> Answer:
-        """Returns `retry` as a stream that ends at once, or a 503 with Retry-After."""
+        """Returns `retry` and why in a stream that ends at once, or a 503 with Retry-After."""
         if self.names_event_streams:
-            return Answer(200, [*STREAM_HEADERS, *self.headers], retry)
+            body = retry + error_event(Problem(503, self.reason))
+            return Answer(200, [*STREAM_HEADERS, *self.headers], body)
         seconds = str(retry_ms // 1000 or 1).encode()
         return Answer.refusal(Problem(503, self.reason, [(b"Retry-After", seconds), *self.headers]))

@@ -7,10 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 from relay import conf
 from relay.access import tokens
+from relay.access.entrance import admitted
 from relay.access.grant import Authorize, Grant
-from relay.access.identity import identify
 from relay.access.problem import Problem
-from relay.access.rules import require
+from relay.access.rules import has_permission
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import HubKeys
 from relay.conf.catalogue import Target
@@ -29,15 +29,16 @@ async def may_see(request: HttpRequest, target: Target) -> Grant:
     except ValueError as error:
         raise Problem(400, error.args[0]) from None
     try:
-        viewer = await identify(asked.credentials(query.get("token", [""])[0]))
+        viewer = await admitted(
+            asked.credentials(query.get("token", [""])[0]), [target], asked.scope
+        )
     except Problem:
         if target.rule == "public":
             return Grant()
         raise
-    await require(viewer, target, asked.scope)
     if viewer.claims is not None:
-        return Grant(viewer.key, tokens.grants(viewer.claims, "presence", target))
-    return Grant(viewer.key, await viewer.user.ahas_perm("relay.presence"))
+        return Grant(viewer.subject, tokens.grants(viewer.claims, "presence", target))
+    return Grant(viewer.subject, await has_permission(viewer.user, "relay.presence"))
 
 
 @problems

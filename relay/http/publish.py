@@ -15,7 +15,9 @@ from relay import conf
 from relay.access import tokens
 from relay.access.bearer import bearer, claims_of, insufficient_scope, unauthenticated
 from relay.access.grant import Authorize, Grant
+from relay.access.identity import subject_of, user_of
 from relay.access.problem import Problem
+from relay.access.rules import has_permission
 from relay.broker.errors import RedisUnavailable
 from relay.conf.catalogue import Target
 from relay.http.query import require_channel
@@ -51,15 +53,15 @@ async def may_publish(request: HttpRequest, target: Target) -> Grant:
         claims = claims_of(token)
         if not tokens.grants(claims, "publish", target):
             raise insufficient_scope(_("The token does not grant publishing on this channel."))
-        return Grant(claims["sub"])
-    user = await request.auser()
+        return Grant(subject_of(claims["sub"], by_token=True))
+    user = await user_of(request)
     if not user.is_authenticated:
         raise unauthenticated(_("A token or a signed-in user is needed."))
     if not await sync_to_async(_is_own_page)(request):
         raise Problem(403, FORGED)
-    if not await user.ahas_perm("relay.publish"):
+    if not await has_permission(user, "relay.publish"):
         raise Problem(403, _("This user may not publish (relay.publish)."))
-    return Grant(str(user.pk))
+    return Grant(subject_of(str(user.pk), by_token=False))
 
 
 def _is_own_page(request: HttpRequest) -> bool:

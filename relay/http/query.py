@@ -22,12 +22,15 @@ MAX_NAMES_BYTES = 4096
 """How long their names may be, percent-encoded. An id holds all of them and returns in a header."""
 
 MAX_TIME_LENGTH = 64
-"""No time in ISO 8601 is longer. `_OFFSET` takes quadratic time on what may be one."""
+"""No time in ISO 8601 is longer."""
+
+LAST_EVENT_ID = ("last_event_id", "lastEventId", "lastEventID", "last-event-id")
+"""Names of the last event id in a query; the later ones are those of polyfills and of other hubs."""
 
 _SPAN = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _UNIX_MS = re.compile(r"[0-9]{1,15}")
-_OFFSET = re.compile(r"(T.*) (?=[0-9]{2}:?[0-9]{2}$)")  # in a query, + is a space
+_OFFSET = re.compile(r" (?=[0-9]{2}:?[0-9]{2}\Z)")  # in a query, + is a space
 _SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -73,13 +76,13 @@ def parse_starts(
 ) -> Mapping[str, Start]:
     """Returns where each channel of a stream starts.
 
-    The `Last-Event-ID` header wins, then `last_event_id`, `rewind` and `since` of the query. An id
+    The `Last-Event-ID` header wins, then an id in the query, `rewind` and `since`. An id
     without names is the first channel's. A channel that the id does not name starts now.
 
     Raises ValueError, with a sentence for the developer, for a `rewind` or `since` that cannot be
     read. A last event id never raises.
     """
-    text = (last_event_id or b"").decode("latin-1") or query.get("last_event_id", [""])[0]
+    text = (last_event_id or b"").decode("latin-1") or _id_in(query)
     if text:
         return _after(names, text)
     start: Start = Live()
@@ -88,6 +91,11 @@ def parse_starts(
     elif "since" in query:
         start = Since(_time_ms(query["since"][0], now_ms))
     return dict.fromkeys(names, start)
+
+
+def _id_in(query: Query) -> str:
+    found = (query[name][0] for name in LAST_EVENT_ID if name in query)
+    return next(found, "")
 
 
 def _after(names: Sequence[str], text: str) -> Mapping[str, Start]:
@@ -118,6 +126,11 @@ def _rewind(text: str) -> Start:
     return Rewind(int(text)) if int(text) else Live()
 
 
+def _with_offset(text: str) -> str:
+    """Returns an ISO 8601 time with the `+` of its offset, which a query turns into a space."""
+    return _OFFSET.sub("+", text) if "T" in text else text
+
+
 def _time_ms(text: str, now_ms: int) -> int:
     span = _SPAN.fullmatch(text)
     if span:
@@ -127,7 +140,7 @@ def _time_ms(text: str, now_ms: int) -> int:
     try:
         if text[4:5] != "-" or len(text) > MAX_TIME_LENGTH:
             raise ValueError
-        moment = datetime.fromisoformat(_OFFSET.sub(r"\1+", text))
+        moment = datetime.fromisoformat(_with_offset(text))
         return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         text = _(

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from relay.access import problem
 from relay.access.problem import Problem
+from relay.http import cors
 
 FORGED = _("The CSRF token (X-CSRFToken) or the origin is missing or not right.")
 
@@ -16,14 +17,17 @@ View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 
 
 def problems(view: View) -> View:
-    """Answers a Problem that the view raises."""
+    """Answers a Problem that the view raises, and lets pages of listed origins read the answers."""
 
     @wraps(view)
     async def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return await view(request, *args, **kwargs)
-        except Problem as refusal:
-            return refuse(refusal)
+        answer = cors.preflight(request)
+        if answer is None:
+            try:
+                answer = await view(request, *args, **kwargs)
+            except Problem as refusal:
+                answer = refuse(refusal)
+        return cors.allow(request, answer)
 
     return answering
 
@@ -36,7 +40,7 @@ def require_method(request: HttpRequest, methods: str, detail: object) -> None:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW. `reason` may quote the client, so it is not repeated."""
-    return refuse(Problem(403, FORGED))
+    return cors.allow(request, refuse(Problem(403, FORGED)))
 
 
 def refuse(refusal: Problem) -> HttpResponse:

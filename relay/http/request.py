@@ -18,6 +18,7 @@ class StreamRequest:
     host: str
     forwarded_host: str | None
     origin: str | None
+    fetch_site: str
     accept: str
     last_event_id: bytes
     forwarded_for: str
@@ -37,6 +38,7 @@ class StreamRequest:
             host=fields.get(b"host", server),
             forwarded_host=fields.get(b"x-forwarded-host"),
             origin=fields.get(b"origin"),
+            fetch_site=fields.get(b"sec-fetch-site", ""),
             accept=fields.get(b"accept", ""),
             last_event_id=joined.get(b"last-event-id", b""),
             forwarded_for=fields.get(b"x-forwarded-for", ""),
@@ -47,6 +49,14 @@ class StreamRequest:
 
     def credentials(self, query_token: str) -> Credentials:
         return Credentials.of(self.authorization, query_token, self.cookie)
+
+    @property
+    def of_another_page(self) -> bool:
+        """Whether a page of another origin causes it without CORS: in a frame, an image, a link.
+
+        Such a request has no Origin, so no list of origins can let it in (Fetch Metadata).
+        """
+        return self.origin is None and self.fetch_site in {"cross-site", "same-site"}
 
     @property
     def names_event_streams(self) -> bool:

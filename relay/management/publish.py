@@ -1,5 +1,6 @@
 """`manage.py relay publish`: messages from the command line, for a try or as a demonstration load."""
 
+import os
 import sys
 import time
 from argparse import ArgumentParser
@@ -110,8 +111,8 @@ def _messages(message: str | None, count: int | None, rate: float | None) -> Ite
     else:
         numbers = range(1, (count or 1) + 1)
     if "{n}" not in message:
-        return (message.encode() for _ in numbers)
-    return (message.replace("{n}", str(n)).encode() for n in numbers)
+        return (os.fsencode(message) for _ in numbers)
+    return (os.fsencode(message.replace("{n}", str(n))) for n in numbers)
 
 
 def _paced(messages: Iterable[bytes], rate: float | None) -> Iterator[bytes]:

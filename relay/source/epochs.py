@@ -3,6 +3,9 @@
 from relay.broker.commands import Commands
 from relay.broker.keys import Keys
 
+FORGET_SECONDS = 300
+"""How long Redis keeps what it has of a channel that was left without ever a message."""
+
 
 class Epochs:
     """The epochs of one channel. They only grow (relay/broker/scripts/epoch_open.lua)."""
@@ -21,3 +24,9 @@ class Epochs:
             "epoch_open", keys, [self._keys.marker, known]
         )
         return int(receivers)
+
+    async def leave(self) -> None:
+        """Lets Redis forget the channel soon, unless it had messages. Raises RedisUnavailable."""
+        keys = [self._keys.history, self._keys.counter]
+        words = [self._keys.marker, FORGET_SECONDS * 1000]
+        await self._commands.script("channel_left", keys, words)

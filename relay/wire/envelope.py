@@ -6,6 +6,7 @@ whatever is neither, a message is its own data.
 
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,34 @@ NAME = re.compile(r"(?!hub\.)[A-Za-z][A-Za-z0-9_.:/-]{0,127}")
 
 MAX_RETRY_MS = 3_600_000
 _OWN_KEYS = {"event", "data", "retry"}
+
+
+_WHITE = b" \t\r\n"
+"""The white space of JSON (RFC 8259, section 2)."""
+
+
+class _Number(str):
+    """A number with a fraction or an exponent, as it was written: 12.50 is not to become 12.5.
+
+    `json` writes it as a string that begins with MARK, which no sender can know.
+    """
+
+    MARK = f"\ue000{secrets.token_hex(8)}"
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, text: str) -> "_Number":
+        return cls(cls.MARK + text)
+
+
+_NUMBERS = re.compile(f'"{_Number.MARK}([^"]*)"')
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def _refuse(text: str) -> None:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +64,10 @@ def wrap(event: str, data: str) -> bytes:
 
 def unwrap(payload: bytes) -> Envelope | None:
     """What the payload says; None for whatever is no envelope."""
-    if not payload.startswith(b"{"):
+    if payload[:1] != b"{" and not payload.lstrip(_WHITE).startswith(b"{"):
         return None
     try:
-        message = json.loads(payload)
+        message = json.loads(payload, parse_constant=_refuse, parse_float=_Number.read)
     except (ValueError, RecursionError):
         return None
     if "specversion" in message:
@@ -59,10 +88,14 @@ def _own(message: Mapping[str, Any]) -> Envelope | None:
 
 def _cloud_event(message: Mapping[str, Any]) -> Envelope | None:
     """CloudEvents 1.0.2, section 3.1: the attributes that every event has."""
-    required = all(isinstance(message.get(key), str) for key in ("id", "source", "type"))
+    required = all(_is_text(message.get(key)) for key in ("id", "source", "type"))
     if message["specversion"] != "1.0" or not required or not _is_name(message["type"]):
         return None
     return Envelope(_text(message.get("data", message.get("data_base64", ""))), message["type"])
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not isinstance(value, _Number)
 
 
 def _is_name(value: Any) -> bool:
@@ -70,9 +103,15 @@ def _is_name(value: Any) -> bool:
 
 
 def _text(data: Any) -> bytes:
-    text = (
-        data
-        if isinstance(data, str)
-        else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    )
-    return text.encode(errors="replace")
+    """Returns text as it is, and anything else as compact JSON with its numbers unchanged."""
+    if isinstance(data, _Number):
+        text = data.removeprefix(_Number.MARK)
+    elif isinstance(data, str):
+        text = data
+    else:
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        text = _NUMBERS.sub(r"\1", text) if _Number.MARK in text else text
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text).encode()

@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from pytest_django import Settings
 
 from relay import conf
+from relay.access import entrance, threads
 from relay.access.problem import Problem
 from relay.feed.start import After, Rewind
 from relay.http import admission
@@ -111,7 +112,7 @@ async def test_every_refusal_can_be_read_by_the_page_that_asked(
 
 @pytest.fixture
 def broken_users() -> Iterator[None]:
-    with mock.patch.object(admission, "identify", side_effect=DatabaseError("gone")):
+    with mock.patch.object(entrance, "session_viewer", side_effect=DatabaseError("gone")):
         yield
 
 
@@ -129,18 +130,20 @@ async def test_who_cannot_be_identified_is_turned_away_in_a_form_the_page_can_re
         assert (b"Retry-After", b"1") in answer.headers
         assert b"You cannot be identified now." in answer.body
     else:
-        assert answer == Answer(200, [*STREAM_HEADERS, *CORS], b"retry: 7\n\n")
+        assert (answer.status, answer.headers) == (200, [*STREAM_HEADERS, *CORS])
+        assert answer.body.startswith(b"retry: 7\n\nevent: hub.error\ndata: {")
+        assert b"You cannot be identified now." in answer.body
 
 
 @pytest.mark.django_db
 async def test_connections_to_the_database_that_broke_are_closed_before_and_after() -> None:
     """Outside of Django's requests nobody else does: one restart would refuse everybody for ever."""
-    with mock.patch.object(admission, "aclose_old_connections", mock.AsyncMock()) as close:
+    with mock.patch.object(threads, "close_old_connections") as close:
         await ask()
         await refused(query=b"channel=desk&token=nonsense")
-        assert close.await_count == 0  # neither a public channel nor a token needs the database
-        await refused(query=b"channel=desk")
-        assert close.await_count == 2
+        assert close.call_count == 0  # neither a public channel nor a token needs the database
+        await refused((b"cookie", b"sessionid=x"), query=b"channel=desk")
+        assert close.call_count == 2
 
 
 @pytest.mark.parametrize("text", ["2026-" + "T" * 60_000, "2026-T" + " " * 60_000, "1" * 60_000])

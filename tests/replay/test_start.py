@@ -41,6 +41,8 @@ def test_an_id_of_several_channels_gives_each_its_own_place() -> None:
         (b"junk", b"last_event_id=9-9", After(None)),
         (b"5-3", b"rewind=5", After(Position(5, 3))),
         (None, b"last_event_id=&rewind=2", Rewind(2)),
+        (None, b"lastEventId=5-3&rewind=2", After(Position(5, 3))),
+        (None, b"lastEventID=5-3", After(Position(5, 3))),
         (None, b"rewind=all", Rewind(None)),
         (None, b"rewind=0", Live()),
         (None, b"since=10m", Since(NOW - 600_000)),
