@@ -402,13 +402,13 @@ def test_the_simulated_history_does_what_the_scripts_do(
 
 
 async def test_a_rewind_of_any_length_reads_two_entries_of_each_epoch(
-    log: RedisStream, client: "redis.Redis"
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
     for n in range(1, 2001):
         client.xadd(KEYS.history, {"t": "1", "e": "x"}, id=f"{EPOCH}-{n}")
     for number, found in ((1500, at(501)), (999_999_999, at(1))):
         client.config_resetstat()
-        assert await log.rewind(number) == (found, min(number, 2000))
+        assert await history.rewind(number) == (found, min(number, 2000))
         calls = client.info("commandstats")
         reads = sum(
             calls.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("xrange", "xrevrange")

@@ -282,7 +282,7 @@ def test_errors_of_redis_are_of_one_class_and_a_restart_is_no_error(
     redis_server.start()
     assert relay.publish("orders", "x") == 0  # the pooled connection is dead, which is noticed
     with redis_server.client() as client:
-        client.execute_command("ACL", "SETUSER", "default", "-publish", "-evalsha")
+        client.execute_command("ACL", "SETUSER", "default", "-publish", "-@scripting")
     for command, name in (
         (sync, "PUBLISH"),
         (not_sync, "PUBLISH"),
