@@ -8,6 +8,7 @@ export const State = Object.freeze({
 
 const CEILING_MS = 30_000;
 const GIVEN_UP_MS = 60_000;
+const REFUSAL_MS = 150;
 
 /** The wait before attempt `failures + 1`: 1–2 s, 2–4 s, … 15–30 s; spread so that browsers do not return as one. */
 export function backoffMs(failures, random = Math.random) {
@@ -28,6 +29,7 @@ export class Stream {
   #on;
   #source = null;
   #timer = 0;
+  #opening = 0;
   #failures = 0;
   #lastId = "";
   #lostAt = null;
@@ -58,7 +60,7 @@ export class Stream {
     this.#drop();
     this.#enter(this.#lostAt === null ? State.CONNECTING : this.#down());
     const source = new EventSource(this.#address());
-    source.onopen = () => this.#live();
+    source.onopen = () => this.#opened();
     source.onerror = () => this.#failed();
     for (const name of ["message", ...this.#names]) source.addEventListener(name, (event) => this.#take(event));
     this.#source = source;
@@ -86,7 +88,19 @@ export class Stream {
     this.#enter(State.OFFLINE);
   }
 
+  /** A hub that has no room opens a stream as well, and ends it at once. */
+  #opened() {
+    clearTimeout(this.#opening);
+    this.#opening = setTimeout(() => this.#live(), REFUSAL_MS);
+  }
+
+  #notOpening() {
+    clearTimeout(this.#opening);
+    this.#opening = 0;
+  }
+
   #take({ type, data, lastEventId }) {
+    if (this.#opening) this.#live();
     this.#lastId = lastEventId;
     this.#alive();
     this.#on.event({ type, data, id: lastEventId });
@@ -99,6 +113,7 @@ export class Stream {
   }
 
   #live() {
+    this.#notOpening();
     const lostAt = this.#lostAt;
     this.#failures = 0;
     this.#lostAt = null;
@@ -108,6 +123,7 @@ export class Stream {
   }
 
   #failed() {
+    this.#notOpening();
     this.#lost();
     this.#enter(this.#down());
     if (this.#source.readyState === EventSource.CLOSED) this.#retry();
@@ -130,6 +146,7 @@ export class Stream {
 
   #drop() {
     clearTimeout(this.#timer);
+    this.#notOpening();
     this.#source?.close();
     this.#source = null;
   }

@@ -130,10 +130,6 @@ def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
         future.set_result(answer)
 
 
-def _script_text(name: str) -> str:
-    return (_SCRIPTS / f"{name}.lua").read_text()
-
-
 def run_script(
     address: RedisAddress, name: str, keys: Sequence[str], arguments: Sequence[Any]
 ) -> Any:
@@ -143,14 +139,18 @@ def run_script(
     """
     try:
         with address.sync_client() as client:
-            return client.eval(_script_text(name), len(keys), *keys, *arguments)
+            text, digest = _script(name)
+            try:
+                return client.evalsha(digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return client.eval(text, len(keys), *keys, *arguments)
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise RedisUnavailable(str(error) or "no answer", refused=False) from None
     except redis.RedisError as error:
-        raise RedisUnavailable(f"Redis refused EVAL: {error}", refused=True) from None
+        raise RedisUnavailable(f"Redis refused EVALSHA: {error}", refused=True) from None
 
 
 @cache
 def _script(name: str) -> tuple[str, str]:
-    text = _script_text(name)
+    text = (_SCRIPTS / f"{name}.lua").read_text()
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -50,6 +50,8 @@ class Admitted:
     headers: Headers
     names_event_streams: bool
     """Whether it comes from an EventSource."""
+    errors_as_events: bool
+    """Whether it wants to read in the stream why it is sent away."""
 
 
 async def admit(scope: Scope, settings: Settings, catalogue: Catalogue) -> Admitted | Answer:
@@ -69,7 +71,12 @@ async def admit(scope: Scope, settings: Settings, catalogue: Catalogue) -> Admit
     except Exception:
         logger.exception("The client of a stream could not be identified; it is turned away.")
         reason = _("You cannot be identified now.")
-        raise TurnedAway(reason, cors, names_event_streams=request.names_event_streams) from None
+        raise TurnedAway(
+            reason,
+            cors,
+            names_event_streams=request.names_event_streams,
+            as_event=_wants_errors_as_events(request),
+        ) from None
 
 
 async def _admit(
@@ -84,7 +91,8 @@ async def _admit(
         return Answer(200, [*STREAM_HEADERS, *cors])
     owner = Owner(viewer.key, _address(request, settings), viewer.claims is not None)
     admission = Admission(wish.targets, wish.starts, wish.latest_seconds, owner, viewer.ends_at)
-    return Admitted(admission, cors, request.names_event_streams)
+    errors_as_events = _wants_errors_as_events(request)
+    return Admitted(admission, cors, request.names_event_streams, errors_as_events)
 
 
 def _wants_errors_as_events(request: StreamRequest) -> bool:

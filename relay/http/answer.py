@@ -50,19 +50,27 @@ class TurnedAway(Exception):
     """The hub has no stream for this client now. The client is asked to come back later.
 
     `headers` go with the answer. `names_event_streams`: it comes from an EventSource, which gives up
-    for ever on any status but 200 (WHATWG HTML, section 9.2.3).
+    for ever on any status but 200 (WHATWG HTML, section 9.2.3). `as_event`: it asked to be told why.
     """
 
-    def __init__(self, reason: object, headers: Headers, *, names_event_streams: bool) -> None:
+    def __init__(
+        self,
+        reason: object,
+        headers: Headers,
+        *,
+        names_event_streams: bool,
+        as_event: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.headers = headers
         self.names_event_streams = names_event_streams
+        self.as_event = as_event
 
     def answer(self, retry: bytes, retry_ms: int) -> Answer:
-        """Returns `retry` and why in a stream that ends at once, or a 503 with Retry-After."""
-        if self.names_event_streams:
-            body = retry + error_event(Problem(503, self.reason))
-            return Answer(200, [*STREAM_HEADERS, *self.headers], body)
+        """Returns `retry` as a stream that ends at once, or a 503 with Retry-After."""
+        if self.names_event_streams or self.as_event:
+            event = error_event(Problem(503, self.reason)) if self.as_event else b""
+            return Answer(200, [*STREAM_HEADERS, *self.headers], retry + event)
         seconds = str(retry_ms // 1000 or 1).encode()
         return Answer.refusal(Problem(503, self.reason, [(b"Retry-After", seconds), *self.headers]))

@@ -92,6 +92,7 @@ def _require_room(hub: Hub, admitted: Admitted) -> None:
             gettext(str(full)),
             admitted.headers,
             names_event_streams=admitted.names_event_streams,
+            as_event=admitted.errors_as_events,
         ) from None
 
 

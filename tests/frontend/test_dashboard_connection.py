@@ -88,6 +88,19 @@ def test_with_ids_it_shows_them_and_resumes(
     expect(dashboard.row("ten")).to_have_count(1)
 
 
+def test_a_refusal_is_no_connection(open_dashboard: OpenDashboard, start_hub: StartHub) -> None:
+    """A hub without room answers 200 with nothing but `retry:`."""
+    hub = start_hub(RELAY_RETRY_MS=100)
+    dashboard = open_dashboard(hub)
+    hub.kill()
+    refusal = "retry: 50\n\n"
+    with stand_in(hub.port, refusal, refusal, refusal, 503) as server:
+        wait_until(lambda: len(server.asked) > 3, "the page was refused three times")
+        expect(dashboard.status).to_have_text("Reconnecting…")
+        expect(dashboard.row("Resumed")).to_have_count(0)
+        expect(dashboard.row("Disconnected")).to_have_count(0)
+
+
 def test_what_was_published_in_the_meantime_arrives_once(
     open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
 ) -> None:

@@ -130,9 +130,16 @@ async def test_who_cannot_be_identified_is_turned_away_in_a_form_the_page_can_re
         assert (b"Retry-After", b"1") in answer.headers
         assert b"You cannot be identified now." in answer.body
     else:
-        assert (answer.status, answer.headers) == (200, [*STREAM_HEADERS, *CORS])
-        assert answer.body.startswith(b"retry: 7\n\nevent: hub.error\ndata: {")
-        assert b"You cannot be identified now." in answer.body
+        assert answer == Answer(200, [*STREAM_HEADERS, *CORS], b"retry: 7\n\n")
+
+
+async def test_who_asked_for_it_reads_why_it_is_turned_away(broken_users: None) -> None:
+    with pytest.raises(TurnedAway) as turned_away:
+        await ask(query=b"channel=desk&errors=stream")
+    answer = turned_away.value.answer(b"retry: 7\n\n", 1500)
+    assert answer.status == 200
+    assert answer.body.startswith(b"retry: 7\n\nevent: hub.error\ndata: {")
+    assert b"You cannot be identified now." in answer.body
 
 
 @pytest.mark.django_db
