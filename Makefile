@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench lock
+.PHONY: help run test check soak lint bench lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -21,6 +21,10 @@ test:  ## run all tests, those in a browser included
 
 check: lint  ## lint, types and the fast tests: no hub, no browser
 	@$(PYTEST) -q -m "not slow" $(ARGS)
+
+soak:  ## ten minutes of faults on real hubs; nothing may be lost or doubled (ARGS="--seconds N --seed N")
+	@scripts/setup requirements-dev.txt
+	@SECRET_KEY=for-the-soak-only $(PYTHON_IN_VENV) -m tests.soak $(ARGS)
 
 lint:  ## ruff and mypy
 	@scripts/setup requirements-dev.txt

@@ -1,4 +1,4 @@
-"""`python -m bench`: all servers under all loads, a table, and docs/benchmarks.md."""
+"""`python -m bench`: measures all servers under all loads, prints tables, writes docs/benchmarks.md."""
 
 import argparse
 import gc
@@ -24,7 +24,7 @@ Named = TypeVar("Named", Scenario, Server)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Returns the exit code: 0 when every load was measured on every server that is installed."""
+    """Returns the exit code: 0 if every load was measured on every installed server."""
     options = _parser().parse_args(argv)
     interrupt.install()
     try:
@@ -61,12 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="small loads, once: shows in four minutes that everything works; the figures mean little",
+        help="small loads, once: checks in four minutes that everything works; the figures mean little",
     )
     parser.add_argument(
         "--write",
         action="store_true",
-        help="write docs/benchmarks.md, if this is a whole run (without --only, --servers, --quick)",
+        help="write docs/benchmarks.md; only for a complete run (no --only, --servers, --quick)",
     )
     return parser
 
@@ -82,7 +82,7 @@ def _run(options: argparse.Namespace, argv: Sequence[str]) -> int:
         raise BenchError("the benchmark reads /proc and pins processes to cores: it needs Linux")
     whole = not (options.only or options.servers or options.quick)
     if options.write and not whole:
-        _say(f"note: this run is not whole, {DOCUMENT.relative_to(ROOT)} will be left as it is")
+        _say(f"note: this run is partial, so {DOCUMENT.relative_to(ROOT)} is not written")
     facts = machine.facts()
     loads = _chosen(scenarios(quick=options.quick), options.only)
     servers = _chosen(SERVERS, options.servers)
@@ -103,7 +103,7 @@ def _measure_all(
 ) -> None:
     server_core, client_core = _cores()
     _raise_file_limit()
-    gc.disable()  # a pause of the client would be taken for the server's
+    gc.disable()  # a pause of the client would count as one of the server
     with start_redis(client_core) as (redis_port, redis_pid):
         os.sched_setaffinity(0, {client_core})
         place = Place(server_core, client_core, redis_port, redis_pid)
@@ -116,13 +116,13 @@ def _measure_all(
 
 
 def _rotated(servers: Sequence[Server], places: int) -> list[Server]:
-    """Each repeat begins with another one: what runs first may find the machine in another state."""
+    """Rotates the servers: each repeat begins with another one, as the first may run at an advantage."""
     first = places % len(servers)
     return [*servers[first:], *servers[:first]]
 
 
 def _measure(results: Results, repeat: int, load: Scenario, server: Server, place: Place) -> str:
-    """Measures one load on one server; returns a line that says how it went."""
+    """Measures one load on one server. Returns a line of progress."""
     if load.streams > server.max_streams:
         note = f"not run, it cannot stand more than {server.max_streams:,} streams"
         results.note(load.name, server.name, note)
@@ -156,7 +156,7 @@ def _versions(servers: Sequence[Server]) -> Iterator[tuple[str, str]]:
 
 
 def _cores() -> tuple[int, int]:
-    """The server's core and the client's. The first core often serves the devices' interrupts."""
+    """Returns the server's core and the client's. The first core often serves device interrupts."""
     available = sorted(os.sched_getaffinity(0))
     if len(available) < 2:
         raise BenchError("two cores are needed: one for the server, one for the client and Redis")
@@ -164,7 +164,7 @@ def _cores() -> tuple[int, int]:
 
 
 def _raise_file_limit() -> None:
-    """A stream is an open file on both sides; children inherit the limit."""
+    """Raises the limit of open files, one for each stream on both sides. Children inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = MAX_STREAMS if hard == resource.RLIM_INFINITY else min(MAX_STREAMS, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,4 +1,4 @@
-"""Open streams that have shown that they bring messages, and what publishes to them."""
+"""Open streams that were shown to deliver messages, and the publisher to them."""
 
 import time
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ OPEN_SECONDS = 60.0
 WARM_UP_MESSAGES = 5
 DRAIN_SECONDS = 120.0
 QUIET_SECONDS = 0.5
-"""Nothing was read for so long: time to see whether everything has come."""
+"""After this long without a read, the counts are checked for completeness."""
 PATIENCE_SECONDS = 5.0
-"""Nothing was read for so long: what has not come is lost."""
+"""After this long without a read, a missing message is lost."""
 SETTLE_SECONDS = 1.0
 
 BYTES_PER_DELIVERY = 200
-"""A message with its fields and framing, generously: what the tape has to hold."""
+"""An upper bound of a message with its fields and framing, for the size of the tape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """What a load has at hand."""
+    """The client's side of a load: streams, publisher and meter."""
 
     loop: Loop
     crowd: Crowd
@@ -36,14 +36,14 @@ class Audience:
     meter: Meter
 
     def expect(self, messages: int) -> Ledger:
-        """The ledger of the next phase."""
+        """Begins the next phase. Returns its ledger."""
         ledger = Ledger(self.crowd.ledger.phase + 1)
         self.crowd.tape.reserve(messages * len(self.crowd) * BYTES_PER_DELIVERY)
         self.crowd.expect(ledger)
         return ledger
 
     def drain(self) -> Tally:
-        """Reads until everything has come, or nothing comes any more."""
+        """Reads until every message was received, or nothing arrives any more."""
         deadline = time.perf_counter() + DRAIN_SECONDS
         self.meter.mark()
         last_read = time.perf_counter()
@@ -61,7 +61,7 @@ class Audience:
         while (now := time.perf_counter()) - quiet_from < QUIET_SECONDS and now < deadline:
             if self.loop.turn(0.01):
                 quiet_from, read = now, True
-            elif read:  # the cost of a phase is counted to the moment it falls silent
+            elif read:  # the cost of a phase ends when the streams fall silent
                 self.meter.mark()
                 read = False
 
@@ -78,7 +78,7 @@ def audience(server: Server, place: Place, streams: int) -> Iterator[Audience]:
 
 @contextmanager
 def gathered(running: Running, loop: Loop, place: Place, streams: int) -> Iterator[Audience]:
-    """Of a server that runs already."""
+    """Opens the streams on a server that runs already."""
     with (
         Crowd(loop, running.address, running.path) as crowd,
         Publisher(loop, running.dialect) as publisher,
@@ -90,7 +90,7 @@ def gathered(running: Running, loop: Loop, place: Place, streams: int) -> Iterat
 
 
 def _warm_up(loop: Loop, crowd: Crowd, publisher: Publisher) -> None:
-    """Publishes until every stream has brought a message. Raises BenchError when one does not."""
+    """Publishes until every stream has delivered a message. Raises BenchError if one does not."""
     ledger = Ledger(1)
     crowd.expect(ledger)
     for _ in range(WARM_UP_MESSAGES):
@@ -99,11 +99,11 @@ def _warm_up(loop: Loop, crowd: Crowd, publisher: Publisher) -> None:
         crowd.check()
         if all(stream.lost < len(ledger.tokens) for stream in crowd.receptions()):
             return
-    raise BenchError("there are streams that bring no messages")
+    raise BenchError("there are streams that deliver no messages")
 
 
 def settle(loop: Loop) -> None:
-    """What was begun gets the time to end."""
+    """Waits until the work under way has probably ended."""
     wait(loop, SETTLE_SECONDS)
 
 

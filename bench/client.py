@@ -1,4 +1,4 @@
-"""The load client: many streams on one thread, every byte of them checked."""
+"""The load client: many streams on one thread, with every byte checked."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from bench.tape import Tape
 from bench.wire import ChunkedBody, EventStream, PlainBody, WireError, read_head
 
 IN_FLIGHT = 256
-"""Streams that are being opened at a time."""
+"""How many streams are opened concurrently."""
 
 HEAD_BYTES = 16 * 1024
 
@@ -23,7 +23,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # no TIME_WAIT: the next phase needs 
 
 
 class Stream:
-    """One connection: opens a stream, then puts all that comes on the crowd's tape."""
+    """One connection: opens a stream, then records every read on the crowd's tape."""
 
     def __init__(self, crowd: "Crowd", number: int) -> None:
         self._crowd = crowd
@@ -44,7 +44,7 @@ class Stream:
         self._crowd.loop.add(self._socket.fileno(), WRITABLE, self._request)
 
     def check(self, now_ns: int, data: bytes) -> None:
-        """Takes one read off the tape."""
+        """Checks one read from the tape."""
         if self.broken:
             return
         self.reception.take(self._events.feed(self._body.feed(data)), now_ns)
@@ -101,10 +101,10 @@ class Stream:
 
 
 class Crowd(Closing):
-    """All streams of a phase. Use as a context manager: it closes every socket."""
+    """All streams of a phase. A context manager that closes every socket."""
 
     def __init__(self, loop: Loop, address: tuple[str, int], path: str) -> None:
-        """In `path`, `{}` stands for the number of the stream."""
+        """`{}` in `path` is replaced by the number of the stream."""
         self.loop = loop
         self.address = address
         self._path = path
@@ -120,14 +120,14 @@ class Crowd(Closing):
         return len(self._streams)
 
     def open(self, count: int, seconds: float) -> None:
-        """Opens `count` streams; raises BenchError unless all of them answer with 200 in time."""
+        """Opens `count` streams. Raises BenchError unless all of them answer with 200 in time."""
         self._open_all(count, IN_FLIGHT, seconds)
 
     def come_back(self, count: int, ledger: Ledger, ids: Sequence[bytes], seconds: float) -> None:
-        """Opens `count` streams at once, each with an id from which it is to go on.
+        """Opens `count` streams at once, each with a last event id.
 
-        `ids` are those of the ledger's messages; the first stream comes back with the first, and so on,
-        around and around. What each has to bring is all that comes after.
+        `ids` are those of the ledger's messages. The first stream has the first id, and so on, again
+        from the first after the last. Each stream must deliver every message after its id.
         """
         self.ledger, self._last_ids = ledger, ids
         self._open_all(count, count, seconds)
@@ -141,13 +141,13 @@ class Crowd(Closing):
             raise BenchError(f"only {self._open:,} of {count:,} streams opened in {seconds:g} s")
 
     def expect(self, ledger: Ledger) -> None:
-        """From now on `ledger` is what every stream has to bring."""
+        """Has every stream deliver the messages of `ledger` from now on."""
         self.ledger = ledger
         for stream in self._streams:
             stream.reception = Reception(ledger)
 
     def check(self) -> Tally:
-        """Checks all that was read since the last time; returns the counts up to now."""
+        """Checks all reads since the last call. Returns the counts up to now."""
         streams = self._streams
         for owner, now_ns, data in self.tape.play():
             interrupt.check()
@@ -178,7 +178,7 @@ class Crowd(Closing):
         return head + b"\r\n"
 
     def reception(self, number: int) -> Reception:
-        """What a stream has to bring: all of the ledger, or what comes after its last event id."""
+        """Returns an empty reception: of the whole ledger, or of all after the stream's last event id."""
         return Reception(self.ledger, self._last_of(number) + 1 if self._last_ids else 0)
 
     def opened(self) -> None:

@@ -1,4 +1,4 @@
-"""What is closed at the end of a block."""
+"""A base class for objects that are closed at the end of a `with` block."""
 
 from abc import ABC, abstractmethod
 from typing import Self
@@ -15,4 +15,4 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Gives back what it holds."""
+        """Releases the resources that it holds."""

@@ -1,9 +1,9 @@
-"""What goes wrong in a way that the user can mend."""
+"""Errors that the user can fix."""
 
 
 class BenchError(Exception):
-    """One clear line for the user; never shown as a traceback."""
+    """One line for the user, shown without a traceback."""
 
 
 class Missing(BenchError):
-    """A server that cannot be measured: the line says why, or how to install it; the run goes on."""
+    """A server cannot be measured. The line says why, or how to install it. The run goes on."""

@@ -1,4 +1,4 @@
-"""The figures that are measured, and those that the hub is to hold."""
+"""The figures that are measured, and the targets of the hub."""
 
 import math
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the hub is to hold. A `ratio` is to nchan in the same run."""
+    """A limit that the hub must keep. A `ratio` is to nchan in the same run."""
 
     scenario: str
     figure: str

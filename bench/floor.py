@@ -1,6 +1,6 @@
-"""The floor of the comparison: subscribes to Redis and sends to every connection, nothing else.
+"""The bare send loop: it subscribes to Redis and sends to every connection, and nothing else.
 
-No parsing of requests, no heartbeat, no limits, and a client that does not read stops all others.
+It parses no requests and has no heartbeat or limits. A client that does not read blocks all others.
 Usage: python -m bench.floor PORT REDIS_PORT CHANNEL
 """
 

@@ -1,13 +1,13 @@
-"""Latencies, kept exactly."""
+"""A histogram that keeps every value."""
 
 from array import array
 from collections.abc import Iterable
 
 
 class Histogram:
-    """Every value is kept (8 bytes each), so that a percentile is a value that really occurred.
+    """Keeps every value in 8 bytes, so that a percentile is a value that occurred.
 
-    Values are whole numbers of whatever unit the caller adds; all results are in the same unit.
+    Values are whole numbers in any unit. Results are in the same unit.
     """
 
     __slots__ = ("_sorted", "_values", "add", "extend")
@@ -15,7 +15,7 @@ class Histogram:
     def __init__(self, values: Iterable[int] = ()) -> None:
         self._values = array("q", values)
         self._sorted: list[int] = []
-        # Bound methods of the array: adding costs no call of ours, and it is done per delivery.
+        # Bound methods of the array, because a value is added for each delivery.
         self.add = self._values.append
         self.extend = self._values.extend
 
@@ -23,7 +23,10 @@ class Histogram:
         return len(self._values)
 
     def percentile(self, percent: float) -> int:
-        """The smallest value that at least `percent` of all values do not exceed; ValueError if empty."""
+        """Returns the smallest value that at least `percent` of all values do not exceed.
+
+        Raises ValueError if there are no values.
+        """
         if not self._values:
             raise ValueError("no value was added")
         if len(self._sorted) != len(self._values):

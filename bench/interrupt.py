@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM, taken only where nothing is half done.
+"""Ctrl-C and SIGTERM, handled only at safe points.
 
-An exception out of a signal handler can strike inside `subprocess.Popen`: between the fork and the
-handle, so that a child is lost, or while its lock is held, so that waiting for it never ends. So the
-handlers take a note, and the loops that wait look at it.
+An exception from a signal handler may be raised inside `subprocess.Popen`: between the fork and the
+handle, which loses the child, or while its lock is held, which blocks every later wait. So the
+handlers record the signal, and the loops that wait check for it.
 """
 
 import signal
@@ -11,7 +11,7 @@ _noted: list[int] = []
 
 
 class Interrupted(Exception):
-    """The user, or the system, wants the benchmark to end."""
+    """A signal asked the benchmark to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
@@ -19,13 +19,13 @@ class Interrupted(Exception):
 
 
 def install() -> None:
-    """From now on both signals are noted. One that is ignored, as for a job of `nohup`, stays so."""
+    """Records both signals from now on. An ignored signal, as under `nohup`, stays ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, frame: _noted.append(number))
 
 
 def check() -> None:
-    """Raises Interrupted when a signal was noted."""
+    """Raises Interrupted if a signal was recorded."""
     if _noted:
         raise Interrupted(_noted[0])

@@ -1,4 +1,4 @@
-"""What was published, and what each stream has received of it."""
+"""The published messages, and which of them each stream has received."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Ledger:
         self.delivered = 0
         """First deliveries of distinct messages, over all streams."""
         self.last_ns = 0
-        """When the latest of them was read."""
+        """When the last of them was read."""
         self.latency_ns = Histogram()
         self.gap_reasons: set[str] = set()
 
     def payload(self, due_ns: int) -> bytes:
-        """Enters the next message and returns it."""
+        """Enters the next message. Returns its payload."""
         token = make_token(self.phase, len(self.tokens), due_ns)
         self.tokens.append(token)
         self.due_ns.append(due_ns)
@@ -35,9 +35,9 @@ class Ledger:
 
 
 class Reception:
-    """One stream's part of a ledger: which messages came, and which of them twice or out of turn.
+    """The messages of a ledger that one stream has received, and those doubled or out of order.
 
-    It is to bring them from number `first` on.
+    The stream must deliver them from number `first` on.
     """
 
     __slots__ = ("_holes", "_ledger", "_next", "corrupt", "doubled", "gaps", "reordered")
@@ -53,11 +53,11 @@ class Reception:
 
     @property
     def lost(self) -> int:
-        """How many of the messages published so far have not come."""
+        """The number of messages published so far that were not received."""
         return len(self._holes) + len(self._ledger.tokens) - self._next
 
     def take(self, found: Found, now_ns: int) -> None:
-        """Enters what was read at `now_ns`."""
+        """Enters the messages of a read at `now_ns`."""
         self.corrupt += found.corrupt
         self.gaps += len(found.gaps)
         self._ledger.gap_reasons.update(found.gaps)
@@ -85,7 +85,7 @@ class Reception:
                 continue
             if token in self._ledger.tokens[number_of(token) : number_of(token) + 1]:
                 self._take_number(number_of(token), now_ns)
-            else:  # well formed, but nothing that was published
+            else:  # well formed, but never published
                 self.corrupt += 1
 
     def _take_number(self, number: int, now_ns: int) -> None:
@@ -105,9 +105,9 @@ class Reception:
 class Tally:
     """Exact counts over all streams of a phase, in messages.
 
-    `reordered` came, but after a later one. `corrupt` are events that are no message of ours, so a
-    message with a changed byte counts there and as lost. `gaps` are notices that something was
-    missed. `broken` counts streams that ended early.
+    `reordered` were received after a later one. `corrupt` are events that are not ours, so a message
+    with a changed byte counts as corrupt and as lost. `gaps` are notices of a gap. `broken` counts
+    streams that ended early.
     """
 
     delivered: int = 0
@@ -120,7 +120,7 @@ class Tally:
 
     @property
     def clean(self) -> bool:
-        """Every message came on every stream, once and in order."""
+        """Whether every stream received every message, once and in order."""
         return self == Tally(delivered=self.delivered)
 
     def __add__(self, other: "Tally") -> "Tally":

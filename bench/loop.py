@@ -1,4 +1,4 @@
-"""One thread that waits for many sockets."""
+"""An event loop: one thread waits for many sockets."""
 
 import select
 import time
@@ -14,14 +14,14 @@ WRITABLE = select.EPOLLOUT
 Handler: TypeAlias = Callable[[int], None]
 
 _SOCKETS_PER_TURN = 128
-"""Small enough that a message which falls due during a turn is late by well under a millisecond."""
+"""Few enough that a message due during a turn is published well under a millisecond late."""
 
 _LOOK_SECONDS = 0.1
-"""How long an interrupt may have to wait while nothing happens."""
+"""The longest time until an idle loop checks for an interrupt."""
 
 
 class Loop(Closing):
-    """Level-triggered epoll; a handler gets the event mask of its socket."""
+    """Level-triggered epoll. A handler gets the event mask of its socket."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -38,7 +38,7 @@ class Loop(Closing):
         self._epoll.modify(fd, mask)
 
     def handle(self, fd: int, handler: Handler) -> None:
-        """Another handler for a socket that was added."""
+        """Replaces the handler of a socket."""
         self._handlers[fd] = handler
 
     def remove(self, fd: int) -> None:
@@ -46,9 +46,9 @@ class Loop(Closing):
         self._epoll.unregister(fd)
 
     def turn(self, wait_seconds: float) -> int:
-        """Serves what is ready, waiting for it at most `wait_seconds`; says how many sockets were.
+        """Serves the sockets that are ready within `wait_seconds`. Returns how many there were.
 
-        Raises Interrupted, as everything here that waits.
+        Raises Interrupted, as every method here that waits.
         """
         interrupt.check()
         handlers = self._handlers
@@ -60,18 +60,18 @@ class Loop(Closing):
         return len(ready)
 
     def run_until(self, due_ns: int) -> None:
-        """Turns until `time.perf_counter_ns()` reaches `due_ns`.
+        """Runs until `time.perf_counter_ns()` reaches `due_ns`.
 
-        epoll rounds its wait up to whole milliseconds; select(2) does not, and an epoll is a file
-        that can be waited for. So a message goes out when it is due and nobody spins until then,
-        which would take the core from Redis.
+        epoll rounds its wait up to whole milliseconds. select(2) does not, and it can wait for an
+        epoll. So a message is sent when it is due without a busy wait, which would take the core
+        from Redis.
         """
         while (left_ns := due_ns - time.perf_counter_ns()) > 0:
             select.select([self._epoll], [], [], min(left_ns / 1e9, _LOOK_SECONDS))
             self.turn(0)
 
     def wait_for(self, done: Callable[[], bool], deadline_ns: int) -> bool:
-        """Turns until `done()` or the deadline (`time.perf_counter_ns`); says which."""
+        """Runs until `done()` or the deadline (`time.perf_counter_ns`). Returns whether it is done."""
         while not done():
             if time.perf_counter_ns() >= deadline_ns:
                 return False

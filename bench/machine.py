@@ -1,4 +1,4 @@
-"""What a report has to say about the machine."""
+"""The facts about the machine that a report states."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from bench.process import ROOT
 
 
 def facts() -> list[tuple[str, str]]:
-    """Name and value, in the order of the report."""
+    """Returns names and values, in the order of the report."""
     load = os.getloadavg()[0]
     return [
         ("Processor", f"{_first('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores"),

@@ -1,4 +1,4 @@
-"""A message of the benchmark: 100 bytes that say what they are."""
+"""A message of the benchmark: 100 bytes that identify it."""
 
 PAYLOAD_BYTES = 100
 TOKEN = rb"\d{4} \d{10} \d{20}"

@@ -1,4 +1,4 @@
-"""What a phase cost, and whether anything but the server limited it."""
+"""Measures the cost of a phase, and whether the server was its limit."""
 
 import os
 import time
@@ -33,9 +33,9 @@ class Cost:
     seconds: float
     cpu_seconds: float
     client_core: float
-    """How busy it was, with whatever."""
+    """How busy it was with any program."""
     others: float
-    """What other programs took of the server's core or of the client's, whichever was more."""
+    """The share that other programs took of the server's core or the client's, the greater one."""
 
     @property
     def server_core(self) -> float:
@@ -43,7 +43,7 @@ class Cost:
         return min(self.cpu_seconds / self.seconds, 1.0)
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Of one after the other; of the shares, the greater."""
+        """Returns the cost of both phases, with the greater of the shares."""
         return Cost(
             seconds=self.seconds + other.seconds,
             cpu_seconds=self.cpu_seconds + other.cpu_seconds,
@@ -53,7 +53,7 @@ class Cost:
 
 
 class Meter:
-    """Of these processes: `start` begins, `cost` is what was used from there to the last `mark`."""
+    """Measures some processes. `cost` is the use from `start` to the last `mark`."""
 
     def __init__(self, pids: Sequence[int], place: Place) -> None:
         self.pids = pids
@@ -70,7 +70,7 @@ class Meter:
         return memory_bytes(self.pids)
 
     def start_memory_peak(self) -> int:
-        """From now on the peak is watched; returns where it begins."""
+        """Resets the peak of memory. Returns its present value."""
         forget_memory_peak(self.pids)
         return self.memory_peak()
 

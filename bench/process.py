@@ -1,4 +1,4 @@
-"""Child processes on a core of their own, and what they use of it."""
+"""Child processes on a core of their own, and their use of CPU and memory."""
 
 import ctypes
 import os
@@ -23,10 +23,9 @@ _libc = ctypes.CDLL(None)
 
 
 class Child(Closing):
-    """A process and all that it starts, pinned to one core. Use as a context manager.
+    """A process and its children, pinned to one core. A context manager that ends it.
 
-    It ends with the block, and also when this process is killed: `death_signal` is what the kernel
-    sends it then.
+    If this process is killed, the kernel sends `death_signal` to the child.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Child(Closing):
         def prepare() -> None:
             os.sched_setaffinity(0, {core})
             _libc.prctl(PR_SET_PDEATHSIG, death_signal)
-            if os.getppid() != parent:  # it died before it could be watched
+            if os.getppid() != parent:  # the parent died before prctl
                 os.kill(os.getpid(), signal.SIGKILL)
 
         try:
@@ -55,7 +54,7 @@ class Child(Closing):
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the bench, which then ends its children
+                start_new_session=True,  # Ctrl-C reaches only the bench, which ends its children
                 preexec_fn=prepare,
             )
         except OSError as error:
@@ -72,7 +71,7 @@ class Child(Closing):
         self._output.close()
 
     def wait_for_port(self, port: int, seconds: float = 20.0) -> None:
-        """Raises BenchError, with the last of what it wrote, unless it listens in time."""
+        """Raises BenchError, with the end of its output, unless it listens in time."""
         deadline = time.monotonic() + seconds
         while not _accepts(port):
             interrupt.check()
@@ -90,7 +89,7 @@ class Child(Closing):
         return self._process.pid
 
     def pids(self) -> list[int]:
-        """The process and its descendants, as they are now."""
+        """Returns the process and its present descendants."""
         parents = _parents()
         found = [self._process.pid]
         for pid in found:
@@ -104,12 +103,12 @@ class Child(Closing):
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """User and system time of all threads of these processes, ended ones included, to the nanosecond."""
+    """Returns user and system time of all threads of the processes, ended ones included."""
     return sum(time.clock_gettime(_cpu_clock(pid)) for pid in pids)
 
 
 def memory_bytes(pids: Sequence[int]) -> int:
-    """Resident memory, pages that are shared counted in parts (Pss, proc(5))."""
+    """Returns the resident memory, with a share of each shared page (Pss, proc(5))."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -119,18 +118,18 @@ def memory_bytes(pids: Sequence[int]) -> int:
 
 
 def memory_peak_bytes(pids: Sequence[int]) -> int:
-    """The most that was resident since `forget_memory_peak`, shared pages counted for each (VmHWM)."""
+    """Returns the peak of resident memory since `forget_memory_peak`, with all shared pages (VmHWM)."""
     return sum(_status_bytes(pid, "VmHWM:") for pid in pids)
 
 
 def forget_memory_peak(pids: Sequence[int]) -> None:
-    """From now on (proc(5), clear_refs)."""
+    """Resets the peak to the present use (proc(5), clear_refs)."""
     for pid in pids:
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def core_busy_seconds(core: int) -> float:
-    """How long this core has done anything at all since boot, for whomever."""
+    """Returns how long this core was busy since boot, with any program."""
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
@@ -152,8 +151,10 @@ def _accepts(port: int) -> bool:
 
 
 def _cpu_clock(pid: int) -> int:
-    """clock_getcpuclockid(3). The times in /proc come in hundredths of a second, which is a twentieth
-    of what a small load costs in all."""
+    """Returns the CPU clock of a process (clock_getcpuclockid(3)).
+
+    The times in /proc have a resolution of 10 ms, a twentieth of the whole cost of a small load.
+    """
     clock = ctypes.c_int()
     error = _libc.clock_getcpuclockid(pid, ctypes.byref(clock))
     if error:
@@ -169,7 +170,7 @@ def _status_bytes(pid: int, name: str) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """/proc/<pid>/stat from the state on: what follows the name, which may hold anything."""
+    """Returns the fields of /proc/<pid>/stat after the name, which may hold any character."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 

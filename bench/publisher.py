@@ -1,4 +1,4 @@
-"""Publishes over one connection, pipelined, as the server under test takes its messages."""
+"""Publishes over one pipelined connection, in the protocol of the server under test."""
 
 import re
 import socket
@@ -13,26 +13,26 @@ from bench.loop import READABLE, WRITABLE, Loop
 
 READ_BYTES = 64 * 1024
 WRITE_BYTES = 256 * 1024
-"""The most that is written in one turn, so that the streams are read all the while."""
+"""The most that is written in one turn, so that the streams are read meanwhile."""
 
 _find_statuses = re.compile(rb"HTTP/1\.1 (\d)").finditer
 
 
 class Dialect(Protocol):
-    """How a message is handed over. One connection keeps the messages in their order."""
+    """The protocol of publishing. One connection keeps the messages in order."""
 
     @property
     def address(self) -> tuple[str, int]: ...
 
     def request(self, payload: bytes) -> bytes:
-        """The bytes that publish one message."""
+        """Returns the bytes that publish one message."""
 
     def count_answers(self, data: bytes) -> tuple[int, bytes]:
-        """How many answers `data` holds, and the rest of it. Raises BenchError at a refusal."""
+        """Returns the number of whole answers in `data`, and the rest. Raises BenchError at a refusal."""
 
 
 class RedisPublish:
-    """PUBLISH. `wrap` makes the message that is published of the payload."""
+    """PUBLISH. `wrap` makes the published message from the payload."""
 
     def __init__(
         self, port: int, channel: str, wrap: Callable[[bytes], bytes] = lambda payload: payload
@@ -53,7 +53,7 @@ class RedisPublish:
 
 
 class HttpPost:
-    """POST on a connection that is kept alive, one message a request."""
+    """POST on a keep-alive connection, one message per request."""
 
     def __init__(self, port: int, path: str) -> None:
         self.address = "127.0.0.1", port
@@ -71,7 +71,7 @@ class HttpPost:
 
 
 class Publisher(Closing):
-    """One connection that publishes and counts the answers. Use as a context manager."""
+    """One connection that publishes and counts the answers. A context manager."""
 
     def __init__(self, loop: Loop, dialect: Dialect) -> None:
         self._loop = loop
@@ -93,12 +93,12 @@ class Publisher(Closing):
         self._send(self._dialect.request(ledger.payload(due_ns)), 1)
 
     def prepare(self, ledger: Ledger, count: int) -> bytes:
-        """The requests of `count` messages, so that making them takes no time later."""
+        """Returns the requests of `count` messages, encoded ahead of the measurement."""
         request, now_ns = self._dialect.request, time.perf_counter_ns()
         return b"".join([request(ledger.payload(now_ns)) for _ in range(count)])
 
     def flat_out(self, requests: bytes, count: int, seconds: float) -> None:
-        """Publishes as fast as it is taken; done when all is answered, else raises BenchError."""
+        """Publishes at full speed. Raises BenchError unless every message is answered in time."""
         self._send(requests, count)
         deadline_ns = time.perf_counter_ns() + int(seconds * 1e9)
         if not self._loop.wait_for(lambda: self.answered == self._sent, deadline_ns):
@@ -146,7 +146,7 @@ class Publisher(Closing):
 def at_rate(
     loop: Loop, parts: Sequence[tuple[Publisher, Ledger]], per_second: float, count: int
 ) -> None:
-    """Publishes `count` messages to each, by turns, each when it is due, whatever became of those before."""
+    """Publishes `count` messages to each in turn, each when due, without waiting for earlier ones."""
     period_ns = 1e9 / per_second / len(parts)
     start_ns = time.perf_counter_ns() + int(period_ns)
     for number in range(count * len(parts)):

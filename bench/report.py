@@ -1,4 +1,4 @@
-"""The tables, for the terminal and for docs/benchmarks.md: both are the same Markdown."""
+"""The tables, in the same Markdown for the terminal and for docs/benchmarks.md."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,65 +12,65 @@ from bench.scenarios import Result, Scenario
 from bench.servers import Server
 
 HUB = "hub"
-"""The server that has the targets to hold."""
+"""The server to which the targets apply."""
 
 CLIENT_LIMIT = 0.9
 OTHERS_LIMIT = 0.1
 
 NOTES = f"""\
 Each cell is the median of all repeats, in brackets its ratio to {BASE} (the median of the ratios
-within each repeat). Faults are summed over all repeats. The last columns say how busy each core
-was, at the most: † the client's was over {CLIENT_LIMIT:.0%}, so unless the server's was as well,
-the server may be faster than shown; ‡ other programs took more than {OTHERS_LIMIT:.0%} of one of
-them, so measure again."""
+within each repeat). Faults are summed over all repeats. The last columns give the greatest load of
+each core. † The client's core was over {CLIENT_LIMIT:.0%} busy: unless the server's was as well,
+the server may be faster than shown. ‡ Other programs took more than {OTHERS_LIMIT:.0%} of a core:
+measure again."""
 
 METHOD = """\
 ## Method
 
-The server under test has one core, the load client and Redis share another; all traffic is on
-loopback. Every server is started anew for each load, and all servers take one load after another
-before the next repeat, which begins with another server. A message is 100 bytes of text. The hub,
-the bare send loop and django-eventstream get it by `PUBLISH` to one private Redis, nchan by `POST`
-to its publisher location, on one pipelined connection each, so that their order is known. Redis is
-set not to cut a subscriber that lags, and its CPU is counted to nobody.
+The server under test has one core. The load client and Redis share another. All traffic is on
+loopback. Every server is started anew for each load. All servers take one load after another before
+the next repeat, which begins with another server. A message is 100 bytes of text. The hub, the bare
+send loop and django-eventstream receive it by `PUBLISH` to one private Redis, nchan by `POST` to
+its publisher location. Each publisher uses one pipelined connection, so that the order is known.
+Redis is configured not to disconnect a slow subscriber, and its CPU is not counted.
 
-- **Deliveries.** The client is one thread on non-blocking sockets. It notes every read with its
+- **Deliveries.** The client is one thread on non-blocking sockets. It records every read with its
   time and checks all bytes afterwards with the same decoder for every server: chunk framing,
-  events, and each message by phase, number, due time and padding. A message that does not come
-  within 5 s of silence is lost; doubled, reordered and corrupt ones and streams that end early are
-  counted as well.
-- **CPU** is user and system time of the server process and its workers, by their CPU clocks, from
-  the first message until the streams fall silent.
-- **Latency** runs from the moment a message was due at the publisher, whether or not the publisher
-  was on time, to the end of the read that completed it at the client. All deliveries are kept;
+  events, and each message by phase, number, due time and padding. A message that is not received
+  within 5 s of silence is lost. Doubled, reordered and corrupt messages and streams that end early
+  are counted as well.
+- **CPU** is the user and system time of the server process and its workers, by their CPU clocks,
+  from the first message until the streams fall silent.
+- **Latency** runs from the moment a message was due at the publisher, even if the publisher was
+  late, to the end of the read that completed it at the client. All deliveries are kept, so
   percentiles are exact.
-- **Deliveries/s** is all deliveries through the time from the first message to the last read;
-  messages/s is that for one stream. "Messages per CPU second" is per second of the server's CPU:
-  it leaves out what the server waited for.
-- **Log on, log off.** A hub that keeps the log and one that does not (`RELAY_HISTORY_SIZE=0`) run
-  at the same time, on the same core and the same Redis, and get their messages by turns, so that
-  both find the machine in the same state. As two processes of one program still differ by a few per
-  cent there are several rounds, each with new ones, and the other one is started first every time.
-  CPU is counted until the last message is in the log.
+- **Deliveries/s** is the number of deliveries divided by the time from the first message to the
+  last read. Messages/s is the same for one stream. "Messages per CPU second" is per second of the
+  server's CPU, without the time for which the server waited.
+- **Log on, log off** compares a hub with a history and one without (`RELAY_HISTORY_SIZE=0`). Both
+  run at the same time on the same core and the same Redis and get their messages in turn, so that
+  both find the machine in the same state. Two processes of one program still differ by a few per
+  cent. So there are several rounds with new processes, started in alternating order. CPU is counted
+  until the last message is in the history.
 - **Coming back.** All streams are closed and opened again at once, each with the id of another
-  message, so that one has nothing to catch up and another everything. All are live when each has
-  all that it had missed; five more messages then show it. The history is read by `XRANGE` and
-  `XREVRANGE`, counted by Redis; memory is the peak of the server's resident set over where it began.
-- **Opened streams.** 50 streams are opened and closed first; then all are opened, up to 256 at a
-  time, of one channel, or each of a channel of its own. Memory is what the server's resident set
-  grew by (Pss), kernel buffers not included. Idle is measured with every server's default
+  message, so that some have nothing to catch up and others everything. They are live when each has
+  received all that it had missed. Five more messages then prove it. Redis counts the reads of the
+  history (`XRANGE` and `XREVRANGE`). Memory is the peak growth of the server's resident set.
+- **Opened streams.** 50 streams are opened and closed first. Then all are opened, up to 256 at a
+  time, on one channel or each on a channel of its own. Memory is the growth of the server's
+  resident set (Pss), without kernel buffers. Idle is measured with every server's default
   heartbeat.
 - **nchan** runs with one worker, messages in memory, a buffer that holds the whole load and no
   access log. **The bare send loop** is a minimal Python program that subscribes to Redis and
-  sends every read as one chunk to every connection: the least that Python has to do.
-  **django-eventstream** is set up as documented, on Daphne, with its Redis listener and without
-  storage; it queues at most 10 messages a stream and drops the rest. What a server cannot stand is
-  left out or made smaller, which the tables say.
+  sends every read as one chunk to every connection: the least that Python must do.
+  **django-eventstream** is configured as documented, on Daphne, with its Redis listener and without
+  storage. It queues at most 10 messages per stream and drops the rest. A load that a server cannot
+  stand is left out or made smaller, as the tables say.
 """
 
 
 def tables(results: Results, loads: Sequence[Scenario], servers: Sequence[Server]) -> str:
-    """The targets, then one table a load."""
+    """Returns the targets, then one table for each load."""
     parts = [_targets(results, loads)] if any(server.name == HUB for server in servers) else []
     for load in loads:
         parts.append(f"### {load.name}: {load.title}\n\n{_load_table(results, load, servers)}")
@@ -80,7 +80,7 @@ def tables(results: Results, loads: Sequence[Scenario], servers: Sequence[Server
 def document(
     body: str, command: str, repeats: int, now: datetime, facts: Iterable[tuple[str, str]]
 ) -> str:
-    """The whole of docs/benchmarks.md."""
+    """Returns the whole text of docs/benchmarks.md."""
     rows = "\n".join(f"- {name}: {value}" for name, value in facts)
     return (
         "# Benchmarks\n\n"
@@ -90,7 +90,7 @@ def document(
 
 
 def summary(load: Scenario, result: Result) -> str:
-    """One line of progress."""
+    """Returns one line of progress."""
     shown = [
         f"{FIGURES[name].show(result.figures[name])} {FIGURES[name].heading}"
         for name in load.figures
@@ -102,7 +102,7 @@ def summary(load: Scenario, result: Result) -> str:
 
 
 def faults(tally: Tally) -> str:
-    """What went wrong, or "none"."""
+    """Returns the counts of all faults, or "none"."""
     names = "lost", "doubled", "reordered", "corrupt", "gaps", "broken"
     counts = [f"{getattr(tally, name):,} {name}" for name in names if getattr(tally, name)]
     if tally.lost:
@@ -111,7 +111,7 @@ def faults(tally: Tally) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, aligned so that it reads well as plain text; the first row is the head."""
+    """Returns a Markdown table, aligned for plain text. The first row is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

@@ -1,4 +1,4 @@
-"""All results of a run, and what is made of them: medians, ratios, sums."""
+"""All results of a run, with their medians, ratios and sums."""
 
 import math
 from collections import defaultdict
@@ -10,11 +10,11 @@ from bench.meter import Cost
 from bench.scenarios import Result
 
 BASE = "nchan"
-"""The server that all ratios are to."""
+"""The server that every ratio refers to."""
 
 
 class Results:
-    """Results by scenario, server and repeat, with notes on what is missing."""
+    """Results by scenario, server and repeat, with notes on missing ones."""
 
     def __init__(self) -> None:
         self._results: dict[tuple[str, str], dict[int, Result]] = defaultdict(dict)
@@ -25,12 +25,12 @@ class Results:
         self._results[scenario, server][repeat] = result
 
     def note(self, scenario: str, server: str, text: str) -> None:
-        """Why there is no result, or how it differs. The same text is kept once."""
+        """Records why there is no result, or how it differs. Equal texts are kept once."""
         if text not in self._notes[scenario, server]:
             self._notes[scenario, server].append(text)
 
     def fail(self, scenario: str, server: str, reason: str) -> None:
-        """A result that there should be."""
+        """Records that a load failed on a server."""
         self.failed = True
         self.note(scenario, server, f"failed: {reason}")
 
@@ -41,22 +41,22 @@ class Results:
         return self._notes[scenario, server]
 
     def median(self, scenario: str, server: str, figure: str) -> float:
-        """The median over all repeats, or nan."""
+        """Returns the median over all repeats, or nan."""
         return _median(self._values(scenario, server, figure).values())
 
     def ratio(self, scenario: str, server: str, figure: str) -> float:
-        """The median of the ratios to nchan, each within one repeat, or nan."""
+        """Returns the median of the ratios to nchan, each within one repeat, or nan."""
         base = self._values(scenario, BASE, figure)
         mine = self._values(scenario, server, figure)
         return _median(mine[n] / base[n] for n in mine if base.get(n))
 
     def tally(self, scenario: str, server: str) -> Tally:
-        """The counts of all repeats together."""
+        """Returns the sum of the counts of all repeats."""
         results = self._results[scenario, server].values()
         return sum((result.tally for result in results), start=Tally())
 
     def costs(self, scenario: str, server: str) -> list[Cost]:
-        """What each repeat cost."""
+        """Returns the cost of each repeat."""
         return [result.cost for result in self._results[scenario, server].values()]
 
     def _values(self, scenario: str, server: str, figure: str) -> dict[int, float]:

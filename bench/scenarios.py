@@ -1,4 +1,4 @@
-"""The loads: what is done to a server, and which figures come of it."""
+"""The loads that servers are measured under, and the figures of each."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from bench.witness import Witness
 WARM_UP_STREAMS = 50
 FLAT_OUT_SECONDS = 120.0
 LAST_WRITE_SECONDS = 3.0
-"""After a last message: by then the log has it (relay/journal.py)."""
+"""How long after the last message the journal has certainly written it (relay/history/pacer.py)."""
 STREAM_READS = "xrange", "xrevrange"
 
 
@@ -59,10 +59,10 @@ class Scenario(Protocol):
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """Which figures it yields, in the order of the table."""
+        """The names of its figures, in the order of the table."""
 
     def run(self, server: Server, place: Place) -> Result:
-        """Raises BenchError when the server cannot stand it."""
+        """Measures the server. Raises BenchError when the server cannot stand the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,12 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class LogCost:
-    """What the log costs: a server that keeps one beside the same server without.
+class HistoryCost:
+    """The cost of the history: a server with a history beside the same server without.
 
-    Both run at the same time on the same core and get their messages by turns, so that they find the
-    machine in the same state. Two processes of one program still differ by a few per cent; so there
-    are several rounds, each with new ones, and the other one is started first every time.
+    Both run at the same time on the same core and get their messages in turn, so that both find the
+    machine in the same state. Two processes of one program still differ by a few per cent. So there
+    are several rounds with new processes, which are started in alternating order.
     """
 
     name: str
@@ -120,7 +120,7 @@ class LogCost:
         )
 
     def run(self, server: Server, place: Place) -> Result:
-        servers = [server, server.without_log()]
+        servers = [server, server.without_history()]
         rounds = [self._round(servers[:: (1, -1)[n % 2]], place) for n in range(self.rounds)]
         on, off = (sum(one.cpu_us[kind] for one in rounds) / self.rounds for kind in servers)
         return Result(
@@ -165,7 +165,7 @@ class LogCost:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What came of servers side by side: the CPU per delivery of each, and the rest of all together."""
+    """The results of servers side by side: CPU per delivery for each, the rest for all together."""
 
     cpu_us: Mapping[Server, float]
     tally: Tally
@@ -175,7 +175,7 @@ class _Round:
 
 @dataclass(frozen=True, slots=True)
 class FlatOut:
-    """Messages as fast as they are taken."""
+    """Messages at full speed."""
 
     name: str
     streams: int
@@ -212,7 +212,7 @@ class FlatOut:
 class Idle:
     """Streams are opened, and then nothing is published.
 
-    `apart`: each has a channel of its own, and `settle_seconds` must be enough for all to be entered.
+    `apart`: each stream has its own channel. The hub must have entered all after `settle_seconds`.
     """
 
     name: str
@@ -261,9 +261,9 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """All streams are cut, and come back at once, each with another last event id.
+    """All streams are cut and come back at once, with various last event ids.
 
-    `restarted`: to a process that has just been started, which has nothing but the history.
+    `restarted`: they come back to a process that was just started, which has only the history.
     """
 
     name: str
@@ -300,10 +300,10 @@ class Resume:
         if not server.resumes:
             raise Missing("a client cannot come back with an id")
         if self.restarted and not server.keeps:
-            raise Missing("what it had is gone with its process")
+            raise Missing("its messages are lost with its process")
 
     def _publish(self, here: Audience, running: Running) -> tuple[Ledger, list[bytes]]:
-        """Returns the id of each message as well."""
+        """Publishes all messages. Returns their ledger, and the id of each."""
         with Witness(running.address, running.path) as witness:
             settle(here.loop)
             ledger = here.expect(self.messages)
@@ -340,16 +340,16 @@ class Resume:
 
 
 def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
-    """All loads; `quick` ones show that everything works, and nothing else."""
+    """Returns all loads. The `quick` ones only check that everything works."""
     if quick:
         return (
             Live("live-100", 10, 20, 2),
             Live("live-1000", 100, 50, 2),
             Live("live-5000", 500, 5, 2),
             Live("live-10000", 1_000, 2, 2),
-            LogCost("log-100", 10, 20, 1, rounds=2),
-            LogCost("log-1000", 100, 25, 1, rounds=2),
-            LogCost("log-5000", 500, 5, 1, rounds=2),
+            HistoryCost("log-100", 10, 20, 1, rounds=2),
+            HistoryCost("log-1000", 100, 25, 1, rounds=2),
+            HistoryCost("log-5000", 500, 5, 1, rounds=2),
             FlatOut("burst", 100, 1_000),
             FlatOut("ingest", 10, 20_000),
             Resume("resume", 200, 100),
@@ -362,9 +362,9 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
         Live("live-1000", 1_000, 50, 10),
         Live("live-5000", 5_000, 5, 10),
         Live("live-10000", 10_000, 2, 10),
-        LogCost("log-100", 100, 20, 16),
-        LogCost("log-1000", 1_000, 25, 8),
-        LogCost("log-5000", 5_000, 5, 8),
+        HistoryCost("log-100", 100, 20, 16),
+        HistoryCost("log-1000", 1_000, 25, 8),
+        HistoryCost("log-5000", 5_000, 5, 8),
         FlatOut("burst", 1_000, 3_000),
         FlatOut("ingest", 10, 300_000),
         Resume("resume", 10_000, 300),
@@ -379,11 +379,11 @@ def _per(amount: float, count: float) -> float:
 
 
 def _history_reads(place: Place) -> int:
-    """How often Redis has read a stream, since it was started (INFO, commandstats)."""
+    """Returns how often Redis has read from a stream since its start (INFO commandstats)."""
     with redis.Redis(port=place.redis_port) as client:
         commands = client.info("commandstats")
     return sum(int(commands.get(f"cmdstat_{name}", {"calls": 0})["calls"]) for name in STREAM_READS)
 
 
 def _gaps(ledger: Ledger) -> list[str]:
-    return [f"told of a gap, {reason}" for reason in sorted(ledger.gap_reasons)]
+    return [f"gaps with the reason {reason}" for reason in sorted(ledger.gap_reasons)]

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, read and published to."""
+"""The servers that are compared, and how each is started, read and published to."""
 
 import importlib.util
 import os
@@ -31,7 +31,7 @@ HEALTHY_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where things run: one core for the server, one for the client and Redis."""
+    """The place of a measurement: one core for the server, one for the client and Redis."""
 
     server_core: int
     client_core: int
@@ -52,18 +52,18 @@ class Running:
 
 
 class Server(ABC):
-    """`name` is what the command line calls it, `title` what the tables do.
+    """`name` is its name on the command line, `title` its name in the tables.
 
-    The limits keep a server that loses or takes long from making a run endless: phases with more
-    streams are left out, and no more than `max_messages` are published at once.
+    The limits keep a slow server, or one that loses messages, from making a run endless. Phases with
+    more streams are left out, and at most `max_messages` are published at once.
     """
 
     max_streams = MAX_STREAMS
     max_messages = 1_000_000
     resumes = False
-    """A client may come back with its last event id."""
+    """Whether a client may come back with its last event id."""
     keeps = False
-    """Also to a process that was started since."""
+    """Whether it may also come back to a process that was started since."""
     install = ""
 
     def __init__(self, name: str, title: str) -> None:
@@ -74,25 +74,25 @@ class Server(ABC):
         return True
 
     def require(self) -> None:
-        """Raises Missing, with what to do, when it is not installed."""
+        """Raises Missing, with a way to install it, if it is not installed."""
         if not self.installed():
             raise Missing(f"{self.title} is not installed: {self.install}")
 
     @abstractmethod
     def version(self) -> str:
-        """What is measured, for the report."""
+        """Returns the measured programs and their versions, for the report."""
 
-    def without_log(self) -> "Server":
-        """The same without a durable history, on a channel of its own. Raises Missing."""
-        raise Missing("it has no log to turn off")
+    def without_history(self) -> "Server":
+        """Returns the same server without a history, on a channel of its own. Raises Missing."""
+        raise Missing("it has no history to turn off")
 
     @abstractmethod
     def start(self, place: Place) -> AbstractContextManager[Running]:
-        """It runs and listens for as long as the block lasts."""
+        """Returns a context manager, within which the server listens."""
 
 
 class Hub(Server):
-    """This project. `settings` are environment variables, so that a variant is one more entry."""
+    """This project. `settings` are environment variables, so that a variant is just another entry."""
 
     resumes = True
     keeps = True
@@ -108,7 +108,7 @@ class Hub(Server):
         self._settings = dict(settings or {})
         self._channel = channel
 
-    def without_log(self) -> "Hub":
+    def without_history(self) -> "Hub":
         settings = {"RELAY_HISTORY_SIZE": "0", "RELAY_PREFIX": "relay-log-off"}
         return Hub(
             f"{self.name}-log-off",
@@ -143,7 +143,7 @@ class Hub(Server):
 
 
 class Floor(Server):
-    """What any Python server has to do at the least (bench/floor.py)."""
+    """The least that any Python server must do (bench/floor.py)."""
 
     def version(self) -> str:
         return f"Python {sys.version.split()[0]}"
@@ -161,8 +161,8 @@ class Floor(Server):
 class Nchan(Server):
     """nginx with nchan: one worker, messages kept in memory, published by HTTP.
 
-    nchan numbers the messages of a second with 16 bits, sign included; when more come in one, its
-    own log says "Missed message for eventsource subscriber". So it gets fewer than that.
+    nchan numbers the messages of one second with a signed 16-bit integer. If more are published in
+    one, it logs "Missed message for eventsource subscriber". So it gets fewer.
     """
 
     max_messages = 30_000
@@ -184,7 +184,7 @@ class Nchan(Server):
             config = Path(directory, "nginx.conf")
             config.write_text(nginx_config(directory, port))
             command = [_nginx(), "-p", directory, "-e", "stderr", "-c", str(config)]
-            # SIGTERM, because a worker outlives a master that is killed.
+            # SIGTERM, because a worker survives a killed master.
             with Child(
                 self.title, command, place.server_core, death_signal=signal.SIGTERM
             ) as child:
@@ -194,7 +194,7 @@ class Nchan(Server):
 
 
 class EventStream(Server):
-    """django-eventstream on Daphne, its messages from Redis (bench/eventstream_project.py)."""
+    """django-eventstream on Daphne, with messages from Redis (bench/eventstream_project.py)."""
 
     max_streams = 1_000
     max_messages = 3_000
@@ -228,10 +228,10 @@ SERVERS: tuple[Server, ...] = (
 
 @contextmanager
 def start_redis(core: int) -> Iterator[tuple[int, int]]:
-    """A redis-server of the benchmark's own; yields its port and process id.
+    """Runs a private redis-server. Yields its port and process id.
 
-    The limit of what it buffers for a subscriber is lifted: publishing flat out shall show how fast
-    a server is, not when Redis gives it up.
+    Its output buffer for a subscriber has no limit. So publishing at full speed measures the server,
+    and does not make Redis disconnect it.
     """
     port = free_port()
     try:
@@ -254,7 +254,7 @@ def redis_version() -> str:
 
 
 def nginx_config(directory: str, port: int) -> str:
-    """The fastest set-up of nchan that loses nothing that it need not lose."""
+    """Returns the fastest configuration of nchan that loses no message."""
     return f"""\
 load_module {_nchan_module()};
 user {pwd.getpwuid(os.getuid()).pw_name};
@@ -302,7 +302,7 @@ http {{
 
 
 def _wait_until_healthy(child: Child, port: int) -> None:
-    """A stream that is opened before the hub has subscribed begins with a notice of a gap."""
+    """Waits until the hub has subscribed: a stream opened before may begin with a notice of a gap."""
     deadline = time.monotonic() + HEALTHY_SECONDS
     while time.monotonic() < deadline:
         interrupt.check()
@@ -316,7 +316,7 @@ def _wait_until_healthy(child: Child, port: int) -> None:
 
 
 def _as_eventstream(payload: bytes) -> bytes:
-    """What its `send_event(…, json_encode=False)` publishes."""
+    """Returns the message that its `send_event(…, json_encode=False)` publishes."""
     return b'{"channel": "%b", "event_type": "message", "data": "%b", "pub_id": null}' % (
         CHANNEL.encode(),
         payload,

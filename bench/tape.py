@@ -1,4 +1,4 @@
-"""What the streams gave, read by read, kept to be checked when the clock no longer runs."""
+"""A tape of all reads of the streams, checked after the measurement."""
 
 import socket
 import time
@@ -11,10 +11,10 @@ _PAGE_BYTES = 4096
 
 
 class Tape:
-    """Reads go straight into large segments; nothing is looked at, copied or allocated on the way.
+    """Reads into large segments, without parsing, copying or allocating.
 
-    At a burst the client has to take several million messages a second on one core. Reading them
-    costs about a tenth of what checking them costs, so checking comes after.
+    In a burst the client receives several million messages a second on one core. Reading them costs
+    about a tenth of checking them, so they are checked later.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class Tape:
         self._sizes = array("l")
 
     def reserve(self, size: int) -> None:
-        """Has memory for about `size` bytes at hand, so that none is asked for while reading."""
+        """Allocates memory for about `size` bytes ahead of the reads."""
         while len(self._segments) * SEGMENT_BYTES < size:
             self._segments.append(_touched_segment())
 
     def read(self, source: socket.socket, owner: int) -> int:
-        """One read, noted under `owner`; returns the bytes read, 0 at the end. Raises OSError."""
+        """Reads once and records it under `owner`. Returns the size, 0 at the end. Raises OSError."""
         at = self._at
         if at + READ_BYTES > SEGMENT_BYTES:
             at = self._next_segment()
@@ -47,11 +47,11 @@ class Tape:
 
     @property
     def last_ns(self) -> int:
-        """When something was last read since the last `play`, or 0."""
+        """The time of the last read since the last `play`, or 0."""
         return self._times[-1] if self._times else 0
 
     def play(self) -> Iterator[tuple[int, int, bytes]]:
-        """All reads in order, as owner, time and bytes; then the tape is blank again."""
+        """Yields all reads in order, as owner, time and bytes. Then clears the tape."""
         for owner, now_ns, start, size in zip(
             self._owners, self._times, self._starts, self._sizes, strict=True
         ):

@@ -1,7 +1,7 @@
-"""HTTP/1.1 responses and event streams as they come over the wire: bytes in, messages out.
+"""A decoder of HTTP/1.1 responses and event streams: bytes in, messages out.
 
-The same decoder checks every server. It accepts events with and without `id:` lines, split over
-chunks and reads in any way, and it lets nothing that is wrong pass as right.
+The same decoder checks every server. It accepts events with and without `id:` lines, split anywhere
+over chunks and reads. It rejects everything that is malformed.
 """
 
 import json
@@ -25,7 +25,7 @@ _is_message = re.compile(rb"(%b)%b\Z" % (TOKEN, re.escape(PADDING))).match
 
 
 class WireError(Exception):
-    """This is not an HTTP response."""
+    """The bytes are not an HTTP response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Head:
 
 
 def read_head(data: bytes) -> tuple[Head, bytes] | None:
-    """The head and what follows it, or None while it is not complete. Raises WireError."""
+    """Returns the head and the bytes after it, or None while it is incomplete. Raises WireError."""
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:
         return None
@@ -48,7 +48,7 @@ def read_head(data: bytes) -> tuple[Head, bytes] | None:
 
 
 class PlainBody:
-    """A body that ends with its connection."""
+    """A body that ends when its connection is closed."""
 
     ended = False
 
@@ -59,19 +59,18 @@ class PlainBody:
 class ChunkedBody:
     """A chunked body (RFC 9112, section 7.1).
 
-    `ended` is set by the last chunk, and where the framing is broken: from there on nothing can be
-    told apart, so nothing more is taken.
+    `ended` is set by the last chunk, or by broken framing, after which nothing can be decoded.
     """
 
     __slots__ = ("_left", "_rest", "ended")
 
     def __init__(self) -> None:
         self._rest = b""
-        self._left = 0  # what the open chunk still lacks, its line end included
+        self._left = 0  # the bytes that the open chunk still lacks, with its line end
         self.ended = False
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes of the body in what was read."""
+        """Returns the bytes of the body in a read."""
         if self._rest:
             data = self._rest + data
         out: list[bytes] = []
@@ -107,18 +106,18 @@ class ChunkedBody:
 
 @dataclass(slots=True)
 class Found:
-    """What a piece of an event stream held."""
+    """The content of a piece of an event stream."""
 
     tokens: list[bytes]
-    """Of all whole messages, in order. A message with a byte changed has none."""
+    """The tokens of all whole messages, in order. A message with a changed byte has none."""
     corrupt: int = 0
-    """Unnamed events that are none of our messages."""
+    """The number of unnamed events that are not ours."""
     gaps: list[str] = field(default_factory=list)
-    """The reason that each `hub.gap` gave."""
+    """The reason of each `hub.gap`."""
 
 
 class EventStream:
-    """Cuts a body into events (WHATWG HTML, section 9.2.6) and finds our messages among them."""
+    """Splits a body into events (WHATWG HTML, section 9.2.6) and finds our messages in them."""
 
     __slots__ = ("_rest",)
 
@@ -141,7 +140,7 @@ class EventStream:
 
 
 def message_ids(body: bytes) -> list[bytes]:
-    """The id of each of our messages that a piece of an event stream holds whole, in order."""
+    """Returns the ids of our messages that are whole in a piece of an event stream, in order."""
     return [before or after for before, after in _find_ids(body)]
 
 

@@ -1,4 +1,4 @@
-"""A stream that notes the id of every message, for others to come back with."""
+"""A stream that records the id of every message, for other streams to resume from."""
 
 import socket
 
@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 10.0
 
 
 class Witness(Closing):
-    """Opened when it is made. Use as a context manager: it closes its socket."""
+    """Opens a stream at construction. A context manager that closes its socket."""
 
     def __init__(self, address: tuple[str, int], path: str) -> None:
         host, port = address
@@ -31,7 +31,7 @@ class Witness(Closing):
         self._socket.close()
 
     def ids(self, count: int) -> list[bytes]:
-        """The ids of the first `count` messages, as soon as they have come. Raises BenchError."""
+        """Waits for the first `count` messages. Returns their ids. Raises BenchError."""
         while len(ids := message_ids(self._events)) < count:
             self._events += self._body.feed(self._read())
         return ids[:count]
@@ -41,7 +41,7 @@ class Witness(Closing):
         try:
             data = self._socket.recv(READ_BYTES)
         except OSError as error:
-            raise BenchError(f"a stream brings no messages with ids: {error}") from None
+            raise BenchError(f"a stream delivers no messages with ids: {error}") from None
         if not data:
-            raise BenchError("a stream that is to bring messages was closed")
+            raise BenchError("a stream was closed before it delivered its messages")
         return data

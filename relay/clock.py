@@ -1,4 +1,4 @@
-"""The time: the event loop's, for what happens later, and the wall's, for what others read."""
+"""The clock of a hub process: loop time for timers, wall time for what is stored or shown."""
 
 import asyncio
 import time

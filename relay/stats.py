@@ -1,11 +1,11 @@
-"""What this process has counted since it started."""
+"""The counters of this process since its start."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(slots=True)
 class Stats:
-    """Plain counters; all but `streams_open` only ever grow."""
+    """Plain counters. All but `streams_open` only grow."""
 
     messages: int = 0
     """Messages received from Redis."""
@@ -16,19 +16,19 @@ class Stats:
     streams_open: int = 0
     streams_opened: int = 0
     streams_refused: int = 0
-    """Requests turned away because RELAY_MAX_STREAMS were open."""
+    """Requests refused because of a limit of streams or channels, or while the process stops."""
     streams_cut: int = 0
     """Streams ended because the client took nothing for RELAY_STALL_SECONDS."""
     gaps_slow_client: int = 0
-    """`hub.gap` events told to single clients that had fallen off the ring."""
+    """`hub.gap` events sent to single clients whose next messages were evicted from the ring."""
     resumed: int = 0
-    """Streams that went on from a last event id with nothing missing up to the ring."""
+    """Streams that resumed from a last event id with no gap before the ring."""
     gaps_resume: int = 0
-    """`hub.gap` events told to clients that came back, or asked for more than is kept."""
+    """`hub.gap` events made for clients that came back, or requested more than is kept."""
     pages_read: int = 0
     """Pages of the history read from Redis for replays."""
     gaps_redis_lost: int = 0
-    """`hub.gap` events told to every stream because the subscription was interrupted."""
+    """`hub.gap` events announced on every stream because the subscription was interrupted."""
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)

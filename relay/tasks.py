@@ -1,4 +1,4 @@
-"""How tasks are ended."""
+"""Ends asyncio tasks reliably."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,7 +8,7 @@ AGAIN_SECONDS = 0.2
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancels the tasks, and returns when all of them are done."""
+    """Cancels the tasks. Returns when all are done."""
     for task in tasks:
         cancel(task)
     if tasks:
@@ -16,9 +16,9 @@ async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 def cancel(task: asyncio.Task[Any]) -> None:
-    """Cancels it, again and again until it has ended: one cancellation may be swallowed on its way.
+    """Cancels the task repeatedly until it is done: a single cancellation may be swallowed.
 
-    (python/cpython#86296)
+    See python/cpython#86296.
     """
     if not task.done():
         task.cancel()

@@ -69,6 +69,11 @@ class Commands:
             raise RedisUnavailable(str(error) or "no answer", refused=False) from None
         except RedisError as error:
             raise RedisUnavailable(f"Redis refused {words[0]}: {error}", refused=True) from None
+        except Exception as error:
+            # On Python 3.12 and 3.13.0 to 3.13.9 a write on a transport that was reset raises TypeError or
+            # AttributeError, which redis-py lets through (redis/redis-py#4287).
+            reason = f"the connection failed ({type(error).__name__}: {error})"
+            raise RedisUnavailable(reason, refused=False) from None
 
     async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Runs a script by its digest, and sends the whole only where Redis does not know it."""

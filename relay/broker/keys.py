@@ -12,7 +12,7 @@ class Keys:
 
     prefix: str
     counter: str
-    log: str
+    history: str
     marker: str
 
     @classmethod

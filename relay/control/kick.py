@@ -1,4 +1,4 @@
-"""A kick: whose streams end."""
+"""A kick: the value that says which streams end."""
 
 import secrets
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class HasUser(Protocol):
 
 
 class OpenStream(Protocol):
-    """What a kick needs to know of an open stream."""
+    """The attributes of an open stream that a kick uses."""
 
     @property
     def names(self) -> Sequence[str]: ...
@@ -27,7 +27,7 @@ class OpenStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kick:
-    """Whose streams end: a user's (an id, or a token's subject), a channel's, or else everybody's."""
+    """Ends the streams of a user (an id, or the subject of a token), of a channel, or all streams."""
 
     user: str = ""
     channel: str = ""
@@ -36,7 +36,7 @@ class Kick:
 
     @classmethod
     def of(cls, user: str | None, channel: str | None, everybody: bool) -> "Kick":
-        """Raises ValueError unless exactly one is given."""
+        """Returns the kick. Raises ValueError unless exactly one argument is given."""
         given = [value for value in (user, channel) if value is not None]
         if len(given) + bool(everybody) != 1:
             raise ValueError("Name exactly one to kick: a user, a channel, or all.")
@@ -46,7 +46,7 @@ class Kick:
 
     @classmethod
     def decode(cls, entry: bytes) -> "Kick | None":
-        """None for what another version may have written."""
+        """Returns the kick; None for an entry of an unknown form, which another version may write."""
         mark, _, text = entry.decode(errors="replace").partition(" ")
         kind, _, name = text.partition(" ")
         by_sign_out = mark.endswith(SIGN_OUT)
@@ -59,13 +59,13 @@ class Kick:
         return cls(channel=name, by_sign_out=by_sign_out)
 
     def encode(self) -> str:
-        """An entry that is like no other. Other versions read all of it but the first word."""
+        """Returns an entry for Redis, unique by a random id, which other versions ignore."""
         mark = SIGN_OUT if self.by_sign_out else ""
         kind = "user" if self.user else "channel" if self.channel else "all"
         return f"{secrets.token_hex(8)}{mark} {kind} {self.user or self.channel}"
 
     def covers(self, stream: OpenStream) -> bool:
-        """Whether the stream ends; one of a pattern is a stream of every channel that matches it."""
+        """Whether the kick ends the stream. A stream of a pattern has every channel that matches."""
         if self.user:
             return stream.owner.user == self.user
         if self.channel:

@@ -1,4 +1,4 @@
-"""Kicks as they are noted in Redis."""
+"""The list of kicks in Redis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from relay.broker.keys import HubKeys
 from relay.control.kick import Kick
 
 KEEP_SECONDS = 3600.0
-"""How long a process may be away from Redis and still find what was kicked."""
+"""How long a kick stays in the list, for processes that have lost Redis meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An entry of the list of kicks, and when it was noted, by the clock of Redis."""
+    """An entry of the list of kicks, and the time of the entry by the clock of Redis."""
 
     entry: bytes
     ms: float
@@ -33,22 +33,22 @@ def _words(keys: HubKeys, kick: Kick) -> tuple[Sequence[str], Sequence[str | int
 
 
 class KickNotes:
-    """Both methods raise RedisUnavailable."""
+    """Writes and reads the list. Both methods raise RedisUnavailable."""
 
     def __init__(self, commands: Commands, keys: HubKeys) -> None:
         self._commands = commands
         self._keys = keys
 
     async def note(self, kick: Kick) -> tuple[int, str]:
-        """Notes a kick and tells all hub processes to look.
+        """Adds a kick to the list and notifies all hub processes.
 
-        Returns how many processes there are, and why they could not be told ("" if they were).
+        Returns the number of processes, and why Redis refused to notify them ("" if it did not).
         """
         number, refusal = await self._commands.script("kick_note", *_words(self._keys, kick))
         return int(number), refusal.decode()
 
     async def look(self, since_ms: int) -> tuple[int, Sequence[Noted]]:
-        """Returns the time now and the kicks since `since_ms`, all by the clock of Redis."""
+        """Returns the current time and the kicks since `since_ms`, both by the clock of Redis."""
         now_ms, found = await self._commands.script("kick_look", [self._keys.kicks], [since_ms])
         pairs = zip(found[::2], map(float, found[1::2]), strict=True)
         return int(now_ms), [Noted(*pair) for pair in pairs]

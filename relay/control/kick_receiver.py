@@ -1,4 +1,4 @@
-"""Receives kicks: looks for them with every call, and now and then without one."""
+"""Receives kicks: looks for them with every call of the link, and every half minute without one."""
 
 import asyncio
 import random
@@ -26,25 +26,25 @@ BACKOFF_SECONDS = 0.05, 1.0
 LEAVE_SECONDS = 0.5
 
 FAILURES_REPORTED = 3
-"""So many refusals in a row are reported: one or two come with every restart of Redis."""
+"""The number of refusals in a row that is reported. A restart of Redis causes one or two."""
 
 SLICE = 256
-"""Streams ended before the event loop gets its turn."""
+"""Streams ended before the receiver yields to the event loop."""
 
 
 class OpenStreams(Protocol):
-    """Where the streams of a process are."""
+    """The open streams of a process."""
 
     @property
     def streams(self) -> Iterable[OpenStream]:
-        """Those that are open."""
+        """The streams that are open."""
 
     def end(self, stream: Any) -> None:
-        """Ends one of them; harmless when it has ended."""
+        """Ends a stream. Harmless when it has ended."""
 
 
 class KickReceiver:
-    """Applies every kick that is noted while the process lives to the streams of the process, once."""
+    """Applies each kick that is noted while the process lives to its streams, once."""
 
     def __init__(
         self,
@@ -67,14 +67,14 @@ class KickReceiver:
         )
 
     def reached(self, stream: OpenStream, asked_at: float) -> bool:
-        """Whether a kick came for a new stream while its client was being admitted.
+        """Whether a kick covers a new stream and came while its client was being admitted.
 
         `asked_at` is when the request came, in the event loop's time.
         """
         return self._ledger.reached(stream, asked_at)
 
     async def run(self) -> None:
-        """Receives until it is cancelled."""
+        """Receives until cancelled."""
         members = []
         if layer.is_configured():
             members = [asyncio.create_task(layer.LayerMember(self._keys.group, self._link).run())]
@@ -88,13 +88,13 @@ class KickReceiver:
             await tasks.end(members)
 
     async def _wait(self, seconds: float) -> None:
-        """Waits for a call, but no longer than `seconds`."""
+        """Waits for a call of the link, but no longer than `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._link.called()
 
     async def _attempt(self) -> float:
-        """Looks; returns how long to wait for a call before the next attempt."""
+        """Looks for kicks. Returns how long to wait for a call before the next attempt."""
         try:
             await self._look()
         except RedisUnavailable as error:
@@ -107,11 +107,11 @@ class KickReceiver:
         """Raises RedisUnavailable."""
         looked = self._notes.look(self._ledger.since_ms)
         (now_ms, found), _ = await asyncio.gather(looked, self._sign())
-        at = asyncio.get_running_loop().time()
-        await self._apply(self._ledger.note(found, now_ms, at))
+        now = asyncio.get_running_loop().time()
+        await self._apply(self._ledger.note(found, now_ms, now))
 
     async def _sign(self) -> None:
-        """Where Redis refuses to write, kicks can be read all the same; presence reports it."""
+        """Signs. Kicks can be read even if Redis refuses this write, which presence reports."""
         with suppress(RedisUnavailable):
             await self._processes.sign()
 
@@ -128,7 +128,7 @@ class KickReceiver:
             if number % SLICE == 0:
                 await asyncio.sleep(0)
 
-    # -- what the operator is told
+    # -- reports to the operator
 
     def _works(self) -> None:
         self._refusals = 0
@@ -136,7 +136,7 @@ class KickReceiver:
         self._outage.end(self)
 
     def _failed(self, error: RedisUnavailable) -> None:
-        """The listener reports that Redis is away."""
+        """Reports refusals only: the listener reports a lost Redis."""
         if error.refused:
             self._refusals += 1
         if self._refusals >= FAILURES_REPORTED:

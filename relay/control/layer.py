@@ -1,11 +1,11 @@
-"""The channel layer (CHANNEL_LAYERS): the second way in which kicks reach the hub processes.
+"""The channel layer (CHANNEL_LAYERS): the second route by which hub processes are notified of kicks.
 
-It is used where a site has one that crosses processes; else nothing here touches it.
+It is used if the site has one that reaches other processes.
 
 Where this diverges from how consumers use channels_redis, and why:
 
-* One task of the process receives, not the streams: they cost the layer nothing, and none of its
-  errors can reach them.
+* One task of the process receives, and not each stream. So streams cost the layer nothing, and its
+  errors cannot reach them.
 * That task has a layer of its own. A layer lets only one event loop receive, and only pools that
   nobody else uses may be closed. The sender of a kick uses the shared one: each layer wraps
   `loop.close` for good, so one for every kick would be a leak.
@@ -15,7 +15,7 @@ Where this diverges from how consumers use channels_redis, and why:
   layer after `group_expiry`.
 * Waits are tasks that are cancelled until they end (`_within`), not `asyncio.timeout`: redis-py sends
   with `asyncio.wait_for`, which before Python 3.12 may swallow a cancellation
-  (https://bugs.python.org/issue42130), and then neither a wait nor the process would end.
+  (https://bugs.python.org/issue42130). Then neither the wait nor the process would end.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from relay.broker.link import Link
 from relay.broker.outage import Outage
 
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
-"""What Channels has for tests: it reaches no other process."""
+"""The channel layer for tests, which reaches no other process."""
 
 ANSWER_SECONDS = 2.0
 LEAVE_SECONDS = 0.5
@@ -43,7 +43,7 @@ SEND_ATTEMPTS = 3
 BACKOFF_SECONDS = 0.05, 1.0
 
 FAILURES_REPORTED = 3
-"""So many failures in a row are reported: one or two come with every restart of Redis."""
+"""The number of failures in a row that is reported. A restart of Redis causes one or two."""
 
 
 def is_configured() -> bool:
@@ -53,13 +53,13 @@ def is_configured() -> bool:
 
 
 async def send(group: str) -> None:
-    """Tells the members of the group to look. Raises whatever the layer raises, or TimeoutError."""
+    """Notifies the members of the group. Raises any error of the layer, or TimeoutError."""
     if not await _within(ANSWER_SECONDS, _send(group, {"type": "relay.look"})):
         raise TimeoutError("no answer")
 
 
 async def _send(group: str, message: dict[str, str]) -> None:
-    """The connections of a pool break with a restart of Redis, and each reports it only once."""
+    """Sends, with retries: after a restart of Redis each connection of the pool fails once."""
     layer = channel_layers[DEFAULT_CHANNEL_LAYER]
     for _ in range(SEND_ATTEMPTS - 1):
         with suppress(Exception):
@@ -88,15 +88,15 @@ class LayerMember:
         )
 
     async def run(self) -> None:
-        """Listens until it is cancelled."""
+        """Receives until cancelled."""
         try:
             await _within(None, self._listen_always())
         finally:
-            with suppress(Exception):  # nobody waits for it: what stays behind in Redis expires
+            with suppress(Exception):  # a membership that stays behind in Redis expires
                 await _within(LEAVE_SECONDS, self._leave())
 
     async def _listen_always(self) -> None:
-        """Whatever the layer raises is met with another attempt."""
+        """Receives; reconnects after any error of the layer."""
         while True:
             try:
                 await self._listen()
@@ -105,7 +105,7 @@ class LayerMember:
                 await asyncio.sleep(self._backoff.next())
 
     async def _listen(self) -> None:
-        """Calls now and with every message, until the membership of the group is to be renewed."""
+        """Calls the link now and with every message, until the membership is due for renewal."""
         loop = asyncio.get_running_loop()
         try:
             if not await _within(ANSWER_SECONDS, self._join()):
@@ -132,7 +132,7 @@ class LayerMember:
         self._outage.end(self)
 
     def _failed(self, error: Exception) -> None:
-        """Calls all the same. The listener reports that Redis itself is away."""
+        """Calls the link, in case a message was lost. The listener reports a lost Redis."""
         self._link.call()
         if self._link.live:
             self._failures += 1
@@ -147,7 +147,7 @@ class LayerMember:
             await self._close()
 
     async def _close(self) -> None:
-        """Leaves no connection and no task of the layer behind; it connects again when it is used."""
+        """Closes all connections and tasks of the layer, which reconnects on its next use."""
         for cleaner in getattr(self._layer, "receive_cleaners", ()):
             cleaner.cancel()
         if hasattr(self._layer, "close_pools"):
@@ -155,7 +155,7 @@ class LayerMember:
 
 
 async def _within(seconds: float | None, work: Coroutine[Any, Any, object]) -> bool:
-    """Does the work; False when it was not done in time, and was given up."""
+    """Awaits the work. Returns False, and cancels it, when it takes longer than `seconds`."""
     task = asyncio.create_task(work)
     task.add_done_callback(lambda task: task.cancelled() or task.exception())
     try:

@@ -1,7 +1,7 @@
-"""Who is there: how many streams each channel has, right across processes.
+"""Presence: how many streams each channel has, over all processes.
 
 Each process keeps its own counts in one hash in Redis, which expires unless it is refreshed. A refresh
-is one small command however many channels there are; only what has changed is written again.
+is one small command for any number of channels. Only changed counts are written again.
 """
 
 import asyncio
@@ -20,35 +20,35 @@ from relay.broker.outage import Outage
 from relay.control.processes import Processes
 
 TURN_SECONDS = 0.5
-"""How often what has changed is written."""
+"""How often changed counts are written."""
 
 WRITE_CHANNELS = 500
-"""How many channels are written at once, so that Redis is never busy for long."""
+"""The number of channels in one write, so that Redis is never busy for long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """`count` open streams; `users` names each once who is known, by user id or token subject."""
+    """The number of open streams, and each known user once, by user id or token subject."""
 
     count: int
     users: tuple[str, ...]
 
 
 class PresenceReader:
-    """Asks Redis. No hub needs to run in this process."""
+    """Reads the counts from Redis. No hub needs to run in this process."""
 
     def __init__(self, commands: Commands, keys: HubKeys) -> None:
         self._commands = commands
         self._keys = keys
 
     async def of(self, name: str) -> Present:
-        """Returns who has this channel open, or this pattern. Raises RedisUnavailable."""
+        """Returns the streams and users of a channel or pattern. Raises RedisUnavailable."""
         entries = [entry.split(b" ", 1) for entry in await self._read(name, "all")]
         users = {user for _, text in entries for user in json.loads(text)}
         return Present(sum(int(count) for count, _ in entries), tuple(sorted(users)))
 
     async def count(self, name: str) -> int:
-        """Returns how many streams of this channel are open. Raises RedisUnavailable."""
+        """Returns the number of open streams of a channel or pattern. Raises RedisUnavailable."""
         return sum(int(count) for count in await self._read(name, "count"))
 
     async def _read(self, name: str, what: str) -> list[bytes]:
@@ -58,7 +58,7 @@ class PresenceReader:
 
 
 class Presence:
-    """Counts the streams of this process; `run` keeps Redis informed."""
+    """Counts the streams of this process. `run` writes the counts to Redis."""
 
     def __init__(self, commands: Commands, keys: HubKeys, processes: Processes) -> None:
         self._commands = commands
@@ -74,13 +74,13 @@ class Presence:
         )
 
     def enter(self, names: Iterable[str], user: str) -> None:
-        """A stream of these channels has opened; `user` is empty where that is not known."""
+        """Counts a new stream of these channels. `user` is empty if unknown."""
         for name in names:
             self._here[name][user] += 1
             self._changed.add(name)
 
     def leave(self, names: Iterable[str], user: str) -> None:
-        """Such a stream has ended."""
+        """Uncounts a stream that has ended."""
         for name in names:
             users = self._here[name]
             users[user] -= 1
@@ -91,7 +91,7 @@ class Presence:
             self._changed.add(name)
 
     async def run(self) -> None:
-        """Until it is cancelled; then this process is gone at once."""
+        """Writes the counts until cancelled. Then removes those of this process at once."""
         self._refresh_at = 0.0
         try:
             while True:
@@ -113,7 +113,7 @@ class Presence:
             while self._changed:
                 await self._write()
         except RedisUnavailable as error:
-            if error.refused:  # the listener reports that Redis is away
+            if error.refused:  # the listener reports a lost Redis
                 self._outage.begin(self, error)
             return
         self._refresh_at = now + self._processes.pause()

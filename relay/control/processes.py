@@ -1,4 +1,4 @@
-"""Which hub processes live: a list in Redis, from which one that gives no sign expires."""
+"""The list of living hub processes in Redis. A process that does not sign expires from it."""
 
 import random
 import secrets
@@ -7,10 +7,10 @@ from relay.broker.commands import Commands
 from relay.broker.keys import HubKeys
 
 SIGN_SECONDS = 10.0
-"""How often a process gives a sign of life (Presence does, with what it refreshes)."""
+"""How often a process signs at the least; Presence does so with each refresh."""
 
 EXPIRY_SECONDS = 30.0
-"""After so long without a sign a process counts as gone, with all of its streams."""
+"""The time without a sign after which a process counts as dead, with all of its streams."""
 
 
 class Processes:
@@ -23,7 +23,7 @@ class Processes:
 
     @property
     def expiry_ms(self) -> int:
-        """For how long a sign counts, and whatever else Redis holds of this process."""
+        """How long a sign, and anything else that Redis holds for this process, is valid."""
         return round(EXPIRY_SECONDS * 1000)
 
     def pause(self) -> float:
@@ -31,9 +31,9 @@ class Processes:
         return SIGN_SECONDS * random.uniform(0.8, 1.0)
 
     async def sign(self) -> None:
-        """Gives a sign of life."""
+        """Signs: enters this process in the list, or renews its entry."""
         await self._commands.script("process_sign", [self._key], [self.id, self.expiry_ms])
 
     async def leave(self) -> None:
-        """This process is gone at once, unless it signs again."""
+        """Removes this process from the list at once."""
         await self._commands.run("ZREM", self._key, self.id)

@@ -29,7 +29,7 @@ from relay.source.intake import Intake
 
 
 class Channel(Delivery):
-    """Puts the parts together. `name` is that of a Redis channel, or a pattern."""
+    """Assembles the parts of one channel. `name` is that of a Redis channel, or a pattern."""
 
     def __init__(self, target: Target, context: Context, outage: Outage) -> None:
         settings, stats, spec = context.settings, context.stats, target.spec
@@ -65,17 +65,17 @@ class Channel(Delivery):
         return self._arrivals.join(writer, starts[self.name])
 
     def on_live(self, alone: bool) -> None:
-        """The subscription stands; `alone`: no other process has this channel."""
+        """Called when the channel is live. `alone`: no other process has this channel."""
         if alone and self.journal:
             self.journal.begin()
 
     async def run(self) -> None:
-        """Writes the history until it is cancelled."""
+        """Writes the history until cancelled."""
         if self.journal:
             await self.journal.run()
 
     async def flush(self) -> None:
-        """Writes what the history lacks, for when the process stops or leaves the channel."""
+        """Writes what the history lacks, before the process stops or leaves the channel."""
         self._catching_up.stop()
         if self.journal:
             await self.journal.flush()

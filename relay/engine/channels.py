@@ -1,4 +1,4 @@
-"""The channels and groups of this process: made when they are asked for, left when unused."""
+"""The channels and groups of this process: opened on first use, left when unused."""
 
 import asyncio
 from collections import Counter
@@ -19,13 +19,13 @@ from relay.history.outage import history_outage
 from relay.source.listener import Listener
 
 LATEST_EVENTS = 16
-"""What is kept for each channel of which only the newest event counts."""
+"""The number of events in the ring of a conflated group, for each of its channels."""
 
 GroupKey = tuple[frozenset[str], float | None]
 
 
 class Channels:
-    """Iterates over everything that has streams."""
+    """All channels and groups of the process. Iterates over both."""
 
     def __init__(self, context: Context, listener: Listener, supervisor: Supervisor) -> None:
         self._context = context
@@ -38,10 +38,10 @@ class Channels:
         self._groups: dict[GroupKey, Group] = {}
         self._journals: dict[Channel, asyncio.Task[None]] = {}
         self._grouped: Counter[Channel] = Counter()
-        """In how many groups a channel is."""
+        """The number of groups that each channel belongs to."""
         self._newcomers = Newcomers(context.settings, context.clock)
         self._unused: dict[Channel, float] = {}
-        """Since when, in loop time; the longest first."""
+        """The loop time since which each unused channel is unused, the longest unused first."""
 
     def __iter__(self) -> Iterator[Delivery]:
         return iter([*self._channels.values(), *self._groups.values()])
@@ -50,12 +50,12 @@ class Channels:
         return self._channels[name]
 
     def start(self) -> None:
-        """Subscribes to the channels that are kept always."""
+        """Opens the channels that are always subscribed to."""
         for target in self.catalogue.always:
             self._channel(target)
 
     def check_room(self, admission: Admission) -> None:
-        """Raises Full unless the channels are there, or can be; leaves unused ones to make room.
+        """Raises Full unless the channels are open or can be opened. Leaves unused ones to make room.
 
         Counts the new ones whose names the client chose.
         """
@@ -71,14 +71,14 @@ class Channels:
         self._newcomers.take(admission.owner.address, len(chosen))
 
     def open(self, admission: Admission) -> Delivery:
-        """The channel or group of an admission, made if it is not there."""
+        """Returns the channel or group of an admission. Opens it on first use."""
         channels = [self._channel(target) for target in admission.targets]
         if _is_group(admission):
             return self._group(channels, admission.latest_seconds)
         return channels[0]
 
-    def left(self, delivery: Delivery) -> None:
-        """A stream has left; drops a group without streams."""
+    def release(self, delivery: Delivery) -> None:
+        """Called after a stream has left. Closes a group that has no streams any more."""
         if len(delivery):
             return
         if isinstance(delivery, Channel):
@@ -87,9 +87,9 @@ class Channels:
             self._drop(delivery)
 
     def leave_unused(self) -> None:
-        """Unsubscribes from channels that nobody has used for a while."""
-        since = self._context.clock.time() - self._context.settings.channel_idle_seconds
-        for channel in [c for c, at in self._unused.items() if at <= since]:
+        """Unsubscribes from channels that were unused for RELAY_CHANNEL_IDLE_SECONDS."""
+        limit = self._context.clock.time() - self._context.settings.channel_idle_seconds
+        for channel in [c for c, unused_since in self._unused.items() if unused_since <= limit]:
             self._leave(channel)
 
     async def flush(self) -> None:
@@ -118,7 +118,7 @@ class Channels:
         return group
 
     def _group_ring(self, channels: int, latest_seconds: float | None) -> Ring:
-        """Clients choose how many groups there are: each gets a smaller share than the one before."""
+        """Clients choose how many groups there are, so each new one gets a smaller ring."""
         settings = self._context.settings
         events = LATEST_EVENTS * channels if latest_seconds else settings.ring_events
         share = 2 * settings.ring_bytes // (len(self._groups) + 1)

@@ -1,4 +1,4 @@
-"""What a stream is joined to: the face that a channel and a group have in common."""
+"""The common interface of a channel and a group: a stream joins either of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from relay.replay.catching_up import CatchingUp
 
 
 class Delivery(ABC):
-    """A source, the fan-out of its streams, and those that are not live yet."""
+    """A source, the fan-out of its streams, and the streams that are not live yet."""
 
     def __init__(
         self, source: Source, fanout: Fanout, catching_up: CatchingUp, clock: Clock
@@ -29,25 +29,25 @@ class Delivery(ABC):
 
     @abstractmethod
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
-        """From now on `writer` gets what `starts` asks for, then everything that is published."""
+        """Sends everything from the start of each channel on, then each new message, to `writer`."""
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forgets a stream, live or not; harmless when it has left already."""
+        """Removes a stream, live or not. May be called repeatedly."""
         self._catching_up.end(subscriber)
         self._fanout.leave(subscriber)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Sends a heartbeat on every stream."""
         if len(self._fanout):
             self._source.heartbeat(self._clock.now_ms())
             self._fanout.wake()
-            self._catching_up.beat()
+            self._catching_up.heartbeat()
 
     def cut_stalled(self, seconds: float) -> None:
-        """Cuts the streams whose client has taken nothing for `seconds`."""
+        """Cuts every stream whose client has taken nothing for `seconds`."""
         self._fanout.cut_stalled(seconds)
 
     def finish(self, last: Callable[[], bytes]) -> None:
-        """Ends every stream properly, each with its own last frame."""
+        """Ends every stream properly; `last` makes the last frame of each."""
         self._catching_up.stop()
         self._fanout.finish(last)

@@ -1,4 +1,4 @@
-"""Several channels that clients asked for together."""
+"""Several channels that clients requested together."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ from relay.replay.combined import CombinedArrivals
 
 
 class Group(Delivery):
-    """Made when the first client asks for just these channels, and dropped with the last."""
+    """Opened by the first client that requests exactly these channels, and closed after the last."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Group(Delivery):
         return self._arrivals.join(writer, starts)
 
     def close(self) -> None:
-        """Forgets the group; no stream may be open."""
+        """Detaches the group from its channels. No stream may be open."""
         self._catching_up.stop()
         self._combined.close()
         for channel in self.channels:

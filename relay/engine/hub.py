@@ -1,4 +1,4 @@
-"""Puts the parts together: one hub per process, from the Redis connection to the open streams."""
+"""Assembles the parts: one hub per process, from the connection to Redis to the open streams."""
 
 import asyncio
 
@@ -22,14 +22,14 @@ from relay.stats import Stats
 from relay.wire import sse
 
 TICK_SECONDS = 1.0
-"""How often stalled clients are looked for; heartbeats are due at whole ticks or at their own period."""
+"""How often stalled clients are cut. A heartbeat period that is shorter shortens the tick."""
 
 FLUSH_SECONDS = 0.2
-"""What a stopping hub gives the server to push the last bytes into the sockets."""
+"""How long a stopping hub waits for the server to write the last bytes to the sockets."""
 
 
 class Hub:
-    """`start` and `stop` in the event loop that serves; `join` and `leave` for each stream."""
+    """Call `start` and `stop` in the event loop of the server, `join` and `leave` for each stream."""
 
     def __init__(self, settings: Settings, broker: Broker, clock: Clock) -> None:
         self._context = Context(settings, broker, Link(), clock, Stats(), Backpressure())
@@ -48,11 +48,11 @@ class Hub:
 
     @property
     def live(self) -> bool:
-        """Whether the subscription stands, and every part runs."""
+        """Whether the subscription is live and every part runs."""
         return self._context.link.live and not self._supervisor.failing
 
     def start(self) -> None:
-        """Begins to listen, to write the history and to tick."""
+        """Starts every part: the channels, the listener, heartbeats, kicks and presence."""
         self.channels.start()
         self._supervisor.start(self._listener.run, "listener")
         self._supervisor.start(self._tick, "ticker")
@@ -60,13 +60,13 @@ class Hub:
         self._supervisor.start(self.presence.run, "presence")
 
     def end_streams(self) -> None:
-        """Ends every open stream properly and refuses new ones. Harmless when called again."""
+        """Ends every open stream properly and refuses new ones. May be called repeatedly."""
         self._stopping = True
         for delivery in self.channels:
             delivery.finish(self.retry)
 
     async def stop(self) -> None:
-        """Ends the streams, writes what the histories lack, then ends the tasks."""
+        """Ends the streams, writes what the histories lack, then ends all tasks."""
         self.end_streams()
         await self.channels.flush()
         await self._supervisor.stop()
@@ -74,11 +74,11 @@ class Hub:
         await asyncio.sleep(FLUSH_SECONDS)
 
     def retry(self) -> bytes:
-        """The frame that says when to come back, different for each client."""
+        """Returns a `retry:` field with a random time, different for each client."""
         return sse.retry(jitter(self.settings.retry_ms))
 
     def refusal_retry(self) -> bytes:
-        """The same for a client that is turned away: soon where this process stops, else later."""
+        """Returns a `retry:` field for a refused client: short while this process stops, else longer."""
         if self._stopping:
             return self.retry()
         return sse.retry(jitter(self.settings.overload_retry_ms))
@@ -86,14 +86,14 @@ class Hub:
     # -- streams
 
     def check_room(self, admission: Admission) -> None:
-        """Raises Full when the stream could not be opened now."""
+        """Raises Full when the stream cannot be opened now."""
         if self._stopping:
             raise Full("This process stops.")
         self.streams.check_room(admission.owner)
         self.channels.check_room(admission)
 
     def join(self, writer: Writer, admission: Admission) -> Stream:
-        """Opens a stream: `writer` gets what was asked for, and everything from here on."""
+        """Opens a stream to `writer`, with the channels and starts of the admission."""
         delivery = self.channels.open(admission)
         subscriber = delivery.join(writer, admission.starts)
         names = tuple(target.name for target in admission.targets)
@@ -102,21 +102,21 @@ class Hub:
         return stream
 
     def end(self, stream: Stream) -> None:
-        """Ends an open stream properly; its client may come back, and is then admitted anew."""
+        """Ends an open stream properly. Its client may reconnect, and is then admitted anew."""
         if stream in self.streams:
             stream.delivery.leave(stream.subscriber)
             writer = stream.subscriber.writer
             writer.finish(Chunk(self.retry()))
-            # For a client that does not even take the end; harmless on a closed connection.
+            # For a client that does not take the end either. Harmless on a closed connection.
             clock = self._context.clock
             clock.call_at(clock.time() + self.settings.stall_seconds, writer.abort)
 
     def leave(self, stream: Stream) -> None:
-        """Forgets a stream that its client or `end` has ended; harmless when called again."""
+        """Removes a stream that its client or `end` has ended. May be called repeatedly."""
         if stream in self.streams:
             self.streams.remove(stream)
             stream.delivery.leave(stream.subscriber)
-            self.channels.left(stream.delivery)
+            self.channels.release(stream.delivery)
 
     # -- time
 
@@ -131,4 +131,4 @@ class Hub:
             if clock.time() >= heartbeat_due:
                 heartbeat_due = clock.time() + settings.heartbeat_seconds
                 for delivery in self.channels:
-                    delivery.beat()
+                    delivery.heartbeat()

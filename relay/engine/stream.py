@@ -1,4 +1,4 @@
-"""An open stream, whose it is, and what a client was admitted to."""
+"""An open stream, its owner, and the admission it was opened with."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from relay.feed.subscriber import Subscriber
 
 
 def jitter(milliseconds: int) -> int:
-    """Half to one and a half times as much, so that clients do not come back all at once."""
+    """Returns 0.5 to 1.5 times as much, so that clients do not reconnect all at once."""
     return round(milliseconds * random.uniform(0.5, 1.5))
 
 
 class Full(Exception):
-    """There is no room for another stream; the message says of what there are too many."""
+    """There is no room for another stream. The message names the limit that was reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose stream it is; empty where that is not known."""
+    """The owner of a stream. An unknown user or address is empty."""
 
     user: str = ""
-    """A user's id, or a token's subject."""
+    """The id of a user, or the subject of a token."""
     address: str = ""
     by_token: bool = False
     """Whether `user` is a token's subject: for limits that is somebody else than the user."""
@@ -32,7 +32,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A stream that may be opened; it ends at `ends_at` (Unix time) at the latest."""
+    """A stream that may be opened. It ends at `ends_at` (Unix time) at the latest."""
 
     targets: Sequence[Target]
     starts: Mapping[str, Start]
@@ -43,10 +43,10 @@ class Admission:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
-    """What it gets, and the subscriber that delivers it."""
+    """An open stream: the delivery that it joined, and its subscriber there."""
 
     delivery: Delivery
     subscriber: Subscriber
     names: tuple[str, ...]
-    """The channels, or patterns, that it has."""
+    """The channels and patterns that it has."""
     owner: Owner

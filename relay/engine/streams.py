@@ -1,4 +1,4 @@
-"""The open streams of this process, and how many one may have."""
+"""The open streams of this process, and the limits of their number."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from relay.stats import Stats
 
 
 class Streams:
-    """Counts them for each user, address and channel."""
+    """Counts streams per user and address against the limits, and per channel for presence."""
 
     def __init__(self, settings: Settings, presence: Presence, stats: Stats) -> None:
         self._max = settings.max_streams
@@ -34,7 +34,7 @@ class Streams:
         return stream in self._streams
 
     def check_room(self, owner: Owner) -> None:
-        """Raises Full when another stream would be over a limit of the process, user or address."""
+        """Raises Full when another stream would exceed a limit of the process, user or address."""
         if len(self._streams) >= self._max or any(
             self._limits[kind] and self._owned[kind, key] >= self._limits[kind]
             for kind, key in _counted(owner)
@@ -49,7 +49,7 @@ class Streams:
         self._stats.streams_open = len(self._streams)
 
     def remove(self, stream: Stream) -> None:
-        """Forgets a stream that was added."""
+        """Removes a stream, which must have been added."""
         self._streams.remove(stream)
         self._presence.leave(stream.names, stream.owner.user)
         for key in _counted(stream.owner):
@@ -60,6 +60,6 @@ class Streams:
 
 
 def _counted(owner: Owner) -> list[tuple[str, str]]:
-    """By what the streams of an owner are counted."""
+    """Returns the keys under which the streams of an owner are counted."""
     subject = subject_of(owner.user, by_token=owner.by_token)
     return [(kind, key) for kind, key in (("user", subject), ("address", owner.address)) if key]

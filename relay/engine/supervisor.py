@@ -1,4 +1,4 @@
-"""The tasks of a hub: started, watched, started again and ended in one place."""
+"""The tasks of a hub: started, restarted and ended in one place."""
 
 import asyncio
 import logging
@@ -11,16 +11,16 @@ from relay.clock import Clock
 logger = logging.getLogger("relay")
 
 BACKOFF_SECONDS = 0.1, 30.0
-"""The first and the longest pause before a part that failed is started again."""
+"""The first and the longest pause before a failed part is started again."""
 
 CALM_SECONDS = 60.0
-"""A part that has run for so long had recovered: its next failure is a first one again."""
+"""A part that ran for this long had recovered, so its next failure counts as the first one."""
 
 Work = Callable[[], Coroutine[object, object, None]]
 
 
 class Supervisor:
-    """A part that raises has a bug. It is started again, and nothing else ends because of it."""
+    """Runs the parts of the hub. A part that raises has a bug: it is started again, the others run on."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -29,18 +29,18 @@ class Supervisor:
 
     @property
     def failing(self) -> bool:
-        """Whether a part has failed and does not run again yet."""
+        """Whether a part has failed and was not started again yet."""
         return bool(self._failing)
 
     def start(self, work: Work, name: str) -> asyncio.Task[None]:
-        """Runs the work until it returns, or the hub ends."""
+        """Runs `work` in a task, until it returns or `stop` is called. Starts it again when it raises."""
         task = asyncio.create_task(self._keep(work, name), name=f"relay: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def stop(self) -> None:
-        """Cancels every task, and returns when all have ended."""
+        """Cancels every task. Returns when all are done."""
         await tasks.end(self._tasks)
 
     async def _keep(self, work: Work, name: str) -> None:

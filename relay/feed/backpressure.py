@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Pausable(Protocol):
-    """A connection whose reading can stop for a while; both methods may be repeated."""
+    """A connection whose reading can be paused. Both methods may be called repeatedly."""
 
     def pause(self) -> None: ...
 
@@ -12,10 +12,10 @@ class Pausable(Protocol):
 
 
 class Backpressure:
-    """Stops reading from Redis while any fan-out has more waiting than its ring should hold.
+    """Pauses reading from Redis while a fan-out is crowded: it is about to lose unsent frames.
 
-    It knows which fan-outs are crowded: reading goes on when none is left, and not when another one
-    has finished a pass.
+    It keeps the set of crowded fan-outs. Reading resumes when the set is empty, and not when just
+    any fan-out has finished a pass.
     """
 
     def __init__(self) -> None:
@@ -28,21 +28,21 @@ class Backpressure:
         return bool(self._crowded)
 
     def control(self, connection: Pausable | None) -> None:
-        """Pauses and resumes `connection` from now on, instead of the one before."""
+        """Controls `connection` from now on; resumes the one before, if it was paused."""
         if self._connection is not None and self._crowded:
             self._connection.resume()
         self._connection = connection
         if connection is not None and self._crowded:
             connection.pause()
 
-    def raise_by(self, fanout: object) -> None:
-        """A fan-out is crowded; harmless when it was already."""
+    def pause_for(self, fanout: object) -> None:
+        """Marks a fan-out as crowded. May be called repeatedly."""
         if not self._crowded and self._connection is not None:
             self._connection.pause()
         self._crowded.add(fanout)
 
-    def lower_by(self, fanout: object) -> None:
-        """A fan-out has nothing waiting, or is no more; harmless when it was not crowded."""
+    def resume_for(self, fanout: object) -> None:
+        """Marks a fan-out as not crowded. Harmless when it was not crowded before."""
         if fanout in self._crowded:
             self._crowded.remove(fanout)
             if not self._crowded and self._connection is not None:

@@ -1,10 +1,10 @@
-"""Several channels as one: their events in the order of arrival, each with the position in all."""
+"""Several channels as one source: events in order of receipt, each with the position in every channel."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from relay.feed.feed import Feed, Heard
+from relay.feed.feed import Feed, FeedEvent
 from relay.feed.readers import Readers
 from relay.feed.ring import Place, Ring
 from relay.wire import sse, stream_id
@@ -14,20 +14,20 @@ from relay.wire.position import Position
 Positions = Mapping[str, Position | None]
 
 Withholds = Callable[[str, str], bool]
-"""Whether a wildcard's subscribers do not get a message of this channel, which another entry governs."""
+"""Whether a wildcard (first argument) withholds messages of a channel that another entry governs."""
 
 
 class CombinedNote(NamedTuple):
-    """What the ring knows of a frame: where each channel is after it, in the order of the feeds."""
+    """The position in each channel after a frame, in the order of the feeds."""
 
     positions: tuple[Position | None, ...]
 
 
 class CombinedFeed:
-    """A source for a fan-out, shared by every client that asked for the same channels.
+    """A source for a fan-out, shared by all clients that requested the same channels.
 
-    Its ids are those of relay/wire/stream_id.py. It follows the feeds from its construction until
-    `close`. Messages that are withheld are numbered like all others, and left out here.
+    Its ids are those of relay/wire/stream_id.py. It follows the feeds from construction until
+    `close`. It leaves out withheld messages, whose numbers stay used.
     """
 
     def __init__(self, feeds: Sequence[Feed], ring: Ring, withholds: Withholds) -> None:
@@ -42,31 +42,31 @@ class CombinedFeed:
 
     @property
     def positions(self) -> Positions:
-        """Where each channel is now."""
+        """The newest position of each channel; None before its first marker."""
         return {feed.channel: feed.timeline.position for feed in self.feeds}
 
     def close(self) -> None:
-        """Follows the feeds no longer."""
+        """Stops following the feeds."""
         for feed in self.feeds:
             feed.unfollow(self)
 
     def greeting(self) -> bytes:
-        """The position in every channel as a bare id; nothing where there is none."""
+        """Returns the positions of all channels as a bare id; empty while there is none."""
         identity = stream_id.encode(b"", self.positions)
         return sse.with_id(identity, b"\n") if identity else b""
 
     def heartbeat(self, time_ms: int) -> None:
-        """A comment on every stream; it carries the positions."""
+        """Appends a comment that carries the positions, for every stream."""
         frame = sse.COMMENT + (self.greeting() or b"\n")
         self._append(frame, self.positions, time_ms)
 
-    def hear(self, feed: Feed, heard: Heard) -> None:
-        """Takes what a feed has received."""
-        if not self.withheld(feed, heard.source):
-            self._take(feed, heard)
+    def receive(self, feed: Feed, received: FeedEvent) -> None:
+        """Appends an event of a feed, unless it is withheld."""
+        if not self.withheld(feed, received.source):
+            self._take(feed, received)
 
     def withheld(self, feed: Feed, source: bytes) -> bool:
-        """Whether the subscribers of the wildcard `feed` do not get what is from `source`."""
+        """Whether the wildcard `feed` withholds messages of the channel `source`."""
         return bool(source) and self._withholds(feed.channel, unquote(source.decode()))
 
     def numbered(
@@ -77,13 +77,13 @@ class CombinedFeed:
         positions: Positions,
         source: bytes = b"",
     ) -> bytes:
-        """An event with its id: the channel it is from, its position, then those of the others."""
+        """Returns an event with its id: its channel, its position, then those of the others."""
         ordered = {feed.channel: position, **positions, feed.channel: position}
         identity = stream_id.encode(source or self._names[feed], ordered)
         return sse.with_id(identity, event)
 
-    def fallen(self, place: Place, before: Any) -> bytes:
-        """A gap for each channel that has entries between `before` and where the ring begins."""
+    def eviction_notice(self, place: Place, before: Any) -> bytes:
+        """Returns a notice for each channel with messages between `before` and the start of the ring."""
         starts = before.positions if before else (None,) * len(self.feeds)
         kept = self.ring.note_before(self.ring.start)
         if kept is None:
@@ -97,11 +97,11 @@ class CombinedFeed:
                 notices.append(self.numbered(feed, end, sse.hub_event(gap), after))
         return b"".join(notices)
 
-    def _take(self, feed: Feed, heard: Heard) -> None:
+    def _take(self, feed: Feed, received: FeedEvent) -> None:
         self._count += 1
-        positions = {**self.positions, feed.channel: heard.position}
-        frame = self.numbered(feed, heard.position, heard.event, positions, heard.source)
-        self._append(frame, positions, heard.time_ms)
+        positions = {**self.positions, feed.channel: received.position}
+        frame = self.numbered(feed, received.position, received.event, positions, received.source)
+        self._append(frame, positions, received.time_ms)
 
     def _append(self, frame: bytes, positions: Positions, time_ms: int) -> None:
         note = CombinedNote(tuple(positions.values()))

@@ -1,4 +1,4 @@
-"""What the parts of one hub process share."""
+"""The objects that all parts of one hub process share."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from relay.stats import Stats
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Given to every part at its construction."""
+    """Passed to every part at construction."""
 
     settings: Settings
     broker: Broker

@@ -8,7 +8,7 @@ from relay.wire.position import Position
 
 
 class Encoder:
-    """Invalid UTF-8 is replaced, an event over `max_bytes` is announced instead of sent."""
+    """Replaces invalid UTF-8, and announces an event over `max_bytes` instead of sending it."""
 
     def __init__(
         self, channel: str, max_bytes: int, stats: Stats, *, envelope: bool = False
@@ -19,7 +19,7 @@ class Encoder:
         self._envelope = envelope
 
     def encode(self, payload: bytes, epoch: int, offset: int) -> bytes:
-        """The event of the message that has this position."""
+        """Returns the event of the message at this position."""
         data = payload if payload.isascii() else self._utf8(payload)
         if self._envelope and (wish := unwrap(data)) is not None:
             event = self._plain(wish.data, epoch, offset)
@@ -27,8 +27,8 @@ class Encoder:
         return self._plain(data, epoch, offset)
 
     def _plain(self, data: bytes, epoch: int, offset: int) -> bytes:
-        # Most messages are far from the limit; what a line end can add at most (a byte becomes seven)
-        # decides whether the exact size has to be worked out.
+        # Computing the exact size costs a scan. A line end turns one byte into at most seven, so a
+        # message far below the limit needs no scan.
         if len(data) * 7 + 8 > self._max_bytes:
             size = sse.message_size(data)
             if size > self._max_bytes:

@@ -1,4 +1,4 @@
-"""What follows what: the entries of the history, and what is missing between two of them."""
+"""The entries of the history, and how many messages are missing between two of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from relay.wire.position import Position
 class Entry:
     """A message, or the boundary where an epoch begins (offset 0, no event).
 
-    `previous` is known of a boundary that somebody counted straight through: the last position of
-    the epoch before, with nothing published in between. `time_ms` is Unix time.
+    `previous` is set on a boundary whose writer received everything across the marker: the last
+    position of the epoch before. It proves that nothing is missing in between. `time_ms` is Unix time.
     """
 
     position: Position
@@ -19,12 +19,15 @@ class Entry:
     previous: Position | None
     time_ms: int
     source: bytes = b""
-    """The channel of a message that came by a pattern, percent-encoded."""
+    """The channel of a message that was received by a pattern, percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A contiguous run of one epoch, from the offset of `first`; offset 0 is its boundary."""
+    """Consecutive entries of one epoch, beginning at `first`; offset 0 is the boundary.
+
+    `previous` is that of the boundary, see Entry.
+    """
 
     first: Position
     previous: Position | None
@@ -36,12 +39,16 @@ class Run:
         return Position(self.first.epoch, self.first.offset + len(self.entries) - 1)
 
 
-def missed_between(at: Position, entry: Entry) -> int | None:
-    """How many messages lie between `at` and a later entry; None where the history cannot tell."""
+def missed_between(position: Position, entry: Entry) -> int | None:
+    """Returns the number of messages between `position` and a later entry; None if unknown."""
     epoch, offset = entry.position
-    if epoch == at.epoch:
-        return offset - at.offset - 1
+    if epoch == position.epoch:
+        return offset - position.offset - 1
     previous = entry.previous
-    if previous is not None and previous.epoch == at.epoch and previous.offset >= at.offset:
-        return previous.offset - at.offset
+    if (
+        previous is not None
+        and previous.epoch == position.epoch
+        and previous.offset >= position.offset
+    ):
+        return previous.offset - position.offset
     return None

@@ -1,4 +1,4 @@
-"""Brings every frame of a ring to every subscriber, each at its own pace."""
+"""Sends every frame of a ring to every subscriber, each at its own pace."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,18 +14,18 @@ from relay.feed.writer import Chunk, Writer
 logger = logging.getLogger("relay")
 
 SLICE = 512
-"""Writers served before the event loop gets its turn, so that 10,000 do not freeze it."""
+"""Subscribers served before the pass yields to the event loop, so that 10,000 do not block it."""
 
 CATCH_UP_CHUNKS = 16
-"""Chunks for one subscriber that is behind before the event loop gets its turn."""
+"""Chunks sent to one subscriber that is behind before it yields to the event loop."""
 
 
 class Fanout:
     """Live delivery, catching up and the slow-client rule are one mechanism: a cursor moves.
 
-    `wake` starts a pass over the current subscribers. All that came in during one turn of the event
-    loop goes out as one chunk, joined once and shared; while the loop is busy chunks grow (up to
-    `chunk_bytes`, or one frame), so the cost of a message falls as the rate rises.
+    `wake` schedules a pass over the current subscribers. Everything received in one turn of the event
+    loop is sent as one chunk, joined once and shared. While the loop is busy, chunks grow up to
+    RELAY_CLIENT_BUFFER_BYTES, or one frame. So the cost of a message falls as the rate rises.
     """
 
     def __init__(self, source: Source, context: Context) -> None:
@@ -42,56 +42,56 @@ class Fanout:
         self._chunks: dict[int, Chunk] = {}
         self._target_seen = 0
         self.target = ring.end
-        """What lies before this index has been sent to every current subscriber, or is being sent."""
+        """The index up to which every current subscriber was sent the ring, or is being sent it."""
         source.readers.add(self)
 
     def __len__(self) -> int:
         return len(self._current) + len(self._behind)
 
     def join(self, writer: Writer, place: Place, greeting: bytes = b"") -> Subscriber:
-        """From now on `writer` gets every frame of the ring from `place` on, after the greeting."""
+        """Sends the greeting, then every frame of the ring from `place` on."""
         subscriber = self.hold(writer)
         self.release(subscriber, place, greeting)
         return subscriber
 
     def hold(self, writer: Writer) -> Subscriber:
-        """A subscriber that gets nothing from here until it is released; it may be sent other things.
+        """Returns a subscriber that is sent nothing from the ring until `release`.
 
-        It counts, and is cut when it stalls, like every other.
+        It counts as a subscriber and is cut when it stalls. `send` may be used meanwhile.
         """
         subscriber = Subscriber(writer, self._catch_up)
         self._behind[subscriber] = None
         return subscriber
 
     def release(self, subscriber: Subscriber, place: Place, notice: bytes = b"") -> None:
-        """Goes on from the ring, after the notice."""
+        """Sends the notice, then the ring from `place` on."""
         subscriber.release(place, notice)
         if not subscriber.full:
             self._catch_up(subscriber)
 
     def send(self, subscriber: Subscriber, chunk: Chunk) -> None:
-        """Sends a subscriber that is not current something of its own."""
+        """Sends a chunk to one subscriber, which must not be current."""
         try:
             subscriber.send(chunk)
         except Exception:
             self._cut(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forgets a subscriber; harmless when it is already gone."""
+        """Removes a subscriber. May be called repeatedly."""
         subscriber.current = False
         self._current.pop(subscriber, None)
         self._behind.pop(subscriber, None)
 
     def wake(self) -> None:
-        """Something was appended: it goes out in the next turn of the event loop."""
+        """Schedules a pass for the next turn of the event loop, after something was appended."""
         if not self._passing:
             self._passing = True
             self._clock.call_soon(self._begin)
         if self._ring.crowded(self.target):
-            self._backpressure.raise_by(self)
+            self._backpressure.pause_for(self)
 
     def finish(self, last: Callable[[], bytes]) -> None:
-        """Ends every stream properly, each with its own last frame."""
+        """Ends every stream properly; `last` makes the last frame of each."""
         for subscriber in [*self._current, *self._behind]:
             self.leave(subscriber)
             try:
@@ -100,7 +100,7 @@ class Fanout:
                 self._cut(subscriber)
 
     def cut_stalled(self, seconds: float) -> None:
-        """Cuts whoever is behind and has taken nothing for `seconds`."""
+        """Cuts every subscriber that is behind and has taken nothing for `seconds`."""
         now = self._clock.time()
         for subscriber in [s for s in self._behind if s.full]:
             try:
@@ -165,12 +165,12 @@ class Fanout:
         if self._passing:
             self._clock.call_soon(self._begin)
         else:
-            self._backpressure.lower_by(self)
+            self._backpressure.resume_for(self)
 
     # -- one subscriber
 
     def _cut(self, subscriber: Subscriber) -> None:
-        """Ends a stream whose writer has raised, so that its client comes back; no other one is touched."""
+        """Cuts a stream whose writer has raised, so that its client reconnects. Others go on."""
         logger.exception("A stream cannot be written to; this is a bug. Cutting the stream.")
         self.leave(subscriber)
         with suppress(Exception):
@@ -184,7 +184,7 @@ class Fanout:
         self._behind[subscriber] = None
 
     def _catch_up(self, subscriber: Subscriber) -> None:
-        """Sends from the ring until the writer is full again or nothing is left."""
+        """Sends from the ring until the writer is full or nothing is left."""
         self._fall_behind(subscriber)
         for _ in range(CATCH_UP_CHUNKS):
             if subscriber not in self._behind:
@@ -206,7 +206,7 @@ class Fanout:
         ring = self._ring
         notice, subscriber.notice = subscriber.notice, b""
         if subscriber.cursor < ring.start:
-            notice += self._fallen(subscriber)
+            notice += self._eviction_notice(subscriber)
             subscriber.cursor = ring.start
         first = subscriber.cursor
         subscriber.cursor = ring.reach(first, self._chunk_bytes)
@@ -214,9 +214,9 @@ class Fanout:
         subscriber.before = ring.note_before(subscriber.cursor)
         return Chunk(notice + ring.join(first, subscriber.cursor))
 
-    def _fallen(self, subscriber: Subscriber) -> bytes:
+    def _eviction_notice(self, subscriber: Subscriber) -> bytes:
         place = Place(subscriber.cursor, subscriber.seen)
-        notice = self._source.fallen(place, subscriber.before)
+        notice = self._source.eviction_notice(place, subscriber.before)
         if notice:
             self._stats.gaps_slow_client += 1
         return notice

@@ -1,4 +1,4 @@
-"""What the clients of one channel share: its messages, numbered, encoded once, kept in one ring."""
+"""One channel in this process: its messages, numbered, encoded once and kept in one ring."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ from relay.wire.position import Position
 
 
 class Note(NamedTuple):
-    """What the ring knows of a frame of a feed."""
+    """What the ring keeps about a frame of a feed."""
 
     kind: Kind
     event_at: int
-    """Where in the frame the event begins, after its id."""
+    """The offset in the frame at which the event begins, after its id."""
     source: bytes = b""
-    """The channel of a message that came by a pattern, percent-encoded."""
+    """The channel of a message that was received by a pattern, percent-encoded."""
     position: Position | None = None
-    """Of a gap: where it ends."""
+    """The position where a gap ends; None for other kinds."""
 
 
-class Heard(NamedTuple):
+class FeedEvent(NamedTuple):
     """A message or gap of a feed, without its id."""
 
     position: Position
@@ -39,21 +39,21 @@ class Heard(NamedTuple):
 
 
 class Follower(Protocol):
-    def hear(self, feed: "Feed", heard: Heard) -> None:
-        """Takes every message and gap, in order, when it is in the feed's ring."""
+    def receive(self, feed: "Feed", received: FeedEvent) -> None:
+        """Receives every message and gap, in order, after it was appended to the feed's ring."""
 
 
 @cache
 def _note(kind: Kind, event_at: int) -> Note:
-    """One object for all that are alike: a ring holds tens of thousands."""
+    """Returns one shared object for equal notes: a ring holds tens of thousands of them."""
     return Note(kind, event_at)
 
 
 class Feed:
-    """Numbers what comes in and appends it to the ring.
+    """Numbers received messages and appends them to the ring.
 
-    Nothing here awaits: between a message's receipt and its place in the ring no other code runs,
-    which is what makes the count exact and joining free of gaps.
+    Nothing here awaits. No other code runs between the receipt of a message and its entry in the
+    ring. That makes the numbers exact and joining free of gaps.
     """
 
     def __init__(self, channel: str, ring: Ring, encoder: Encoder, stats: Stats) -> None:
@@ -67,10 +67,10 @@ class Feed:
         self._encoder = encoder
         self._stats = stats
 
-    # -- what comes in
+    # -- input
 
     def receive(self, payload: bytes, time_ms: int, source: bytes = b"") -> None:
-        """Appends one message. `source` is the channel of a message that came by a pattern."""
+        """Appends one message. `source` is the channel of a message received by a pattern."""
         timeline = self.timeline
         self._stats.messages += 1
         epoch, offset = timeline.epoch, timeline.advance()
@@ -82,10 +82,10 @@ class Feed:
         note = Note(Kind.MESSAGE, event_at, source) if source else _note(Kind.MESSAGE, event_at)
         self.ring.append(frame, timeline.count, time_ms, note)
         if self._followers:
-            self._pass_on(Heard(Position(epoch, offset), event, Kind.MESSAGE, source, time_ms))
+            self._pass_on(FeedEvent(Position(epoch, offset), event, Kind.MESSAGE, source, time_ms))
 
     def mark(self, epoch: int, time_ms: int) -> None:
-        """A marker came in line with the messages: a new epoch, and nothing is missing before it."""
+        """Begins the epoch of a marker that was received in order, with nothing missing before it."""
         timeline = self.timeline
         if epoch != timeline.epoch:
             whole = bool(timeline.segments)
@@ -93,7 +93,7 @@ class Feed:
             self.marked.set()
 
     def skip_to(self, epoch: int, missed: int | None, reason: GapReason, time_ms: int) -> None:
-        """Begins an epoch after a hole, and announces the gap on every stream."""
+        """Announces a gap on every stream, then begins the epoch after it."""
         self._gap(Position(epoch, 0), missed, reason, time_ms)
         self.timeline.begin(epoch, None, time_ms, whole=False)
 
@@ -112,36 +112,38 @@ class Feed:
             timeline.begin(epoch, entry.previous, entry.time_ms, whole=whole, offset=before.offset)
         if entry.event is not None:
             timeline.advance()
-            heard = Heard(entry.position, entry.event, Kind.MESSAGE, entry.source, entry.time_ms)
-            self._append(heard)
+            received = FeedEvent(
+                entry.position, entry.event, Kind.MESSAGE, entry.source, entry.time_ms
+            )
+            self._append(received)
 
     def heartbeat(self, time_ms: int) -> None:
-        """A comment on every stream, in order with everything else; it carries the position."""
+        """Appends a comment that carries the position, for every stream."""
         at = self.timeline.position
         identity = sse.bare_id(*at) if at else b"\n"
         note = _note(Kind.HEARTBEAT, 0)
         self.ring.append(sse.COMMENT + identity, self.timeline.count, time_ms, note)
 
-    # -- what the ring has
+    # -- the content of the ring
 
-    def heard_between(self, first: int, last: int) -> Iterator[Heard]:
-        """The messages and gaps from one index of the ring up to another; all must be kept."""
+    def events_between(self, first: int, last: int) -> Iterator[FeedEvent]:
+        """Yields messages and gaps between two indices of the ring; all entries must be kept."""
         for cursor, frame, seen, time_ms, note in self.ring.items(first, last):
             if note.kind is not Kind.HEARTBEAT:
                 position = note.position or self.timeline.position_at(Place(cursor, seen))
                 assert position is not None
-                yield Heard(position, frame[note.event_at :], note.kind, note.source, time_ms)
+                yield FeedEvent(position, frame[note.event_at :], note.kind, note.source, time_ms)
 
-    def newest_messages(self) -> Iterator[Heard]:
-        """The messages, the newest first, as far back as the ring has them."""
+    def newest_messages(self) -> Iterator[FeedEvent]:
+        """Yields the messages in the ring, newest first."""
         ring = self.ring
         for count in range(self.timeline.count - 1, ring.dropped - 1, -1):
             index = ring.index_after(count)
             if index is not None:
-                heard = self.heard_between(index, ring.end)
-                yield next(each for each in heard if each.kind is Kind.MESSAGE)
+                received = self.events_between(index, ring.end)
+                yield next(each for each in received if each.kind is Kind.MESSAGE)
 
-    # -- those who follow
+    # -- followers
 
     def follow(self, follower: Follower) -> None:
         """Passes everything on to `follower` from now on."""
@@ -150,10 +152,10 @@ class Feed:
     def unfollow(self, follower: Follower) -> None:
         self._followers = tuple(each for each in self._followers if each is not follower)
 
-    # -- what a fan-out asks
+    # -- notices for a fan-out
 
-    def fallen(self, place: Place, before: object) -> bytes:
-        """The gap of a client that had read up to `place` and goes on where the ring begins."""
+    def eviction_notice(self, place: Place, before: object) -> bytes:
+        """Returns the notice of a gap between `place` and the start of the ring; empty for none."""
         ring, timeline = self.ring, self.timeline
         missed: int | None = ring.dropped - place.seen
         if not timeline.unbroken(place.cursor + 1, ring.start):
@@ -167,15 +169,15 @@ class Feed:
     def _gap(self, end: Position, missed: int | None, reason: GapReason, time_ms: int) -> None:
         self._stats.gaps_redis_lost += 1
         gap = Gap(self.channel, self.timeline.position, end, missed, reason)
-        self._append(Heard(end, sse.hub_event(gap), Kind.GAP, b"", time_ms))
+        self._append(FeedEvent(end, sse.hub_event(gap), Kind.GAP, b"", time_ms))
 
-    def _append(self, heard: Heard) -> None:
-        frame = sse.numbered(*heard.position, heard.event)
-        end = heard.position if heard.kind is Kind.GAP else None
-        note = Note(heard.kind, len(frame) - len(heard.event), heard.source, end)
-        self.ring.append(frame, self.timeline.count, heard.time_ms, note)
-        self._pass_on(heard)
+    def _append(self, received: FeedEvent) -> None:
+        frame = sse.numbered(*received.position, received.event)
+        end = received.position if received.kind is Kind.GAP else None
+        note = Note(received.kind, len(frame) - len(received.event), received.source, end)
+        self.ring.append(frame, self.timeline.count, received.time_ms, note)
+        self._pass_on(received)
 
-    def _pass_on(self, heard: Heard) -> None:
+    def _pass_on(self, received: FeedEvent) -> None:
         for follower in self._followers:
-            follower.hear(self, heard)
+            follower.receive(self, received)

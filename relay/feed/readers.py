@@ -1,15 +1,15 @@
-"""Who reads a ring: the fan-outs of its streams, and the journal."""
+"""The readers of a ring: the fan-outs of its streams, and the journal."""
 
 from typing import Protocol
 
 
 class Reader(Protocol):
     def wake(self) -> None:
-        """Something was appended."""
+        """Called after entries were appended. Must not raise."""
 
 
 class Readers:
-    """Wakes all of them; nothing here awaits or raises."""
+    """The readers of one ring, woken together."""
 
     __slots__ = ("_readers",)
 

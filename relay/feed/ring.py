@@ -1,4 +1,4 @@
-"""The last frames of a feed, addressed by an index that never repeats."""
+"""The newest frames of a feed, addressed by an index that never repeats."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Kind(Enum):
-    """What an entry of a ring is."""
+    """The kind of an entry in a ring."""
 
     MESSAGE = auto()
     GAP = auto()
@@ -15,9 +15,9 @@ class Kind(Enum):
 
 
 class Item(NamedTuple):
-    """An entry as the ring keeps it: its index, and the number of messages up to and with it.
+    """An entry of the ring: `cursor` is its index, `seen` the number of messages up to and including it.
 
-    `note` is whatever was given with the frame.
+    `note` was passed to `append` with the frame.
     """
 
     cursor: int
@@ -28,23 +28,24 @@ class Item(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a reader is: the index it reads next, and how many messages were before it."""
+    """Where a reader is: the index it reads next, and the number of messages before it."""
 
     cursor: int
     seen: int
 
 
 class Ring:
-    """Bounded in entries and in bytes; appending drops the oldest entries over either bound.
+    """Bounded in entries and in bytes. Appending evicts the oldest entries over either bound.
 
-    Entry `i` stays at index `i` for as long as it is kept. Indices run from `start` (the oldest entry
-    kept) to `end` (where the next entry goes); a reader holds nothing but the index it reads next.
-    Each entry carries the number of messages up to and including it, so that a reader which fell
-    behind `start` can be told exactly how many messages it missed; an entry that does not raise the
-    number is a notice (a heartbeat, a gap). The newest entry is always kept.
+    An entry keeps its index. Indices run from `start` (the oldest entry kept) to `end` (the index of
+    the next entry). A reader holds only the index that it reads next.
 
-    Each entry has a note: what is known of the frame and need not be parsed from its bytes. The note of
-    the newest entry that was dropped is kept as well; `first_note` stands for it before any entry.
+    Each entry carries the number of messages up to and including it. So a reader whose next entry was
+    evicted has missed an exact number of messages. An entry that does not raise the number is a notice
+    (a heartbeat or a gap). The newest entry is always kept.
+
+    Each entry has a note: facts about the frame that need not be parsed from its bytes. The note of
+    the newest evicted entry is kept too; before any eviction that is `first_note`.
     """
 
     __slots__ = (
@@ -70,13 +71,13 @@ class Ring:
         self._times: list[int] = []
         self._notes: list[Any] = []
         self._note_before = first_note
-        self._head = 0  # where in the lists `start` stands
+        self._head = 0  # the place of `start` in the lists
         self._offset = 0  # the index of the first place in the lists
         self.dropped = 0
-        """The number of messages before `start`: what no reader can have any more."""
+        """The number of messages before `start`, which no reader can get any more."""
         self.size_bytes = 0
         self.added_bytes = 0
-        """Of all entries there ever were; it never falls."""
+        """The bytes of all entries ever appended; never falls."""
 
     @property
     def start(self) -> int:
@@ -87,7 +88,7 @@ class Ring:
         return self._offset + len(self._frames)
 
     def append(self, frame: bytes, count: int, time_ms: int, note: Any = None) -> None:
-        """Adds a frame after which `count` messages have been seen in all."""
+        """Appends a frame. `count` is the number of messages up to and including it."""
         self._frames.append(frame)
         self._notes.append(note)
         self._counts.append(count)
@@ -99,12 +100,12 @@ class Ring:
             self._trim()
 
     def count_at(self, index: int) -> int:
-        """How many messages came before `index`, which must lie between `start` and `end`."""
+        """Returns the number of messages before `index`, which must lie between `start` and `end`."""
         place = index - self._offset
         return self._counts[place - 1] if place > self._head else self.dropped
 
     def place(self, index: int) -> Place:
-        """The place of a reader that has read everything before `index`, which the ring keeps."""
+        """Returns the place of a reader at `index`, which must lie between `start` and `end`."""
         return Place(index, self.count_at(index))
 
     @property
@@ -113,28 +114,28 @@ class Ring:
         return self.place(self.end)
 
     def note_before(self, index: int) -> Any:
-        """The note of the entry before `index`; None where the ring has dropped the entry at `index`."""
+        """Returns the note of the entry before `index`; None when the entry at `index` was evicted."""
         place = index - self._offset
         if place > self._head:
             return self._notes[place - 1]
         return self._note_before if place == self._head else None
 
     def index_after(self, count: int) -> int | None:
-        """Where to read on after the `count`-th message; None when what follows was dropped."""
+        """Returns the index after the `count`-th message; None when later messages were evicted."""
         if count <= self.dropped:
             return self.start if count == self.dropped else None
         return self._offset + bisect_left(self._counts, count, self._head) + 1
 
     def index_since(self, time_ms: int) -> int:
-        """The first entry that is not older than `time_ms` (Unix time), or `end`."""
+        """Returns the index of the first entry not older than `time_ms` (Unix time), or `end`."""
         return self._offset + bisect_left(self._times, time_ms, self._head)
 
     def join(self, first: int, last: int) -> bytes:
-        """The entries from `first` up to but not including `last`, all of which must be kept."""
+        """Returns the frames from `first` up to but not including `last`, all of which must be kept."""
         return b"".join(self._frames[first - self._offset : last - self._offset])
 
     def items(self, first: int, last: int) -> Iterator[Item]:
-        """The entries from `first` up to but not including `last`, all of which must be kept."""
+        """Yields the entries from `first` up to but not including `last`, all of which must be kept."""
         for index in range(first, last):
             place = index - self._offset
             yield Item(
@@ -146,7 +147,7 @@ class Ring:
             )
 
     def messages(self, first: int, last: int) -> Iterator[Item]:
-        """The same without the notices."""
+        """Yields the same entries without the notices."""
         count = self.count_at(first)
         for item in self.items(first, last):
             if item.seen != count:
@@ -154,7 +155,7 @@ class Ring:
                 yield item
 
     def reach(self, first: int, max_bytes: int) -> int:
-        """The furthest index to which `join(first, …)` has at most `max_bytes`, or one entry."""
+        """Returns the greatest index to which `join(first, …)` has `max_bytes` at most, or one entry."""
         frames = self._frames
         place = first - self._offset
         if place == len(frames):
@@ -167,7 +168,7 @@ class Ring:
         return place + self._offset
 
     def crowded(self, index: int) -> bool:
-        """Whether what lies from `index` on fills about half of the ring: it may soon be dropped."""
+        """Whether the entries from `index` on fill about half of the ring, and may soon be evicted."""
         kept = len(self._frames) - self._head
         waiting = min(self.end - index, kept)
         return waiting * 2 > self.max_entries or (
@@ -187,7 +188,7 @@ class Ring:
             self._notes[head] = None
             head += 1
         self._head = head
-        if head * 2 > len(frames):  # the lists are moved seldom, so that appending stays O(1)
+        if head * 2 > len(frames):  # rare, so that appending stays O(1)
             del frames[:head]
             del self._counts[:head]
             del self._times[:head]

@@ -1,4 +1,4 @@
-"""Cuts runs out of a ring, for the history."""
+"""Cuts runs of entries out of a ring, for the history."""
 
 from bisect import bisect_right
 from itertools import islice
@@ -10,17 +10,17 @@ from relay.wire import sse
 from relay.wire.position import Position
 
 RUN_BYTES = 1024 * 1024
-"""Where a run ends, so that none keeps Redis busy for long."""
+"""The size at which a run ends, so that none keeps Redis busy for long."""
 
 
-def run_after(timeline: Timeline, at: Position | None, max_entries: int) -> Run | None:
-    """What follows `at` in one epoch, as far as the ring still has it; None if nothing does.
+def run_after(timeline: Timeline, position: Position | None, max_entries: int) -> Run | None:
+    """Returns the entries of one epoch that follow `position`; None if nothing follows.
 
-    Where the ring has lost what follows, the run begins with the oldest message that the ring has.
+    If the next entries were evicted from the ring, the run begins with its oldest message.
     """
-    number = timeline.number_of(at) if at else None
-    if number is not None and at is not None:
-        count = timeline.segments[number].base + at.offset
+    number = timeline.number_of(position) if position else None
+    if number is not None and position is not None:
+        count = timeline.segments[number].base + position.offset
         run = _messages(timeline, number, count, max_entries)
         if run is not None:
             return run
@@ -34,13 +34,13 @@ def _epoch_from(timeline: Timeline, number: int, max_entries: int) -> Run | None
     segment = timeline.segments[number]
     messages = _messages(timeline, number, segment.count, max_entries)
     if segment.base != segment.count or segment.count < timeline.ring.dropped:
-        return messages  # its boundary is not ours to append, or what follows it is lost
+        return messages  # another process writes the boundary, or the entries after it are lost
     entries = [(segment.time_ms, b""), *(messages.entries if messages else ())]
     return Run(Position(segment.epoch, 0), segment.previous, entries)
 
 
 def _oldest_kept(timeline: Timeline) -> int:
-    """The number of the segment in which the ring begins."""
+    """Returns the number of the segment in which the ring begins."""
     counts = [segment.count for segment in timeline.segments]
     return max(bisect_right(counts, timeline.ring.dropped) - 1, 0)
 
@@ -64,6 +64,6 @@ def _messages(timeline: Timeline, number: int, count: int, max_entries: int) -> 
 
 
 def _stored(item: Item) -> bytes:
-    """The event as the history keeps it: one of a pattern carries its channel."""
+    """Returns the event as the history stores it; an event of a pattern carries its channel."""
     event = item.frame[item.note.event_at :]
     return sse.with_source(item.note.source, event) if item.note.source else event

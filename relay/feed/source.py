@@ -1,4 +1,4 @@
-"""What a fan-out delivers."""
+"""The source from which a fan-out delivers."""
 
 from typing import Any, Protocol
 
@@ -7,16 +7,16 @@ from relay.feed.ring import Place, Ring
 
 
 class Source(Protocol):
-    """A ring, its readers, and a notice for a subscriber that fell off the ring."""
+    """A ring, its readers, and a notice for a subscriber whose next entry was evicted."""
 
     ring: Ring
     readers: Readers
 
     def heartbeat(self, time_ms: int) -> None:
-        """Appends a comment to the ring, which carries the position."""
+        """Appends a comment that carries the position."""
 
-    def fallen(self, place: Place, before: Any) -> bytes:
-        """The notice for a client that has read up to `place`, and goes on where the ring begins.
+    def eviction_notice(self, place: Place, before: Any) -> bytes:
+        """Returns the notice for a client that read up to `place` and continues at the ring's start.
 
-        `before` is the note of the entry before `place`, which the ring has dropped.
+        `before` is the note of the entry before `place`, which the ring has evicted.
         """

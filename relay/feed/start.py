@@ -1,4 +1,4 @@
-"""Where a stream starts."""
+"""The places where a stream can start."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,26 @@ from relay.wire.position import Position
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is published from now on."""
+    """With the next message."""
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Everything after a position the client has; None for a last event id that is no position."""
+    """After the client's position; None for a last event id that is no position."""
 
     position: Position | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """The last `number` messages first; None for all that are kept."""
+    """With the last `number` messages; None for all that are kept."""
 
     number: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What was published since `time_ms` (Unix time) first."""
+    """With the first message published at or after `time_ms` (Unix time)."""
 
     time_ms: int
 

@@ -9,11 +9,12 @@ from relay.feed.writer import Chunk, Writer
 
 
 class Subscriber:
-    """A writer and how far it has come: a cursor into the ring, no queue of its own.
+    """A writer and its cursor into the ring; a subscriber has no queue of its own.
 
-    `seen` is the number of messages before the cursor, `before` the note of the entry before it.
-    `current` says that live passes serve the subscriber. One that is not current is behind (its writer
-    is `full`), held (it is sent the past), or has left. `notice` goes before the next entry.
+    `seen` is the number of messages before the cursor. `before` is the note of the entry before it.
+    `current` means that live passes serve the subscriber. A subscriber that is not current is behind
+    (its writer is `full`), held (it is sent the past), or has left. `notice` is sent before the next
+    entry.
     """
 
     __slots__ = (
@@ -32,7 +33,7 @@ class Subscriber:
     )
 
     def __init__(self, writer: Writer, advance: Callable[["Subscriber"], None]) -> None:
-        """`advance` is called when the writer takes more and the subscriber is not held."""
+        """`advance` is called when the writer is ready again and the subscriber is not held."""
         self.writer = writer
         self.cursor = 0
         self.seen = 0
@@ -48,24 +49,24 @@ class Subscriber:
         writer.on_ready(self._ready)
 
     def send(self, chunk: Chunk) -> None:
-        """Hands the chunk to the writer, and remembers whether the writer is full."""
+        """Passes the chunk to the writer, and records whether the writer is full."""
         self.full = not self.writer.send(chunk)
 
     async def drained(self) -> None:
-        """Returns when the writer takes more. Only for a subscriber that is held, one task at a time."""
+        """Returns when the writer is not full. Only for a held subscriber, one task at a time."""
         while self.full:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
     def fall_behind(self, before: Any) -> None:
-        """The writer is full, or the ring has dropped what comes next; live passes go on without it."""
+        """Takes the subscriber out of live passes: its writer is full, or its next entry was evicted."""
         self.current = False
         self.full = True
         self.progress = None
         self.before = before
 
     def stalled_seconds(self, now: float) -> float:
-        """How long its client had taken nothing when this was last asked, and still has not."""
+        """Returns how long the client has taken nothing, measured from the first call that saw it."""
         progress = self.writer.progress()
         if progress != self.progress:
             self.progress = progress
@@ -73,7 +74,7 @@ class Subscriber:
         return now - self.stalled_at
 
     def release(self, place: Place, notice: bytes) -> None:
-        """From now on the ring is sent, from `place` on, after the notice."""
+        """Sets the place to continue from, and a notice to send before it."""
         self.cursor, self.seen = place
         self.notice = notice
         self.held = False

@@ -1,13 +1,13 @@
-"""One client's connection, as the fan-out sees it: bytes go in until it is full."""
+"""One client's connection as the fan-out sees it: it takes bytes until it is full."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class Chunk:
-    """Bytes for a response body, shared by every client that gets them.
+    """Bytes of a response body, shared by all clients that are sent them.
 
-    `framed` is the same as one HTTP/1.1 chunk (RFC 9112, section 7.1), made once for all of them.
+    `framed` is the body as one HTTP/1.1 chunk (RFC 9112, section 7.1), encoded once for all clients.
     """
 
     __slots__ = ("body", "framed")
@@ -19,19 +19,19 @@ class Chunk:
 
 
 class Writer(Protocol):
-    """A connection that takes chunks. No method awaits, and none raises because the client is gone."""
+    """A connection that takes chunks. No method awaits or raises because the client has disconnected."""
 
     def on_ready(self, callback: Callable[[], None]) -> None:
-        """Has `callback` called whenever a full writer takes chunks again. Called once, at first."""
+        """Registers a callback for whenever a full writer is ready again. Called once, before `send`."""
 
     def send(self, chunk: Chunk) -> bool:
-        """Takes the chunk in any case. False: the client is behind, send no more until it is ready."""
+        """Takes the chunk. Returns False when the writer is full: send no more until it is ready."""
 
     def progress(self) -> object:
-        """A value that changes whenever the client's side has taken something."""
+        """Returns a value that changes whenever the client has taken something."""
 
     def finish(self, chunk: Chunk) -> None:
         """Sends the last chunk and ends the response properly."""
 
     def abort(self) -> None:
-        """Cuts the connection; what is still buffered is dropped."""
+        """Cuts the connection and drops what is still buffered."""

@@ -1,4 +1,4 @@
-"""What the hub needs of a durable history; redis_stream.py is the one that keeps it in Redis."""
+"""The interface of a durable history. redis_stream.py implements it in Redis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from relay.wire.position import Position
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """How many entries of a run were new, and the position of the newest entry."""
+    """The number of new entries in a run, and the position of the newest entry in the history."""
 
     number: int
     newest: Position | None
@@ -20,22 +20,25 @@ class History(Protocol):
     """All methods raise RedisUnavailable."""
 
     async def append(self, run: Run, *, force: bool) -> Appended:
-        """Appends what belongs at the end; `force` appends the first entry in any case, as a break."""
+        """Appends the entries that follow the newest one; `force` appends the first new one as a break."""
 
     async def newest(self) -> Position | None:
-        """The newest position; None when there is none."""
+        """Returns the newest position; None for an empty history."""
 
     async def length(self) -> int:
-        """How many entries there are, boundaries included."""
+        """Returns the number of entries, boundaries included."""
 
     async def read(self, first: Position, number: int, size_bytes: int) -> Sequence[Entry]:
-        """Entries from `first` on, up to a number and about a size, but one if there is one."""
+        """Returns entries from `first` on, up to a number and about a size, but at least one."""
 
     async def trim(self) -> None:
-        """Drops what is older than the history may be."""
+        """Removes entries over the age limit."""
 
     async def rewind(self, number: int) -> tuple[Position | None, int]:
-        """The first of the last `number` messages, and how many of them there are."""
+        """Returns the position of the first of the last `number` messages, and how many there are."""
 
     async def since(self, time_ms: int) -> tuple[Position | None, bool]:
-        """The first entry not older than `time_ms`, and whether the history reaches back so far."""
+        """Returns the position of the first entry not older than `time_ms`, if there is one.
+
+        Also returns whether the history reaches back to that time.
+        """

@@ -1,4 +1,4 @@
-"""Writes what this process has heard into the history, unless another process does."""
+"""Writes what this process has received to the history, unless another process does."""
 
 import asyncio
 import random
@@ -20,20 +20,20 @@ STUCK_SECONDS = 0.1
 GRACE_SECONDS = 1.5
 """How long to wait for a process that knows what precedes our run; then the run is appended as a break.
 
-Only a marker can leave a process behind, and hasty watchers look three times in this period.
+Only a marker can leave a process behind. After a marker watchers look three times in this period.
 """
 
 RETRY_SECONDS = 0.4
 
 RUN_ENTRIES = 512
-"""The most that is written at once; so many do not wait for more."""
+"""The greatest number of entries in one write. As many as this are written without a wait."""
 
 FLUSH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Another process writes; `due` is what it must have stored by the next look."""
+    """Another process writes. `due` is the position that it must have stored by the next look."""
 
     due: Position | None = None
 
@@ -45,7 +45,7 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Stuck(Writing):
-    """This process writes, but since then the history lacks what precedes its run."""
+    """This process writes, but since `since` the history lacks the entry before its run."""
 
     since: float
 
@@ -54,11 +54,12 @@ State = Watching | Writing | Stuck
 
 
 class Journal:
-    """Every process keeps one, and any of them may write: the history refuses what does not belong.
+    """Writes or watches the history of one channel. Each process has a journal, and any may write.
 
-    To save Redis the work, a process writes only while no other does. A writer that finds its whole
-    run stored already becomes a watcher. A watcher that finds what it heard a moment ago still
-    missing becomes a writer. No live message waits for any of it.
+    The history refuses an entry that does not follow its newest one. To save work a process writes
+    only while no other does. A writer that finds its whole run stored becomes a watcher. A watcher
+    that finds what it had received by its last look still missing becomes a writer. No live message
+    waits for the journal.
     """
 
     def __init__(
@@ -70,30 +71,30 @@ class Journal:
         self._outage = outage
         self._pacer = Pacer(timeline, keep_seconds, RUN_ENTRIES)
         self._state: State = Watching()
-        self._at: Position | None = None  # up to here the history has what this process has
-        self._alone = False  # no other process has what this one has not written yet
+        self._stored_to: Position | None = None  # the newest position known to be in the history
+        self._alone = False  # no other process has the entries that this one has yet to write
         self.failing = False
-        """The last attempt to write or look failed."""
+        """Whether the last attempt to write or look failed."""
         self.wake = self._pacer.wake
-        """Something was heard."""
+        """Called after messages were received."""
 
     @property
     def behind(self) -> bool:
-        """Whether this process has heard something that it does not know to be stored."""
-        return self._at != self._timeline.position
+        """Whether this process has received something that it does not know to be stored."""
+        return self._stored_to != self._timeline.position
 
     @property
     def writing(self) -> bool:
         return isinstance(self._state, Writing)
 
     def begin(self) -> None:
-        """No other process is there: write at once, there is no writer to wait for."""
+        """Starts to write at once, because no other process has this channel."""
         self._write_from_now()
         self._alone = True
-        self._pacer.rouse()
+        self._pacer.signal()
 
     async def run(self) -> None:
-        """Writes and watches until it is cancelled."""
+        """Writes and watches until cancelled."""
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -103,16 +104,16 @@ class Journal:
                         pass
                     if self._pacer.is_trim_due(loop.time()):
                         await self._history.trim()
-                    if not self.behind:  # a writer that is stuck has stored nothing
-                        self._works()
+                    if not self.behind:  # a stuck writer has stored nothing
+                        self._succeeded()
                 except RedisUnavailable as error:
-                    self._fails(error)
+                    self._failed(error)
                     await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))
         finally:
             self._outage.end(self)
 
     async def flush(self) -> None:
-        """Writes what was heard until now; for when the process stops. Gives up after a second."""
+        """Writes everything received until now, before the process stops. Gives up after a second."""
         loop = asyncio.get_running_loop()
         target = self._timeline.position
         self._write_from_now()
@@ -125,14 +126,14 @@ class Journal:
             pass
 
     async def step(self, now: float) -> bool:
-        """One exchange with the history; returns whether there is more to do at once."""
+        """Looks or writes once. Returns whether there is more to do at once."""
         if isinstance(self._state, Watching):
             await self._look(self._state)
             return self.writing
         return await self._write(now)
 
     async def _wait(self) -> None:
-        """Until there is something to do: news, a look at what another process writes, a trim."""
+        """Returns when there is something to do: to write, to look, or to trim."""
         if self.behind and not self.writing:
             await self._pacer.until_next_look()
             return
@@ -145,7 +146,9 @@ class Journal:
 
     def _lacks(self, target: Position | None) -> bool:
         """Whether the history may not reach up to `target` yet."""
-        return self.behind and (self._at is None or target is None or self._at < target)
+        return self.behind and (
+            self._stored_to is None or target is None or self._stored_to < target
+        )
 
     def _write_from_now(self) -> None:
         if not self.writing:
@@ -156,59 +159,62 @@ class Journal:
     async def _look(self, state: Watching) -> None:
         newest = await self._history.newest()
         if newest is not None and self._timeline.knows(newest):
-            self._at = newest
+            self._stored_to = newest
         if not isinstance(self._state, Watching):
-            return  # a writer by now
-        late = state.due is not None and (newest is None or newest < state.due)
-        self._state = Writing() if late else Watching(self._timeline.position)
+            return  # it became a writer meanwhile
+        overdue = state.due is not None and (newest is None or newest < state.due)
+        self._state = Writing() if overdue else Watching(self._timeline.position)
 
     # -- this process writes
 
     async def _write(self, now: float) -> bool:
-        run = run_after(self._timeline, self._at, RUN_ENTRIES)
+        run = run_after(self._timeline, self._stored_to, RUN_ENTRIES)
         if run is None:
-            self._at = self._timeline.position
+            self._stored_to = self._timeline.position
             return False
         result = await self._history.append(run, force=self._may_break(now))
         if result.newest is not None and result.newest >= run.last:
-            self._stored(run.last, result, now)
+            self._note_stored(run.last, result, now)
             return self.behind
         return self._go_back(run, result.newest, now)
 
     def _may_break(self, now: float) -> bool:
-        """Whether the run is appended although what precedes it is missing."""
+        """Whether the run may be appended although the entry before it is missing."""
         state = self._state
         return isinstance(state, Stuck) and (self._alone or now - state.since >= GRACE_SECONDS)
 
-    def _stored(self, last: Position, result: Appended, now: float) -> None:
-        """The history has the run, by whatever process."""
+    def _note_stored(self, last: Position, result: Appended, now: float) -> None:
+        """Records that the history has the run, whichever process wrote it."""
         newest = result.newest
-        self._at = newest if newest is not None and self._timeline.knows(newest) else last
+        self._stored_to = newest if newest is not None and self._timeline.knows(newest) else last
         self._state = Writing() if result.number else Watching()
         if result.number:
             self._pacer.wrote(now)
         self._alone = self._alone and self.behind
 
     def _go_back(self, run: Run, newest: Position | None, now: float) -> bool:
-        """The history lacks what precedes `run`: write that first, where this process has it."""
-        if newest is not None and newest != self._at and self._timeline.knows(newest):
-            self._at = newest
+        """Goes back to write the missing entries before `run`, if this process has them.
+
+        Returns whether to write again at once.
+        """
+        if newest is not None and newest != self._stored_to and self._timeline.knows(newest):
+            self._stored_to = newest
             return True
-        if newest is None and self._at is not None:
-            self._at = None  # the history is lost: write again all that there is
+        if newest is None and self._stored_to is not None:
+            self._stored_to = None  # the history is lost: write everything in the ring again
             return True
         if not isinstance(self._state, Stuck):
             self._state = Stuck(now)
         return self._alone
 
-    # -- what the operator is told
+    # -- reports to the operator
 
-    def _works(self) -> None:
+    def _succeeded(self) -> None:
         self.failing = False
         self._outage.end(self)
 
-    def _fails(self, error: RedisUnavailable) -> None:
-        # The listener reports that Redis is away.
+    def _failed(self, error: RedisUnavailable) -> None:
+        # The listener reports a lost Redis.
         if error.refused or (self.failing and self._live.live):
             self._outage.begin(self, error)
         self.failing = True

@@ -1,4 +1,4 @@
-"""When the journal does something: how long it waits for company, and how often it looks."""
+"""The pace of a journal: how long it collects messages for a write, and how often it looks."""
 
 import asyncio
 import random
@@ -9,11 +9,11 @@ from relay.feed.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`linger`: how long a first message waits for others before it is written, in seconds. A write
+    """`linger`: seconds for which a first message waits for others to be written with it. A write
     costs the process as much as dozens of deliveries.
 
-    `watch`: seconds between two looks of a process that does not write. By each look the writer must
-    have stored what this process had heard at the look before.
+    `watch`: seconds between two looks of a process that does not write, at the least and at the most.
+    By each look the writer must have stored what this process had received at the look before.
     """
 
     linger: float
@@ -21,53 +21,54 @@ class Pace:
 
 
 STEADY = Pace(2.0, (2.4, 2.9))
-HASTY = Pace(0.1, (0.25, 0.4))
-"""After a marker: a process that has joined may wait for what is not written yet (source/refill.py)."""
+QUICK = Pace(0.1, (0.25, 0.4))
+"""The pace after a marker: a process that joined may wait for the history (source/refill.py)."""
 
-HASTE_SECONDS = 2.0
+QUICK_SECONDS = 2.0
+"""How long the quick pace lasts after a marker."""
 
 TRIM_SECONDS = 10.0
 TRIM_SHARE = 0.01
-"""A history that grows is trimmed after a hundredth of its age, or TRIM_SECONDS."""
+"""A history that grows is trimmed after this share of its age limit, or after TRIM_SECONDS if longer."""
 
 
 class Pacer:
-    """The waits of one journal, which a marker or much to write cuts short.
+    """The waits of one journal. A marker, or enough messages to write, ends a wait early.
 
-    `run_entries` is how many messages are written at once: so many do not wait for more.
+    `run_entries` is the greatest number of entries in one write.
     """
 
     def __init__(self, timeline: Timeline, keep_seconds: float, run_entries: int) -> None:
         self._timeline = timeline
         self._run_entries = run_entries
         self._trim_seconds = max(TRIM_SECONDS, keep_seconds * TRIM_SHARE)
-        self._trim_at: float | None = None  # nothing was written that could grow old
+        self._trim_at: float | None = None  # None while nothing was written since the last trim
         self._news = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._hasty_until = 0.0
+        self._urgent = asyncio.Event()
+        self._quick_until = 0.0
         self._epoch = 0
-        self._enough_at = 0, 0  # the numbers of messages and bytes at which no wait goes on
+        self._enough_at = 0, 0  # the counts of messages and of bytes that end a wait
 
     def wake(self) -> None:
-        """Something was heard. Called for every read from Redis, so it must stay cheap."""
+        """Called after messages were received, for every read from Redis, so it must stay cheap."""
         timeline = self._timeline
         enough, enough_bytes = self._enough_at
         if timeline.epoch != self._epoch:
             self._epoch = timeline.epoch
-            self._hasty_until = asyncio.get_running_loop().time() + HASTE_SECONDS
-            self._hurry.set()
+            self._quick_until = asyncio.get_running_loop().time() + QUICK_SECONDS
+            self._urgent.set()
         elif timeline.count >= enough or timeline.ring.added_bytes >= enough_bytes:
-            self._hurry.set()
+            self._urgent.set()
         self._news.set()
 
-    def rouse(self) -> None:
-        """There is something to do, although nothing new was heard."""
+    def signal(self) -> None:
+        """Ends a wait for news, although nothing new was received."""
         self._news.set()
 
     # -- waits
 
     async def until_news(self) -> bool:
-        """Waits until something is heard; False when it is time to trim before that."""
+        """Waits until something is received. Returns False when a trim is due first."""
         self._news.clear()
         try:
             async with asyncio.timeout_at(self._trim_at):
@@ -76,45 +77,45 @@ class Pacer:
             return False
 
     async def linger(self) -> None:
-        """Waits for more to write."""
+        """Waits for more messages to write."""
         await self._pause(self._pace.linger)
 
     async def until_next_look(self) -> None:
-        """Waits before a look at what another process writes."""
+        """Waits until the next look at what another process has written."""
         if await self._pause(random.uniform(*self._pace.watch)):
-            await asyncio.sleep(random.uniform(*HASTY.watch))
+            await asyncio.sleep(random.uniform(*QUICK.watch))
 
     @property
     def _pace(self) -> Pace:
-        hasty = asyncio.get_running_loop().time() < self._hasty_until
-        return HASTY if hasty else STEADY
+        quick = asyncio.get_running_loop().time() < self._quick_until
+        return QUICK if quick else STEADY
 
     async def _pause(self, seconds: float) -> bool:
-        """Returns True, and early, with a marker, or with enough to write.
+        """Waits. Returns True, and early, after a marker or when there is enough to write.
 
-        Enough is a whole run, or half of the ring, from which it must be read in time.
+        Enough is a whole run, or half of the ring, which must be written before it is evicted.
         """
         ring = self._timeline.ring
-        self._hurry.clear()
+        self._urgent.clear()
         self._enough_at = (
             self._timeline.count + min(self._run_entries, ring.max_entries // 2),
             ring.added_bytes + ring.max_bytes // 2,
         )
         try:
             async with asyncio.timeout(seconds):
-                return await self._hurry.wait()
+                return await self._urgent.wait()
         except TimeoutError:
             return False
 
     # -- trimming
 
     def wrote(self, now: float) -> None:
-        """The history has grown: it will have to be trimmed some time after `now`."""
+        """Records that the history has grown, so that a trim becomes due some time after `now`."""
         if self._trim_at is None:
             self._trim_at = now + self._trim_seconds * random.uniform(0.5, 1.5)
 
     def is_trim_due(self, now: float) -> bool:
-        """Whether to trim now; then not again before something new was written."""
+        """Whether to trim now. If so, the next trim becomes due only after another write."""
         due = self._trim_at is not None and now >= self._trim_at
         if due:
             self._trim_at = None

@@ -1,4 +1,4 @@
-"""The history in pages, read once for all the clients that need them at the same time."""
+"""A cache of history pages, each read once for all clients that need it at the same time."""
 
 import asyncio
 from collections import OrderedDict
@@ -22,8 +22,8 @@ KEPT_SECONDS = 2.0
 class PageCache:
     """Pages begin at fixed offsets, so that clients with nearby positions share them.
 
-    Where messages are so large that a page does not reach as far as a client needs, the client's
-    own position begins a page.
+    If large messages fill a page before it reaches a client's position, the next page begins at that
+    position.
     """
 
     def __init__(self, history: History, stats: Stats) -> None:
@@ -31,19 +31,19 @@ class PageCache:
         self._stats = stats
         self._pages: OrderedDict[Position, asyncio.Task[Sequence[Entry]]] = OrderedDict()
 
-    async def after(self, at: Position) -> Sequence[Entry]:
-        """The next entries after `at`; none if there is nothing, or nothing yet.
+    async def after(self, position: Position) -> Sequence[Entry]:
+        """Returns the next entries after `position`; none if the history has none yet.
 
         Raises RedisUnavailable.
         """
-        following = at.offset + 1
-        aligned = Position(at.epoch, following - following % PAGE_ENTRIES)
+        following = position.offset + 1
+        aligned = Position(position.epoch, following - following % PAGE_ENTRIES)
         entries = await self._page(aligned)
-        if not entries or entries[-1].position > at:
-            return [entry for entry in entries if entry.position > at]
+        if not entries or entries[-1].position > position:
+            return [entry for entry in entries if entry.position > position]
         if len(entries) == PAGE_ENTRIES:
-            return []  # cannot be: a full page from `aligned` on reaches beyond `at`
-        return await self._page(Position(at.epoch, following))
+            return []  # cannot happen: a full page from `aligned` on reaches beyond `position`
+        return await self._page(Position(position.epoch, following))
 
     async def _page(self, first: Position) -> Sequence[Entry]:
         task = self._pages.get(first)
@@ -52,7 +52,7 @@ class PageCache:
             task.add_done_callback(_retrieve)
             while len(self._pages) > KEPT_PAGES:
                 self._pages.popitem(last=False)
-        # A client that leaves must not take the page away from the others.
+        # A client that leaves must not cancel the read for the others.
         return await asyncio.shield(task)
 
     async def _load(self, first: Position) -> Sequence[Entry]:
@@ -68,6 +68,6 @@ class PageCache:
 
 
 def _retrieve(task: asyncio.Task[Sequence[Entry]]) -> None:
-    """Marks an error as retrieved: every client that waited may have left by now."""
+    """Marks an error as retrieved, because every client that waited may have left by now."""
     if not task.cancelled():
         task.exception()

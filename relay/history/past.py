@@ -1,4 +1,4 @@
-"""What replay needs of the history of one channel."""
+"""The parts of one channel's history that replay uses."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from relay.history.page_cache import PageCache
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The messages of a channel before those in its ring; channels without a history have none."""
+    """The history of a channel, its pages and its journal. A channel without a history has no Past."""
 
     history: History
     pages: PageCache
@@ -17,5 +17,5 @@ class Past:
 
     @property
     def failing(self) -> bool:
-        """Whether the history could not be written or read at the last attempt."""
+        """Whether the journal's last attempt to write or look failed."""
         return self.journal.failing

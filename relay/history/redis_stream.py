@@ -1,7 +1,7 @@
-"""The durable history of a channel: a Redis Stream whose entry ids are the positions themselves.
+"""The durable history of a channel: a Redis Stream whose entry ids are the positions.
 
-Every process may append. What makes that safe is that the scripts compare before they append
-(relay/broker/scripts/history_append.lua), so there is no leader to elect and none to lose.
+Every process may append. That is safe because the script compares before it appends
+(relay/broker/scripts/history_append.lua). So there is no leader to elect or to lose.
 """
 
 from collections.abc import Sequence
@@ -30,34 +30,38 @@ class RedisStream:
         arguments += [self._size, self._keep_ms]
         for entry in run.entries:
             arguments += entry
-        number, newest = await self._commands.script("history_append", [self._keys.log], arguments)
+        number, newest = await self._commands.script(
+            "history_append", [self._keys.history], arguments
+        )
         return Appended(int(number), Position.parse(newest.decode()))
 
     async def newest(self) -> Position | None:
-        entries = await self._commands.run("XREVRANGE", self._keys.log, "+", "-", "COUNT", 1)
+        entries = await self._commands.run("XREVRANGE", self._keys.history, "+", "-", "COUNT", 1)
         return _position(entries[0][0]) if entries else None
 
     async def length(self) -> int:
-        return int(await self._commands.run("XLEN", self._keys.log))
+        return int(await self._commands.run("XLEN", self._keys.history))
 
     async def read(self, first: Position, number: int, size_bytes: int) -> list[Entry]:
         arguments = [str(first), number, size_bytes]
-        found = await self._commands.script("history_read", [self._keys.log], arguments)
+        found = await self._commands.script("history_read", [self._keys.history], arguments)
         return [_entry(identity, words) for identity, words in found]
 
     async def trim(self) -> None:
         while (
-            int(await self._commands.script("history_trim", [self._keys.log], [self._keep_ms]))
+            int(await self._commands.script("history_trim", [self._keys.history], [self._keep_ms]))
             >= 1000
         ):
             pass
 
     async def rewind(self, number: int) -> tuple[Position | None, int]:
-        first, found = await self._commands.script("history_rewind", [self._keys.log], [number])
+        first, found = await self._commands.script("history_rewind", [self._keys.history], [number])
         return Position.parse(first.decode()), int(found)
 
     async def since(self, time_ms: int) -> tuple[Position | None, bool]:
-        first, reaches = await self._commands.script("history_since", [self._keys.log], [time_ms])
+        first, reaches = await self._commands.script(
+            "history_since", [self._keys.history], [time_ms]
+        )
         return Position.parse(first.decode()), reaches == b"1"
 
 

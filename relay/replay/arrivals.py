@@ -1,11 +1,11 @@
-"""Joins each new stream of one channel: at once where the ring has all of it, else through the past."""
+"""Joins new streams of one channel: at once if the ring has all messages, else after a replay."""
 
 from relay.feed.fanout import Fanout
 from relay.feed.feed import Feed
 from relay.feed.start import After, Live, Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
-from relay.replay.catching_up import CatchingUp, Handover, Path
+from relay.replay.catching_up import Backlog, CatchingUp, Handover
 from relay.replay.replay import Piece, Replay, Rest
 from relay.stats import Stats
 from relay.wire import sse
@@ -23,22 +23,22 @@ class Arrivals:
         self.catching_up = CatchingUp(fanout)
 
     def join(self, writer: Writer, start: Start) -> Subscriber:
-        """From now on `writer` gets what `start` asks for, then everything that is published."""
-        at = self._feed.timeline.position
-        place = self._replay.in_ring(start) if at else None
-        if at is None or place is None:
-            return self.catching_up.begin(writer, self._path(start, at))
+        """Sends everything from `start` on, then each new message, to `writer`."""
+        position = self._feed.timeline.position
+        place = self._replay.in_ring(start) if position else None
+        if position is None or place is None:
+            return self.catching_up.begin(writer, self._backlog(start, position))
         self._stats.resumed += isinstance(start, After)
-        greeting = sse.bare_id(*at) if isinstance(start, Live) else b""
+        greeting = sse.bare_id(*position) if isinstance(start, Live) else b""
         return self._fanout.join(writer, place, greeting)
 
-    async def _path(self, start: Start, came_at: Position | None) -> Path:
-        at, gap = await self._replay.begin(start, came_at)
+    async def _backlog(self, start: Start, arrival_position: Position | None) -> Backlog:
+        position, gap = await self._replay.begin(start, arrival_position)
         if gap:
             yield _frame(gap)
         elif isinstance(start, Live):
-            yield sse.bare_id(*at)
-        async for step in self._replay.after(at):
+            yield sse.bare_id(*position)
+        async for step in self._replay.after(position):
             if isinstance(step, Rest):
                 self._stats.resumed += isinstance(start, After) and not gap and not step.gap
                 yield Handover(step.place, _frame(step.gap) if step.gap else b"")

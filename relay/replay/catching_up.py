@@ -1,4 +1,4 @@
-"""Sends a new stream what it asked for of the past, before the fan-out takes it over."""
+"""Sends a new stream the past that it requested, before the fan-out takes it over."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ logger = logging.getLogger("relay")
 
 
 class Handover(NamedTuple):
-    """The past was sent: the fan-out goes on from `place` in the ring, after the notice."""
+    """The end of a backlog: the fan-out sends the notice and continues from `place` in the ring."""
 
     place: Place
     notice: bytes
 
 
-Path = AsyncGenerator[bytes | Handover, None]
-"""The past in parts, then one Handover. It must not await after it has looked up the place."""
+Backlog = AsyncGenerator[bytes | Handover, None]
+"""Yields the past in parts, then one Handover. It must not await after it has looked up the place."""
 
 
 class CatchingUp:
@@ -32,32 +32,32 @@ class CatchingUp:
         self._fanout = fanout
         self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
 
-    def begin(self, writer: Writer, path: Path) -> Subscriber:
-        """Holds a new subscriber until everything of `path` was sent to it."""
+    def begin(self, writer: Writer, backlog: Backlog) -> Subscriber:
+        """Holds a new subscriber until the backlog was sent to it."""
         subscriber = self._fanout.hold(writer)
-        self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, path))
+        self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, backlog))
         return subscriber
 
     def end(self, subscriber: Subscriber) -> None:
-        """Sends no more of the past; harmless for a subscriber that is live."""
+        """Stops sending the past to a subscriber. Harmless for one that is live."""
         task = self._tasks.pop(subscriber, None)
         if task:
             task.cancel()
 
     def stop(self) -> None:
-        """Sends no more of the past to anybody."""
+        """Stops sending the past to all subscribers."""
         for subscriber in list(self._tasks):
             self.end(subscriber)
 
-    def beat(self) -> None:
-        """Sends a comment to those who wait for Redis, not for their own slowness."""
+    def heartbeat(self) -> None:
+        """Sends a comment to each subscriber whose writer is not full: it waits for Redis."""
         for subscriber in self._tasks:
             if not subscriber.full:
                 self._fanout.send(subscriber, Chunk(sse.COMMENT + b"\n"))
 
-    async def _run(self, subscriber: Subscriber, path: Path) -> None:
+    async def _run(self, subscriber: Subscriber, backlog: Backlog) -> None:
         try:
-            await self._follow(subscriber, path)
+            await self._follow(subscriber, backlog)
         except Exception:
             logger.exception("A replay failed; this is a bug. Cutting the stream.")
             self._fanout.leave(subscriber)
@@ -65,8 +65,8 @@ class CatchingUp:
         finally:
             self._tasks.pop(subscriber, None)
 
-    async def _follow(self, subscriber: Subscriber, path: Path) -> None:
-        async for step in path:
+    async def _follow(self, subscriber: Subscriber, backlog: Backlog) -> None:
+        async for step in backlog:
             if isinstance(step, Handover):
                 self._fanout.release(subscriber, step.place, step.notice)
                 return

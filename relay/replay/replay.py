@@ -1,4 +1,4 @@
-"""Reads, for a client, what follows the position it knows, until the ring has the rest."""
+"""Replays what follows a client's position, until the ring has the rest."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -18,16 +18,16 @@ from relay.wire.notices import Gap, GapReason
 from relay.wire.position import Position
 
 WAIT_SECONDS = 3.0
-"""How long a client waits for a history that has yet to be written up to where the client is."""
+"""How long a client waits for the journal to write up to the client's position."""
 
 AHEAD_SECONDS = 6.0
-"""How long it waits for a feed that looks live: more than a lost connection takes to be noticed."""
+"""How long a client waits for a feed that is behind it: longer than a lost connection goes unnoticed."""
 
 POLL_SECONDS = 0.05
 
 
 class Piece(NamedTuple):
-    """An event without its id. Only a gap may have no position, where none is known."""
+    """An event without its id. Only a gap may lack a position."""
 
     position: Position | None
     event: bytes
@@ -35,21 +35,24 @@ class Piece(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """Where in the ring everything else is, and a gap that comes first."""
+    """The place in the ring from which the stream continues, and a gap to send before it."""
 
     place: Place
     gap: Piece | None
 
 
 class Origin(NamedTuple):
-    """Where a client is before anything was sent to it, and a gap that comes first."""
+    """The position at which a stream begins, and a gap to send before it."""
 
-    at: Position
+    position: Position
     gap: Piece | None
 
 
 class Replay:
-    """The past of one feed, for any number of clients; `past` is None without a history."""
+    """Replays the past to the clients of one feed; keeps no state per client.
+
+    `past` is None without a history.
+    """
 
     def __init__(self, feed: Feed, past: Past | None, live: Live, context: Context) -> None:
         self._feed = feed
@@ -60,81 +63,85 @@ class Replay:
         self._locator = Locator(feed, past, context.link)
 
     def in_ring(self, start: Start) -> Place | None:
-        """The place where `start` begins, if the ring has everything from there on."""
+        """Returns the place where `start` begins; None unless the ring has everything after it."""
         return self._locator.in_ring(start)
 
-    async def begin(self, start: Start, came_at: Position | None) -> Origin:
-        """Where `start` begins; `came_at` is where the feed was when the client came."""
-        at, reason = await self._locator.begin(start, came_at)
-        return Origin(at, self._gap(None, at, None, reason) if reason else None)
+    async def begin(self, start: Start, arrival_position: Position | None) -> Origin:
+        """Returns where `start` begins. `arrival_position` is the feed's when the client arrived."""
+        position, reason = await self._locator.begin(start, arrival_position)
+        return Origin(position, self._gap(None, position, None, reason) if reason else None)
 
-    async def after(self, at: Position) -> AsyncGenerator[Sequence[Piece] | Rest, None]:
-        """Yields every message after `at`, then one Rest. It does not await after it found the place."""
-        polls = 0  # counted, not timed: a process that was stopped has yet to hear what it missed
-        while (place := self._timeline.find(at)) is None:
-            entries = await self._entries(at)
+    async def after(self, position: Position) -> AsyncGenerator[Sequence[Piece] | Rest, None]:
+        """Yields every message after `position`, then one Rest.
+
+        It does not await after it has found the place of the Rest.
+        """
+        polls = 0  # counted, not timed: a process that was suspended has yet to receive its backlog
+        while (place := self._timeline.find(position)) is None:
+            entries = await self._entries(position)
             if entries:
-                pieces = self._pieces(at, entries)
-                at = entries[-1].position
-                if pieces:  # not where there was nothing but boundaries
+                pieces = self._pieces(position, entries)
+                position = entries[-1].position
+                if pieces:  # empty when there were only boundaries
                     yield pieces
                 polls = 0
             elif not self._live.live:
                 polls = 0
                 await asyncio.sleep(POLL_SECONDS)
-            elif self._may_come(at) and polls * POLL_SECONDS < self._patience(at):
+            elif self._may_come(position) and polls * POLL_SECONDS < self._patience(position):
                 polls += 1
                 await asyncio.sleep(POLL_SECONDS)
-            elif self._timeline.find(at) is None:
-                yield self._give_up(at)
+            elif self._timeline.find(position) is None:
+                yield self._give_up(position)
                 return
         yield Rest(place, None)
 
-    async def _entries(self, at: Position) -> Sequence[Entry]:
-        if self._past is None or self._is_ahead(at):
+    async def _entries(self, position: Position) -> Sequence[Entry]:
+        if self._past is None or self._is_ahead(position):
             return []
         try:
-            return await self._past.pages.after(at)
+            return await self._past.pages.after(position)
         except RedisUnavailable:
             return []
 
-    def _may_come(self, at: Position) -> bool:
-        """Whether waiting can help: the feed is not there yet, or the history has yet to be written."""
-        return self._is_ahead(at) or not self._without_history
+    def _may_come(self, position: Position) -> bool:
+        """Whether to wait: the feed has yet to reach the client, or the journal has yet to write."""
+        return self._is_ahead(position) or not self._without_history
 
-    def _patience(self, at: Position) -> float:
-        return AHEAD_SECONDS if self._is_ahead(at) else WAIT_SECONDS
+    def _patience(self, position: Position) -> float:
+        return AHEAD_SECONDS if self._is_ahead(position) else WAIT_SECONDS
 
-    def _is_ahead(self, at: Position) -> bool:
+    def _is_ahead(self, position: Position) -> bool:
         newest = self._timeline.position
-        return newest is not None and at > newest
+        return newest is not None and position > newest
 
     @property
     def _without_history(self) -> bool:
         return self._past is None or self._past.failing
 
-    def _pieces(self, at: Position, entries: Sequence[Entry]) -> list[Piece]:
+    def _pieces(self, position: Position, entries: Sequence[Entry]) -> list[Piece]:
         pieces = []
         for entry in entries:
-            missed = missed_between(at, entry)
+            missed = missed_between(position, entry)
             if missed != 0:
-                pieces.append(self._gap(at, before(entry.position), missed, _reason(at, entry)))
+                reason = _reason(position, entry)
+                pieces.append(self._gap(position, before(entry.position), missed, reason))
             if entry.event is not None:
                 pieces.append(Piece(entry.position, entry.event, entry.source))
-            at = entry.position
+            position = entry.position
         return pieces
 
-    def _give_up(self, at: Position) -> Rest:
-        """Goes on where the ring begins, or now, with a gap for everything before it."""
+    def _give_up(self, position: Position) -> Rest:
+        """Returns a place in the ring to continue from, with a gap for everything before it."""
         newest = self._timeline.position
-        if newest is None or at > newest:
+        if newest is None or position > newest:
             place, reason = self._timeline.ring.end_place, GapReason.UNKNOWN_ID
         else:
-            place, reason = self._timeline.place_beyond(at), GapReason.EXPIRED
+            place, reason = self._timeline.place_beyond(position), GapReason.EXPIRED
             if self._without_history:
                 reason = GapReason.HISTORY_UNAVAILABLE
-        missed = self._timeline.missed_since(at, place)
-        return Rest(place, self._gap(at, self._timeline.position_at(place), missed, reason))
+        missed = self._timeline.missed_since(position, place)
+        return Rest(place, self._gap(position, self._timeline.position_at(place), missed, reason))
 
     def _gap(
         self,
@@ -143,12 +150,13 @@ class Replay:
         missed: int | None,
         reason: GapReason,
     ) -> Piece:
-        """The notice of a gap, which is counted."""
+        """Returns the notice of a gap, and counts it."""
         self._stats.gaps_resume += 1
         gap = Gap(self._feed.channel, start, end, missed, reason)
         return Piece(end, sse.hub_event(gap))
 
 
-def _reason(at: Position, entry: Entry) -> GapReason:
+def _reason(position: Position, entry: Entry) -> GapReason:
     unlinked = entry.event is None and entry.previous is None
-    return GapReason.UNHEARD if unlinked and entry.position.epoch != at.epoch else GapReason.EXPIRED
+    new_epoch = entry.position.epoch != position.epoch
+    return GapReason.UNHEARD if unlinked and new_epoch else GapReason.EXPIRED

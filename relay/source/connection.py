@@ -1,4 +1,4 @@
-"""One subscribed connection, and the channels that it delivers."""
+"""One subscribed connection to Redis, and the channels that it delivers."""
 
 import asyncio
 import secrets
@@ -21,18 +21,18 @@ class Channel(Protocol):
 
     names: Names
     label: str
-    """The entry of the catalogue, by which a refusal names the channel."""
+    """The channel's entry of the catalogue, which a refusal names."""
     feed: Feed
     intake: Intake
     epochs: Epochs
     history: History | None
 
     def on_live(self, alone: bool) -> None:
-        """The subscription stands; `alone`: no other process has this channel."""
+        """Called when the channel is live. `alone`: no other process has this channel."""
 
 
 class Entered:
-    """What one connection delivers of one channel."""
+    """One channel on one connection."""
 
     __slots__ = ("alone", "channel", "intake", "session")
 
@@ -41,29 +41,29 @@ class Entered:
         self.intake = channel.intake
         self.session = Session()
         self.alone = False
-        """No other hub process heard its marker."""
+        """Whether no other hub process received its marker."""
 
     @property
     def marked(self) -> bool:
-        """Whether it has heard a marker."""
+        """Whether it has received a marker."""
         return self.session.marked.is_set()
 
     @property
     def held(self) -> bool:
-        """Whether its messages wait until the hole before them is filled."""
+        """Whether its messages wait until the hole before them is filled or given up."""
         return self.intake.is_held(self.session)
 
     @property
     def counts(self) -> bool:
-        """Whether its messages count, or will when they have caught up with the feed."""
+        """Whether its messages count, or will when it has caught up with the feed."""
         return self.intake.counts(self.session)
 
-    def heard_by(self, processes: int) -> None:
-        """Says how many processes heard the marker of this connection, this one included."""
+    def note_receivers(self, processes: int) -> None:
+        """Records how many processes received its marker, this one included."""
         self.alone = processes <= 1
 
     def drop(self) -> None:
-        """Nothing that it delivers from now on counts."""
+        """Ignores everything that it delivers from now on."""
         self.intake.drop(self.session)
 
     def go_live(self) -> None:
@@ -71,18 +71,18 @@ class Entered:
 
 
 class Connection:
-    """A subscribed connection, and the channels it has entered, by the names that messages carry.
+    """A subscribed connection. It routes each message to its channel, by the name that the message carries.
 
-    Beside its channels it has two names: a probe channel of its own, and the control channel of all
-    hub processes, whose messages it passes on to the link.
+    Beside its channels it has a probe channel of its own, and the control channel of all hub
+    processes. A message on the control channel calls the link.
     """
 
     def __init__(self, keys: HubKeys, link: Link) -> None:
         self.probe_channel = keys.probe(secrets.token_hex(8))
         self.probed = asyncio.Event()
-        """Set with every message on `probe_channel`."""
+        """Set by every message on `probe_channel`."""
         self.received = 0
-        """How many reads brought a message."""
+        """The number of reads that held a message."""
         self._control_channel = keys.control
         self._control = keys.control.encode()
         self._link = link
@@ -93,7 +93,7 @@ class Connection:
     # -- the connection itself
 
     async def connect(self, address: RedisAddress) -> None:
-        """Raises OSError when Redis cannot be reached, SubscriptionRefused when it says no."""
+        """Raises OSError when Redis cannot be reached, SubscriptionRefused when it refuses."""
         self._subscription = await address.connect(Names([self.probe_channel]), self.receive)
 
     @property
@@ -106,7 +106,7 @@ class Connection:
         return self._subscription is not None and not self._subscription.closed.done()
 
     async def subscribe(self, channels: Iterable[Channel]) -> list[Entered]:
-        """Enters those channels that are not entered yet; returns them when Redis has confirmed.
+        """Subscribes to those channels that are not entered yet. Returns them when Redis has confirmed.
 
         Raises SubscriptionRefused when Redis denies one of them, OSError when the connection ends.
         """
@@ -116,7 +116,7 @@ class Connection:
         return entered
 
     async def subscribe_to_control(self) -> None:
-        """Calls the link when it is done, for what came before. Raises like `subscribe`."""
+        """Subscribes, then calls the link for kicks that were noted before. Raises like `subscribe`."""
         try:
             await self.subscription.subscribe(Names([self._control_channel]))
         except SubscriptionRefused as error:
@@ -133,15 +133,15 @@ class Connection:
 
     @property
     def channels(self) -> Collection[Channel]:
-        """Those that are entered, or about to be."""
+        """The channels that are entered, or about to be."""
         return self._entered.keys()
 
     def entered(self, channels: Iterable[Channel]) -> list[Entered]:
-        """What it delivers of those `channels` that it has."""
+        """Returns the entered ones among `channels`, or about to be."""
         return [e for channel in channels if (e := self._entered.get(channel))]
 
     def has(self, channel: Channel) -> bool:
-        """Whether the channel has heard a marker here."""
+        """Whether this connection has received a marker of the channel."""
         entered = self._entered.get(channel)
         return entered is not None and entered.marked
 
@@ -149,7 +149,7 @@ class Connection:
         """Stops delivery of the channel."""
         entered = self._entered.pop(channel, None)
         if entered:
-            entered.session.marked.set()  # nobody needs to wait for it any more
+            entered.session.marked.set()  # ends the wait for a marker
             entered.drop()
             for name in _all(channel.names):
                 self._routes.pop(name.encode(), None)
@@ -162,10 +162,10 @@ class Connection:
             self._routes[name.encode()] = entered
         return entered
 
-    # -- what arrives
+    # -- messages
 
     def receive(self, messages: Sequence[Sequence[bytes]]) -> None:
-        """Hands each run of messages of one channel to its intake."""
+        """Passes each run of messages of one channel to its intake."""
         self.received += 1
         routes = self._routes
         run: list[Sequence[bytes]] = []

@@ -1,4 +1,4 @@
-"""Enters channels on a connection: subscribes, and waits until each has heard a marker."""
+"""Enters channels on a connection: subscribes, and waits until each has received a marker."""
 
 import asyncio
 from collections.abc import Container, Coroutine, Sequence
@@ -9,7 +9,7 @@ from relay.source.handover import take_over
 from relay.source.refusals import Refusals
 
 AT_ONCE = 64
-"""How many channels are entered at the same time."""
+"""How many channels are entered concurrently."""
 
 ENTER_SECONDS = 2.0
 """How long an attempt to enter may take."""
@@ -18,7 +18,7 @@ RETRY_SECONDS = 1.0
 
 
 class Entrance:
-    """`wanted` are the channels of this process; the others are not entered, or not any more."""
+    """Enters the channels in `wanted`, which are those of this process at any time; skips all others."""
 
     def __init__(self, wanted: Container[Channel], refusals: Refusals) -> None:
         self._wanted = wanted
@@ -29,9 +29,9 @@ class Entrance:
     async def enter(
         self, connection: Connection, channels: Sequence[Channel]
     ) -> list[SubscriptionRefused]:
-        """Enters all channels but those that Redis denies; returns a refusal for each of these.
+        """Enters all channels but those that Redis denies. Returns a refusal for each denied one.
 
-        A refusal names the entry of the catalogue. Raises OSError when the connection fails.
+        A refusal names the channel's entry of the catalogue. Raises OSError when the connection fails.
         """
         try:
             await self._enter_all(connection, channels)
@@ -43,15 +43,15 @@ class Entrance:
         return [refusal for c in channels for refusal in await self.enter(connection, [c])]
 
     def enter_later(self, connection: Connection, channels: Sequence[Channel]) -> None:
-        """Enters the channels in the background, and tries again until all are entered."""
+        """Enters the channels in the background. Retries until all are entered."""
         self._begin(self._enter_in_the_end(connection, channels))
 
     def enter_control(self, connection: Connection) -> None:
-        """Subscribes to the control channel in the background, and tries again until it may."""
+        """Subscribes to the control channel in the background. Retries until Redis allows it."""
         self._begin(self._enter_control(connection))
 
     def close(self) -> None:
-        """Gives up whatever is not entered yet."""
+        """Cancels the attempts that are under way."""
         for task in self._tasks:
             task.cancel()
 
@@ -65,10 +65,12 @@ class Entrance:
     async def _enter_in_the_end(self, connection: Connection, channels: Sequence[Channel]) -> None:
         """Retries until every channel is entered or a newer connection takes over.
 
-        A failure does not condemn the connection, which may just be overloaded; its vitals do.
+        A failure does not end the connection, which may just be overloaded. Its vitals decide that.
         """
         while channels and connection.open:
-            async with self._turn:  # so that none takes too long because of all the others
+            async with (
+                self._turn
+            ):  # bounded, so that an attempt does not time out because of others
                 entered = await self._try(connection, channels)
             await take_over(connection, channels, None)
             channels = self._missing(connection, channels)
@@ -94,7 +96,7 @@ class Entrance:
             except SubscriptionRefused as error:
                 self._refusals.report(error)
             except OSError:
-                pass  # whether the connection still lives is for its vitals to say
+                pass  # the vitals of the connection decide whether it still lives
             await asyncio.sleep(RETRY_SECONDS)
 
     # -- one attempt
@@ -103,10 +105,10 @@ class Entrance:
         return [c for c in channels if c in self._wanted and not connection.has(c)]
 
     async def _enter_all(self, connection: Connection, channels: Sequence[Channel]) -> None:
-        """Subscribes, and waits until each channel has heard a marker, at the latest our own.
+        """Subscribes, and waits until each channel has received a marker, at the latest our own.
 
-        A channel without a hole goes live once it has heard its marker, so that its history is
-        written right away and not after thousands of others have been entered.
+        A channel without a hole goes live once it has received its marker. So its history is written
+        right away, and not after thousands of others have been entered.
         """
         entered = await connection.subscribe(self._missing(connection, channels))
         for first in range(0, len(entered), AT_ONCE):
@@ -126,5 +128,5 @@ async def _mark(entered: Entered) -> None:
         if error.refused:
             raise SubscriptionRefused(str(error)) from None
         raise
-    entered.heard_by(processes)
+    entered.note_receivers(processes)
     await entered.session.marked.wait()

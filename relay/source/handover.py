@@ -1,4 +1,4 @@
-"""Lets the messages of a new connection count, with the hole before them filled."""
+"""Hands over from an old connection to a new one, and fills the hole before the new one."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,16 +8,16 @@ from relay.source.connection import Channel, Connection
 from relay.source.refill import fill
 
 HANDOVER_SECONDS = 0.2
-"""How long the old connection may take to deliver everything up to where the new one begins."""
+"""How long to wait for the old connection to deliver everything up to the new one's first marker."""
 
 
 async def take_over(
     connection: Connection, channels: Iterable[Channel], old: Connection | None
 ) -> None:
-    """Returns when everything that `connection` delivers of `channels` counts; ends `old`.
+    """Returns when the messages of `connection` count for all of `channels`. Ends `old`.
 
-    An old connection that still delivers fills the hole by itself. Otherwise the hole is filled from
-    the history; what the history lacks is a gap.
+    An old connection that still delivers leaves no hole. Otherwise the hole is filled from the
+    history. Messages that the history lacks are a gap.
     """
     held = [entered for entered in connection.entered(channels) if entered.held]
     if old and old.open and held:

@@ -1,8 +1,8 @@
-"""Which connection's messages count, and how one takes over from another without a hole.
+"""Decides which connection's messages count, and hands over to a new one without a hole.
 
-A connection begins to count at the first marker it hears: from there on its numbers are right. The
-first connection of the process simply starts there. A later one has a hole before it, so what it
-brings is held back until the hole is filled, or given up.
+A connection can number messages from its first marker on. The first connection of a process starts
+there. A later connection may have a hole before it. So its messages are held back until the hole is
+filled or given up.
 """
 
 import asyncio
@@ -16,30 +16,30 @@ from relay.wire.notices import GapReason
 from relay.wire.position import Position
 
 MAX_HELD_BYTES = 64 * 1024 * 1024
-"""What may be held back; over it the hole is given up."""
+"""The most that is held back. Beyond it the hole is given up."""
 
 
 class Session:
-    """What one connection brings."""
+    """One connection's share of a channel."""
 
-    __slots__ = ("at", "epoch", "held", "held_bytes", "late", "marked")
+    __slots__ = ("epoch", "held", "held_bytes", "marked", "overlapping", "position")
 
     def __init__(self) -> None:
         self.epoch: int | None = None
-        """The first marker it heard."""
-        self.at: Position | None = None
-        """How far it has come since, while it does not count."""
-        self.late = False
-        """The feed had counted that marker before, by the connection before: there is no hole."""
+        """The epoch of its first marker."""
+        self.position: Position | None = None
+        """The position it has reached since, while it does not count."""
+        self.overlapping = False
+        """Whether the previous connection had counted that marker already, so that there is no hole."""
         self.held: list[tuple[bytes, bytes] | int] = []
-        """Messages (payload, source) and epochs of later markers, since then."""
+        """Messages (payload, source), and epochs of markers, that were received since and held back."""
         self.held_bytes = 0
         self.marked = asyncio.Event()
-        """Set with the first marker."""
+        """Set by the first marker."""
 
 
 class Intake:
-    """`take` gets everything that any connection receives on the channel and its marker channel."""
+    """The messages and markers of one channel, from all connections of this process."""
 
     def __init__(self, feed: Feed, link: Link, clock: Clock) -> None:
         self._feed = feed
@@ -50,9 +50,9 @@ class Intake:
         self._live: Session | None = None
         self._next: Session | None = None
         self.promoted = asyncio.Event()
-        """Set when no connection is held back."""
+        """Set when no session is held back any more."""
         self.outdated = False
-        """A marker came with an epoch that is no later than the one before; a new one is needed."""
+        """Whether a marker had an epoch below the newest, so that a new epoch must be opened."""
 
     def take(self, session: Session, messages: Sequence[Sequence[bytes]]) -> None:
         """Takes the messages of one read on the channel and its marker channel, in order.
@@ -72,33 +72,34 @@ class Intake:
         self._readers.wake()
 
     def renewed(self) -> None:
-        """A new epoch was opened."""
+        """Called after a new epoch was opened."""
         self.outdated = False
 
     @property
     def live(self) -> bool:
-        """Whether what is published reaches the feed now, with no hole before it."""
+        """Whether messages reach the feed now, with no hole before them."""
         return self._link.live and self._next is None
 
     def is_held(self, session: Session) -> bool:
-        """Whether there is a hole before what `session` brings."""
-        return session is self._next and not session.late
+        """Whether there may be a hole before the messages of `session`."""
+        return session is self._next and not session.overlapping
 
     def counts(self, session: Session) -> bool:
-        """Whether `session` counts, or will as soon as it has come to where the feed is."""
-        return session is self._live or (session is self._next and session.late)
+        """Whether `session` counts, or will as soon as it has caught up with the feed."""
+        return session is self._live or (session is self._next and session.overlapping)
 
     def give_up(self, session: Session) -> None:
-        """What was not filled by now is lost: every stream is told, and `session` counts."""
+        """Announces the rest of the hole as a gap on every stream, and lets `session` count."""
         if self.is_held(session) and session.epoch is not None:
             now_ms = self._clock.now_ms()
             self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
             self._promote(session, now_ms)
 
     def fill(self, session: Session, entry: Entry) -> None:
-        """Takes an entry of the history that follows the feed, up to where `session` began.
+        """Appends an entry of the history to the feed, up to the first marker of `session`.
 
-        What follows the hole says how much of it is missing; from there on `session` counts.
+        At that marker `session` counts. An entry beyond it shows that the history lacks the marker:
+        then the hole is given up.
         """
         if not self.is_held(session) or session.epoch is None:
             return
@@ -111,7 +112,7 @@ class Intake:
         self._readers.wake()
 
     def drop(self, session: Session) -> None:
-        """Whatever else `session` brings is ignored."""
+        """Ignores everything that `session` receives from now on."""
         if session is self._live:
             self._live = None
         if session is self._next:
@@ -119,19 +120,19 @@ class Intake:
 
     def _marker(self, session: Session, payload: bytes, now_ms: int) -> None:
         if not (payload.isdigit() and len(payload) <= 15):
-            return  # somebody else's: nothing of ours looks like that
+            return  # not a marker of a hub
         epoch = int(payload)
         if session is self._live:
             self._mark(epoch, now_ms)
             if self._next is not None and self._next.epoch == epoch:
-                self._promote(self._next, now_ms)  # the old connection reached the new one: no hole
+                self._promote(self._next, now_ms)  # the old connection has caught up: no hole
         elif session.epoch is None:
             self._first_marker(session, epoch, now_ms)
         elif session is self._next:
-            session.at = Position(epoch, 0)
-            if not session.late:
+            session.position = Position(epoch, 0)
+            if not session.overlapping:
                 session.held.append(epoch)
-            self._meet(session, now_ms)
+            self._promote_if_caught_up(session, now_ms)
 
     def _mark(self, epoch: int, now_ms: int) -> None:
         at = self._feed.timeline.position
@@ -145,23 +146,23 @@ class Intake:
         if self._feed.timeline.position is not None:
             self._next = session
             self.promoted.clear()
-            session.at = Position(epoch, 0)
-            session.late = self._feed.timeline.knows(session.at)
-            self._meet(session, now_ms)
+            session.position = Position(epoch, 0)
+            session.overlapping = self._feed.timeline.knows(session.position)
+            self._promote_if_caught_up(session, now_ms)
         else:
             self._live = session
             self._mark(epoch, now_ms)
 
-    def _meet(self, session: Session, now_ms: int) -> None:
-        """One that is late counts when it has come to where the feed is; that was all counted."""
-        if session.late and session.at == self._feed.timeline.position:
+    def _promote_if_caught_up(self, session: Session, now_ms: int) -> None:
+        """Lets an overlapping session count when it has caught up; until then it repeats messages."""
+        if session.overlapping and session.position == self._feed.timeline.position:
             self._promote(session, now_ms)
 
     def _hold(self, session: Session, payload: bytes, source: bytes, now_ms: int) -> None:
-        assert session.at is not None
-        if session.late:
-            session.at = Position(session.at.epoch, session.at.offset + 1)
-            self._meet(session, now_ms)
+        assert session.position is not None
+        if session.overlapping:
+            session.position = Position(session.position.epoch, session.position.offset + 1)
+            self._promote_if_caught_up(session, now_ms)
             return
         session.held.append((payload, source))
         session.held_bytes += len(payload)

@@ -1,4 +1,4 @@
-"""Keeps this process subscribed: one connection that counts, for as long as the process lives."""
+"""Keeps this process subscribed, through one connection after another."""
 
 import asyncio
 
@@ -14,17 +14,17 @@ from relay.source.refusals import Refusals
 from relay.source.vitals import Vitals
 
 CONNECT_SECONDS = 2.0
-"""How long a connection may take, and its first channels; a thousand more take a second more."""
+"""How long connecting may take, and how long entering its channels, plus a second for each thousand."""
 
 BACKOFF_SECONDS = 0.05, 1.0
 """The first and the longest pause between two attempts."""
 
 
 class Listener:
-    """Connects, watches the connection, and opens another beside one that has fallen silent.
+    """Connects, watches the connection, and opens another one beside a silent one.
 
-    The log gets one warning when Redis is lost and one line when it is back; a refusal (wrong
-    password, missing right) is an error of its own. The link is live in between.
+    It logs one warning when Redis is lost and one line when it is back. A refusal (wrong password,
+    missing right) is an error of its own. It sets the link live or lost accordingly.
     """
 
     def __init__(self, context: Context) -> None:
@@ -43,7 +43,7 @@ class Listener:
         )
 
     def add(self, channel: Channel) -> None:
-        """Begins delivery of the channel, as soon as can be."""
+        """Begins delivery of the channel as soon as possible."""
         self._channels[channel] = None
         if self._connection is not None and self._connection.open:
             self._entrance.enter_later(self._connection, [channel])
@@ -55,7 +55,7 @@ class Listener:
             self._connection.remove(channel)
 
     async def run(self) -> None:
-        """Listens until it is cancelled."""
+        """Listens until cancelled."""
         try:
             while True:
                 if self._connection is None or self._lost_at is not None:
@@ -68,10 +68,10 @@ class Listener:
             if self._connection:
                 self._connection.abort("the hub stops")
 
-    # -- a connection that is lost, or silent and perhaps not lost
+    # -- a lost or silent connection
 
     async def _reconnect(self) -> None:
-        """Returns when a new connection counts, or the old one has come back."""
+        """Returns when a new connection counts, or the old one delivers again."""
         backoff = Backoff(*BACKOFF_SECONDS)
         while True:
             try:
@@ -87,7 +87,10 @@ class Listener:
                 return
 
     async def _connect(self) -> Connection:
-        """Opens a connection and enters the channels. Raises OSError."""
+        """Opens a connection and enters the channels.
+
+        Raises OSError, among others SubscriptionRefused when Redis denies every channel.
+        """
         connection = Connection(self._keys, self._link)
         channels = list(self._channels)
         try:
@@ -113,7 +116,7 @@ class Listener:
         self._live()
 
     def _is_back(self) -> bool:
-        """Whether the old connection delivers again, and everything it delivers counts."""
+        """Whether the old connection delivers again and all of its messages count."""
         connection = self._connection
         return (
             connection is not None
@@ -122,14 +125,14 @@ class Listener:
             and connection.subscription.heard
         )
 
-    # -- a connection that lives
+    # -- a live connection
 
     async def _watch(self, connection: Connection) -> None:
         """Returns when the connection is lost."""
         vitals = Vitals(connection, self._channels, self._address, self._context.backpressure)
         self._lost(ConnectionError(await vitals.failure()))
 
-    # -- what the operator is told
+    # -- reports to the operator
 
     def _live(self) -> None:
         self._refusals.forget()

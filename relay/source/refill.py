@@ -1,4 +1,4 @@
-"""Fills the hole that a broken connection leaves, with what other processes wrote into the history."""
+"""Fills the hole that a broken connection leaves with messages that other processes have written."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,12 +9,16 @@ from relay.source.connection import Channel, Entered
 from relay.source.intake import Intake
 from relay.wire.position import Position
 
-FILL_SECONDS = 5.0
-"""How long to wait for another process that heard everything: then the rest of the hole is a gap.
+SILENCE_SECONDS = 2.0
+"""How long nothing new may be written before the rest of the hole is a gap.
 
-A process that only watches needs two looks until it writes, which is 1.2 s at the most, and one that was
-hit as well has a hole of its own to fill first. Only where nobody writes at all is this time used up.
+A process that received everything writes within 1.2 s of a marker: that is two looks of one that only
+watches. As long as entries come, a process is at work that may have had a hole of its own to fill first.
 """
+
+FILL_SECONDS = 10.0
+"""The longest that a hole is filled; then the rest of it is a gap."""
+
 POLL_SECONDS = 0.02
 """How often the history is read again. An event would need a blocked connection for each channel."""
 
@@ -23,23 +27,26 @@ PAGE_BYTES = 1024 * 1024
 
 
 async def fill(entered: Entered) -> None:
-    """Fills the feed up to where `entered` began, so that it counts; what is not there is a gap."""
+    """Fills the feed up to the first marker of `entered`, so that it counts. The rest is a gap."""
     channel, intake, session = entered.channel, entered.intake, entered.session
-    loop = asyncio.get_running_loop()
+    clock = asyncio.get_running_loop().time
     nobody_writes = entered.alone or channel.history is None
-    deadline = loop.time() + (0.0 if nobody_writes else FILL_SECONDS)
+    end = clock() + (0.0 if nobody_writes else FILL_SECONDS)
+    deadline = min(end, clock() + SILENCE_SECONDS)
     while entered.held:
         entries = await _next_page(channel)
         for entry in entries:
             intake.fill(session, entry)
-        if not entries and loop.time() >= deadline:
+        if entries:
+            deadline = min(end, clock() + SILENCE_SECONDS)
+        elif clock() >= deadline:
             intake.give_up(session)
-        elif not entries:
+        else:
             await _promoted(intake, POLL_SECONDS)
 
 
 async def _promoted(intake: Intake, seconds: float) -> None:
-    """Waits, but no longer than until nothing is held any more."""
+    """Waits until nothing is held back, but no longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await intake.promoted.wait()
@@ -48,7 +55,7 @@ async def _promoted(intake: Intake, seconds: float) -> None:
 
 
 async def _next_page(channel: Channel) -> Sequence[Entry]:
-    """The entries of the history that follow the feed."""
+    """Returns the entries of the history that follow the feed."""
     at, history = channel.feed.timeline.position, channel.history
     if history is None or at is None:
         return []

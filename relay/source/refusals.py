@@ -1,4 +1,4 @@
-"""Tells the operator what Redis denies, each refusal once."""
+"""Reports to the operator what Redis denies, each refusal once."""
 
 import logging
 
@@ -8,7 +8,7 @@ logger = logging.getLogger("relay")
 
 
 class Refusals:
-    """Refusals are errors, and not outages: only a person can mend them. `name` is that of Redis."""
+    """Refusals are errors, not outages: only an operator can fix them. `name` is that of Redis."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -26,5 +26,5 @@ class Refusals:
             )
 
     def forget(self) -> None:
-        """A new connection stands: what it is denied is logged again."""
+        """Forgets the reported refusals, so that a new connection's are logged again."""
         self._reported.clear()

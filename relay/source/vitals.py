@@ -1,4 +1,4 @@
-"""Whether a connection lives: what finds one that is silent, half open, or at a server left alone."""
+"""Liveness of a connection: finds one that is silent, half open, or at a replaced master."""
 
 import asyncio
 from collections.abc import Collection
@@ -9,17 +9,17 @@ from relay.feed.backpressure import Backpressure
 from relay.source.connection import Channel, Connection
 
 PING_SECONDS = 0.5
-"""How often a connection is made to say something."""
+"""How often the connection is pinged."""
 
 PROBE_SECONDS = 1.0
-"""How often a message is sent to this process itself."""
+"""The pause before each probe, which is a message to this process itself."""
 
 SILENCE_SECONDS = 2.0
-"""Silence, or a probe that did not come back, after which a connection counts as lost."""
+"""How long a silence, or the wait for a probe, lasts until the connection counts as lost."""
 
 
 class Vitals:
-    """Watches one connection. Nothing is heard while reading is paused, so silence then is no sign."""
+    """Watches one connection. Silence while reading is paused does not count."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Vitals:
         self._backpressure = backpressure
 
     async def failure(self) -> str:
-        """Returns when the connection has ended, or delivers nothing any more; says why."""
+        """Returns the reason when the connection has ended or no longer delivers."""
         pings = asyncio.create_task(self._pings())
         probes = asyncio.create_task(self._probes())
         signs: list[asyncio.Future[str]] = [self._connection.subscription.closed, pings, probes]
@@ -46,9 +46,10 @@ class Vitals:
             probes.cancel()
 
     async def _pings(self) -> str:
-        """Makes the connection itself say something: finds a hung Redis and a half-open connection.
+        """Pings through the connection itself. Finds a hung Redis and a half-open connection.
 
         A subscription that is resumed counts as heard, so a pause that has just ended is no silence.
+        Also opens a new epoch for each channel whose intake is outdated.
         """
         subscription = self._connection.subscription
         silent = 0.0
@@ -64,7 +65,7 @@ class Vitals:
     async def _probes(self) -> str:
         """Publishes to this process itself, each time from a new connection.
 
-        Finds a master that was replaced and is left alone with its old connections.
+        Finds a master that was replaced and keeps only its old connections.
         """
         connection = self._connection
         while True:
@@ -80,7 +81,7 @@ class Vitals:
                 await asyncio.wait_for(connection.probed.wait(), SILENCE_SECONDS)
             except TimeoutError:
                 if connection.received == before and not self._backpressure.paused:
-                    return "what is published no longer arrives"
+                    return "published messages no longer arrive"
 
 
 async def _renew_epoch(channel: Channel) -> None:

@@ -1,4 +1,4 @@
-"""What the hub itself has to say on a stream, beside the messages: a gap, an oversize message."""
+"""Notices of the hub on a stream, beside the messages: a gap, an oversize message."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,19 +11,19 @@ class GapReason(StrEnum):
     """Why messages are missing; part of the protocol (docs/protocol.md)."""
 
     SLOW_CLIENT = "slow-client"
-    """This client read too slowly, and what it had not read left the ring."""
+    """The client read too slowly, and messages it had not read were evicted from the ring."""
 
     REDIS_LOST = "redis-lost"
-    """The hub's subscription was interrupted, and no other hub process has what was published."""
+    """The hub's subscription was interrupted, and no other process wrote the missing messages."""
 
     EXPIRED = "expired"
-    """The client was away for longer than the history reaches back."""
+    """The client's position is older than the history."""
 
     UNHEARD = "unheard"
-    """While the client was away there was a time when no hub process was subscribed."""
+    """For some time while the client was away, no hub process was subscribed."""
 
     UNKNOWN_ID = "unknown-id"
-    """The client's last event id is none that this hub gave, or one that it has yet to give."""
+    """The hub never gave the client's last event id, or has not reached it yet."""
 
     HISTORY_UNAVAILABLE = "history-unavailable"
     """The history cannot be read, or is switched off."""
@@ -31,10 +31,10 @@ class GapReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages of `channel` between two positions that this stream will not get.
+    """Messages of `channel` between two positions that are not delivered on this stream.
 
-    `missed` is their exact number, or None where nobody can know it. `start` is None when the
-    client's own position is unknown.
+    `missed` is their exact number, or None when it is unknown. `start` is None when the position of
+    the client is unknown.
     """
 
     name: ClassVar[str] = "hub.gap"
@@ -57,7 +57,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Oversize:
-    """A message whose encoded form has more bytes than an event may have."""
+    """A message whose event would be larger than the limit."""
 
     name: ClassVar[str] = "hub.oversize"
 

@@ -1,4 +1,4 @@
-"""Where a message stands in the one order of its channel."""
+"""The position of a message in the order of its channel."""
 
 import re
 from typing import NamedTuple, Self
@@ -7,10 +7,10 @@ _PATTERN = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
 
 
 class Position(NamedTuple):
-    """The `offset`-th message, from 1, of `epoch`; offset 0 is the place before the first.
+    """The message number `offset`, from 1, of `epoch`. Offset 0 stands before the first message.
 
     Epochs only grow, so positions compare as tuples. The text form is `epoch-offset`, which is also
-    the form of a Redis Stream entry id.
+    the form of the id of a Redis Stream entry.
     """
 
     epoch: int
@@ -18,7 +18,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The position that `text` is, or None; whatever a client sends may be given."""
+        """Returns the position, or None for any other text, so that a client's input may be passed."""
         match = _PATTERN.fullmatch(text)
         return cls(int(match[1]), int(match[2])) if match else None
 

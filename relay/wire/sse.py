@@ -1,8 +1,7 @@
 """Server-Sent Events on the wire: bytes in, bytes out.
 
-The format is WHATWG HTML, section 9.2 "Server-sent events". A line there ends at CRLF, LF or a lone
-CR, and at nothing else; that is why `str.splitlines`, which also splits at U+2028, NEL and others,
-has no place here.
+The format is WHATWG HTML, section 9.2 "Server-sent events". A line ends at CRLF, LF or a lone CR and
+at nothing else. So `str.splitlines`, which also splits at U+2028, NEL and others, is not used here.
 """
 
 import json
@@ -11,16 +10,16 @@ from typing import Protocol
 from urllib.parse import quote
 
 COMMENT = b":\n"
-"""Keeps proxies and clients from taking a quiet stream for a dead one; `bare_id` or a line end follows."""
+"""Begins a heartbeat, which shows proxies and clients that the stream lives. `bare_id` or LF follows."""
 
 SAFE = "!$'()*,-./:;@_~"
-"""What stays as it is in a channel name within an id; `=`, `&`, `+` and `%` would mislead a reader."""
+"""Characters of a channel name that are not percent-encoded in an id, beside letters and digits."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class HubEvent(Protocol):
-    """An event the hub makes itself; its name is a constant of ours and needs no escaping."""
+    """An event that the hub itself makes. Its name is a constant and needs no escaping."""
 
     @property
     def name(self) -> str: ...
@@ -29,9 +28,9 @@ class HubEvent(Protocol):
 
 
 def message(data: bytes) -> bytes:
-    """One unnamed event without its id. `data` must be valid UTF-8 and may hold any line ends.
+    """Returns an unnamed event without its id. `data` must be valid UTF-8 and may hold line ends.
 
-    Every line becomes a field of its own, so that no payload can forge an `id`, `event` or `retry`.
+    Every line becomes a `data` field, so that no payload can forge an `id`, `event` or `retry`.
     """
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(_LINE_END.split(data))
@@ -39,42 +38,42 @@ def message(data: bytes) -> bytes:
 
 
 def named(name: str | None, retry_ms: int | None, event: bytes) -> bytes:
-    """An event with a name or a reconnection time, both of which must have been checked."""
+    """Returns the event with a name or a reconnection time, both of which must be valid."""
     fields = f"event: {name}\n" if name else ""
     fields += f"retry: {retry_ms}\n" if retry_ms is not None else ""
     return fields.encode("ascii") + event
 
 
 def message_size(data: bytes) -> int:
-    """How many bytes `message(data)` has, without making them."""
+    """Returns the number of bytes of `message(data)` without encoding it."""
     line_feeds, returns = data.count(b"\n"), data.count(b"\r")
     lines = 1 + line_feeds + returns - data.count(b"\r\n")
     return lines * len(b"data: \n") + len(data) - line_feeds - returns + len(b"\n")
 
 
 def hub_event(event: HubEvent) -> bytes:
-    """A named event without its id, with one line of ASCII JSON as its data."""
+    """Returns a named event without its id, with one line of ASCII JSON as its data."""
     data = json.dumps(event.as_json(), separators=(",", ":"))
     return f"event: {event.name}\ndata: {data}\n\n".encode("ascii")
 
 
 def numbered(epoch: int, offset: int, event: bytes) -> bytes:
-    """An event with its id."""
+    """Returns an event with its position as the id."""
     return b"id: %d-%d\n%b" % (epoch, offset, event)
 
 
 def quoted(channel: bytes) -> bytes:
-    """A channel's name as it stands in ids and comments: percent-encoded."""
+    """Returns the percent-encoded name of a channel, as it is written in ids and comments."""
     return quote(channel, safe=SAFE).encode()
 
 
 def with_source(source: bytes, event: bytes) -> bytes:
-    """An event of a pattern, with the channel that it came on, percent-encoded, in a comment."""
+    """Returns an event received by a pattern, with its percent-encoded channel in a comment."""
     return b":%b\n%b" % (source, event)
 
 
 def split_source(event: bytes) -> tuple[bytes, bytes]:
-    """The percent-encoded channel that `with_source` wrote, and the event without it."""
+    """Returns the channel that `with_source` wrote, or nothing, and the event without it."""
     if not event.startswith(b":"):
         return b"", event
     end = event.index(b"\n")
@@ -82,15 +81,18 @@ def split_source(event: bytes) -> tuple[bytes, bytes]:
 
 
 def with_id(identity: bytes, event: bytes) -> bytes:
-    """An event with any id; `identity` must hold no NUL, CR or LF."""
+    """Returns an event with an id, which must hold no NUL, CR or LF."""
     return b"id: %b\n%b" % (identity, event)
 
 
 def bare_id(epoch: int, offset: int) -> bytes:
-    """Moves the client's last event id without an event (WHATWG HTML, 9.2.6: "dispatch the event")."""
+    """Returns an id without data: it moves the client's last event id and dispatches no event.
+
+    (WHATWG HTML, section 9.2.6, "dispatch the event".)
+    """
     return b"id: %d-%d\n\n" % (epoch, offset)
 
 
 def retry(milliseconds: int) -> bytes:
-    """Tells the client how long to wait before it connects again."""
+    """Returns a field that sets how long the client waits before it reconnects."""
     return b"retry: %d\n\n" % milliseconds

@@ -1,4 +1,4 @@
-"""The ids of a stream of several channels: a position in each, and the channel of the event."""
+"""The ids of a stream of several channels: the event's channel, and a position in each channel."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote
@@ -6,25 +6,25 @@ from urllib.parse import parse_qsl, quote
 from relay.wire.position import Position
 from relay.wire.sse import SAFE
 
-SPEAKER = "@"
-"""The key under which an id names the channel that its event is from."""
+SOURCE_KEY = "@"
+"""The key in an id that names the channel of its event."""
 
 MAX_BYTES = 16 * 1024
 
 
-def encode(speaker: bytes, positions: Mapping[str, Position | None]) -> bytes:
-    """An id, in the form of a query string; `speaker` is percent-encoded already, and may be empty."""
-    parts = [b"%b=%b" % (SPEAKER.encode(), speaker)] if speaker else []
+def encode(source: bytes, positions: Mapping[str, Position | None]) -> bytes:
+    """Returns an id in the form of a query string. `source` is percent-encoded, and may be empty."""
+    parts = [b"%b=%b" % (SOURCE_KEY.encode(), source)] if source else []
     parts += [f"{quote(n, safe=SAFE)}={p}".encode() for n, p in positions.items() if p]
     return b"&".join(parts)
 
 
 def decode(text: str) -> dict[str, Position | None] | None:
-    """The positions of an id; None for what is no such id. Whatever a client sends may be given."""
+    """Returns the positions in an id; None for any other text, so that a client's input may be passed."""
     if len(text) > MAX_BYTES or "=" not in text:
         return None
     try:
         pairs = parse_qsl(text, strict_parsing=True, max_num_fields=200)
     except ValueError:
         return None
-    return {name: Position.parse(value) for name, value in pairs if name != SPEAKER}
+    return {name: Position.parse(value) for name, value in pairs if name != SOURCE_KEY}

@@ -9,7 +9,7 @@ import redis
 from bench import audience, servers
 from bench.errors import Missing
 from bench.ledger import Tally
-from bench.scenarios import FlatOut, Idle, Live, LogCost, Resume
+from bench.scenarios import FlatOut, HistoryCost, Idle, Live, Resume
 from bench.servers import SERVERS, Hub, Place
 
 
@@ -81,7 +81,7 @@ def test_who_cannot_come_back_is_left_out(place: Place) -> None:
 @pytest.mark.long
 def test_log_on_and_log_off_run_side_by_side(place: Place) -> None:
     with redis.Redis(port=place.redis_port) as client:
-        measured = LogCost("log", 20, 50, 1, rounds=2).run(Hub("hub", "hub"), place)
+        measured = HistoryCost("log", 20, 50, 1, rounds=2).run(Hub("hub", "hub"), place)
         assert client.keys("relay:{demo_stream}:log")
         assert not client.keys("*log_off*:log")
     assert measured.tally == Tally(delivered=2 * 2 * 20 * 50)
@@ -89,5 +89,5 @@ def test_log_on_and_log_off_run_side_by_side(place: Place) -> None:
     assert figures["log_ratio"] == pytest.approx(figures["cpu_us"] / figures["off_cpu_us"])
     assert figures["off_cpu_us"] > 0
     floor = next(server for server in SERVERS if server.name == "floor")
-    with pytest.raises(Missing, match="no log"):
-        LogCost("log", 1, 1, 1).run(floor, place)
+    with pytest.raises(Missing, match="no history"):
+        HistoryCost("log", 1, 1, 1).run(floor, place)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 
@@ -82,3 +83,18 @@ async def test_what_is_under_way_ends_with_the_commands(redis_server: RedisServe
     await commands.aclose()
     with pytest.raises(RedisUnavailable, match="closed"):
         await waiting
+
+
+@pytest.mark.parametrize("error", [TypeError("NoneType"), AttributeError("_sock"), ValueError("x")])
+async def test_whatever_a_connection_raises_redis_is_not_available(error: Exception) -> None:
+    class Broken:
+        async def execute_command(self, *words: object) -> object:
+            raise error
+
+        async def aclose(self) -> None: ...
+
+    commands = Commands(lambda: cast(Any, Broken()))
+    with pytest.raises(RedisUnavailable, match=type(error).__name__) as caught:
+        await commands.run("PING")
+    assert not caught.value.refused
+    await commands.aclose()

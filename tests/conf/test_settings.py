@@ -158,12 +158,14 @@ def test_a_channel_layer_that_others_do_not_hear_is_no_error(
 
 
 def test_a_wsgi_application_cannot_be_the_asgi_application(settings: Settings) -> None:
-    settings.ASGI_APPLICATION = "django.core.handlers.wsgi.WSGIHandler"
+    for path in ("mysite.wsgi.application", "mysite.served.by_wsgi"):
+        settings.ASGI_APPLICATION = path
+        settings.WSGI_APPLICATION = "mysite.served.by_wsgi"
+        [(number, text)] = relay_checks()
+        assert number == "relay.E101"
+        assert repr(path) in text
+    settings.ASGI_APPLICATION = "mysite.asgi.application"
     assert relay_checks() == []
-    settings.ASGI_APPLICATION = settings.WSGI_APPLICATION = "mysite.wsgi.application"
-    [(number, text)] = relay_checks()
-    assert number == "relay.E101"
-    assert "'mysite.wsgi.application'" in text
 
 
 def test_the_driver_of_every_database_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

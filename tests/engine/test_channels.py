@@ -34,7 +34,7 @@ def take(stream: Stream, number: int) -> list[ServerSentEvent]:
 
 
 def opened(hub: HubProcess, path: str) -> Stream:
-    """A stream that has told its place, so that nothing published from now on is missed."""
+    """Opens a stream and waits for its position, so that no later message is missed."""
     stream = Stream(hub.url, path)
     while not stream.lines or not stream.lines[-1].startswith(b"id: "):
         stream.line()
@@ -136,7 +136,7 @@ def test_rewind_and_gaps_of_several_channels(
             assert gap.json()["reason"] == "unknown-id"
 
 
-def test_a_slow_client_of_several_channels_is_told_of_each(
+def test_a_slow_client_of_several_channels_gets_a_gap_for_each(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL, RELAY_RING_EVENTS=300)
@@ -181,7 +181,7 @@ def _is_size(line: bytes) -> bool:
     return 0 < len(line) < 8 and all(c in b"0123456789abcdef" for c in line)
 
 
-def test_a_wildcard_brings_every_channel_that_matches_with_resume(
+def test_a_wildcard_delivers_every_channel_that_matches_with_resume(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     channels = "tests.support.channel_settings"
@@ -235,7 +235,7 @@ def test_a_wildcard_leaves_out_a_channel_that_has_an_entry_of_its_own(
         assert said(take(stream, 1)) == [("orders.1", "9")]
 
 
-def test_more_channels_than_there_may_be_are_turned_away_and_unused_ones_left(
+def test_channels_over_the_limit_are_refused_and_unused_ones_left(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="orders.*", RELAY_MAX_CHANNELS=3)
@@ -281,7 +281,7 @@ def test_sets_of_channels_and_intervals_share_a_bounded_memory(
     assert grown < 200 * 1024 * 1024
 
 
-def test_the_first_entry_that_fits_has_the_say_over_a_channel() -> None:
+def test_the_first_entry_that_matches_governs_a_channel() -> None:
     def spec(pattern: str, wildcard: str | None = None) -> Spec:
         return Spec(pattern, "public", 1, 1, 1000, wildcard)
 
@@ -370,7 +370,7 @@ def test_latest_gives_the_newest_at_once_and_at_most_one_in_an_interval(
 
 
 @pytest.mark.parametrize("value", ["0", "x", "-1", "1e9", "nan", "99999"])
-def test_an_interval_that_is_none_is_refused(start_hub: StartHub, value: str) -> None:
+def test_an_invalid_interval_is_refused(start_hub: StartHub, value: str) -> None:
     hub = start_hub(RELAY_CHANNELS=ALL)
     assert ask_and_go_on(hub.url, f"/stream/?latest={value}").status == 400
 
@@ -431,7 +431,7 @@ def spec(pattern: str, **options: object) -> Spec:
     ]
     + ["x" * 256, "{X}", "a\\b"],
 )
-def test_a_pattern_that_would_reach_what_is_no_message_is_refused(pattern: str) -> None:
+def test_a_pattern_that_matches_reserved_channels_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match="channel"):
         Catalogue([spec(pattern)], "relay")
 
@@ -471,7 +471,7 @@ def test_the_short_form_of_the_catalogue() -> None:
 @pytest.mark.parametrize(
     "value", ["a=nonsense", {"a": {"acces": "public"}}, {"a": {"history_size": -1}}, 5, {"a": None}]
 )
-def test_an_entry_that_says_nothing_known_is_refused(value: object) -> None:
+def test_an_entry_of_an_unknown_form_is_refused(value: object) -> None:
     with pytest.raises((ValueError, TypeError, LookupError, AttributeError)):
         parse_channels(value)
 

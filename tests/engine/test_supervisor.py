@@ -28,7 +28,7 @@ class Part:
             self.cancelled = True
 
 
-async def test_a_part_that_fails_is_started_again_and_said_each_time(
+async def test_a_part_that_fails_is_started_again_and_logged_each_time(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(supervisor, "BACKOFF_SECONDS", (0.01, 0.02))

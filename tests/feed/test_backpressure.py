@@ -14,7 +14,7 @@ READ_BYTES = 64 * 1024
 
 
 class Tap:
-    """A connection that counts what is asked of it."""
+    """A connection that counts calls."""
 
     def __init__(self) -> None:
         self.reading = True
@@ -32,24 +32,24 @@ class Tap:
 def test_reading_goes_on_when_the_last_crowded_fanout_is_done() -> None:
     backpressure, tap = Backpressure(), Tap()
     backpressure.control(tap)
-    backpressure.raise_by("a")
-    backpressure.raise_by("b")
-    backpressure.raise_by("a")
-    backpressure.lower_by("c")
-    backpressure.lower_by("a")
+    backpressure.pause_for("a")
+    backpressure.pause_for("b")
+    backpressure.pause_for("a")
+    backpressure.resume_for("c")
+    backpressure.resume_for("a")
     assert (tap.calls, backpressure.paused) == (["pause"], True)
-    backpressure.lower_by("b")
-    backpressure.lower_by("b")
+    backpressure.resume_for("b")
+    backpressure.resume_for("b")
     assert (tap.calls, backpressure.paused) == (["pause", "resume"], False)
 
 
 def test_another_connection_is_paused_at_once_and_the_old_one_reads_to_its_end() -> None:
     backpressure, old, new = Backpressure(), Tap(), Tap()
     backpressure.control(old)
-    backpressure.raise_by("a")
+    backpressure.pause_for("a")
     backpressure.control(new)
     assert (old.reading, new.reading) == (True, False)
-    backpressure.lower_by("a")
+    backpressure.resume_for("a")
     assert (old.calls, new.calls) == (["pause", "resume"], ["pause", "resume"])
 
 

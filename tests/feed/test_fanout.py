@@ -72,7 +72,7 @@ def test_a_chunk_is_bounded() -> None:
     assert max(len(chunk.body) for chunk in writer.chunks) <= 100
 
 
-def test_a_pass_is_sliced_and_what_comes_meanwhile_is_in_order() -> None:
+def test_a_pass_is_sliced_and_later_messages_stay_in_order() -> None:
     bench = Bench()
     writers = [FakeWriter() for _ in range(2 * SLICE + 1)]
     for writer in writers:
@@ -93,7 +93,7 @@ def test_a_pass_is_sliced_and_what_comes_meanwhile_is_in_order() -> None:
     assert numbers(late.body) == [3]
 
 
-def test_who_joins_gets_what_comes_after_and_nothing_before() -> None:
+def test_a_new_subscriber_gets_later_messages_only() -> None:
     bench = Bench()
     bench.publish(5)
     writer = FakeWriter()
@@ -123,7 +123,7 @@ def test_a_full_writer_is_left_alone_and_caught_up_when_it_drains() -> None:
     assert numbers(slow.body) == list(range(1, 13))
 
 
-def test_who_fell_off_the_ring_is_told_the_exact_number() -> None:
+def test_a_client_behind_the_ring_gets_a_gap_with_the_exact_number() -> None:
     bench = Bench(entries=5)
     slow = FakeWriter(room=1)
     bench.join(slow)
@@ -137,7 +137,7 @@ def test_who_fell_off_the_ring_is_told_the_exact_number() -> None:
     assert bench.stats.gaps_slow_client == 1
 
 
-def test_a_burst_larger_than_the_ring_is_told_to_those_who_were_current() -> None:
+def test_a_burst_larger_than_the_ring_is_a_gap_for_current_subscribers() -> None:
     bench = Bench(entries=5)
     writer = FakeWriter()
     bench.join(writer)
@@ -148,7 +148,7 @@ def test_a_burst_larger_than_the_ring_is_told_to_those_who_were_current() -> Non
     assert numbers(writer.body) == ["gap 3", 4, 5, 6, 7, 8, 9]
 
 
-def test_one_that_takes_nothing_is_cut_and_one_that_takes_little_is_not() -> None:
+def test_a_client_that_takes_nothing_is_cut_and_a_slow_one_is_not() -> None:
     bench = Bench()
     stuck, slow = FakeWriter(room=1), FakeWriter(room=1)
     for writer in (stuck, slow):
@@ -178,7 +178,7 @@ def test_finish_gives_each_stream_its_own_last_frame() -> None:
     assert len(bench.fanout) == 0
 
 
-def test_who_leaves_in_the_middle_of_a_pass_gets_nothing_more() -> None:
+def test_a_subscriber_that_leaves_during_a_pass_gets_nothing_more() -> None:
     bench = Bench()
     writers = [FakeWriter() for _ in range(SLICE + 1)]
     subscribers = [bench.join(writer) for writer in writers]
@@ -190,7 +190,7 @@ def test_who_leaves_in_the_middle_of_a_pass_gets_nothing_more() -> None:
     assert not writers[-1].chunks
 
 
-def test_random_schedules_lose_nothing_that_is_not_told() -> None:
+def test_random_schedules_lose_nothing_without_a_gap() -> None:
     for seed in range(300):
         rng = random.Random(seed)
         bench = Bench(entries=rng.choice([3, 20, 500]), chunk_bytes=rng.choice([20, 100, 5000]))
@@ -219,7 +219,7 @@ def test_random_schedules_lose_nothing_that_is_not_told() -> None:
 
 
 class BrokenWriter(FakeWriter):
-    """Raises whatever is asked of it, from a moment on."""
+    """A writer whose methods raise, from a moment on."""
 
     broken = False
 

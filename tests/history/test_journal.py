@@ -1,4 +1,4 @@
-"""The journal: when it writes, and when it looks, with a pace at which only haste can end a wait."""
+"""The journal: when it writes and when it looks. The pace is so slow that only a signal ends a wait."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ RING_BYTES = 100_000
 
 
 class Shelf:
-    """A history that takes everything, and says what was asked of it.
+    """A history that takes everything, and records the calls.
 
     `newest_entry` is what another process has written.
     """
@@ -67,7 +67,7 @@ class Desk:
         self.shelf = Shelf()
         self.journal = Journal(self.feed.timeline, self.shelf, 3600, Link(), history_outage())
 
-    def hear(self, number: int, payload: bytes = b"x") -> None:
+    def receive(self, number: int, payload: bytes = b"x") -> None:
         for _ in range(number):
             self.feed.receive(payload, 0)
             self.journal.wake()
@@ -80,8 +80,8 @@ class Desk:
 @asynccontextmanager
 async def desk(monkeypatch: pytest.MonkeyPatch, *, writes: bool) -> AsyncIterator[Desk]:
     """The boundary is written already, or has been looked for; what comes then has to wait."""
-    monkeypatch.setattr(pacer, "HASTY", Pace(0.0, (0.0, 0.0)))
-    monkeypatch.setattr(pacer, "HASTE_SECONDS", 0.0)
+    monkeypatch.setattr(pacer, "QUICK", Pace(0.0, (0.0, 0.0)))
+    monkeypatch.setattr(pacer, "QUICK_SECONDS", 0.0)
     monkeypatch.setattr(pacer, "STEADY", Pace(0.0, (0.0, 0.0)))
     here = Desk()
     if writes:
@@ -103,7 +103,7 @@ async def desk(monkeypatch: pytest.MonkeyPatch, *, writes: bool) -> AsyncIterato
 
 async def test_a_writer_waits_for_company(monkeypatch: pytest.MonkeyPatch) -> None:
     async with desk(monkeypatch, writes=True) as here:
-        here.hear(RUN_ENTRIES - 1)
+        here.receive(RUN_ENTRIES - 1)
         await here.settle()
         assert (here.shelf.entries, here.journal.behind) == (0, True)
 
@@ -115,43 +115,43 @@ async def test_a_writer_does_not_wait_when_a_run_waits_or_half_of_the_ring(
     monkeypatch: pytest.MonkeyPatch, number: int, payload: bytes
 ) -> None:
     async with desk(monkeypatch, writes=True) as here:
-        here.hear(1)
+        here.receive(1)
         await here.settle()
-        here.hear(number, payload)
+        here.receive(number, payload)
         await here.settle()
         assert (here.shelf.entries, here.journal.behind) == (1 + number, False)
-        here.hear(number - 1, payload)
+        here.receive(number - 1, payload)
         await here.settle()
         assert here.shelf.entries == 1 + number
 
 
-async def test_who_watches_looks_at_once_too_and_takes_over_before_the_ring_is_full(
+async def test_a_watcher_looks_early_too_and_takes_over_before_the_ring_is_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with desk(monkeypatch, writes=False) as here:
-        here.hear(1)
+        here.receive(1)
         await here.settle()
-        here.hear(RUN_ENTRIES - 1)
+        here.receive(RUN_ENTRIES - 1)
         await here.settle()
         assert (here.shelf.looks, here.journal.writing) == (0, False)
-        here.hear(1)
+        here.receive(1)
         await here.settle()
         assert (here.shelf.looks, here.journal.writing) == (1, False)
-        here.hear(RUN_ENTRIES)
+        here.receive(RUN_ENTRIES)
         await here.settle()  # what it had heard at the look before is still missing
         assert (here.shelf.looks, here.journal.writing) == (2, True)
         assert here.shelf.entries == 1 + 2 * RUN_ENTRIES
 
 
-async def test_a_flush_ends_with_what_was_heard_before_it_although_more_comes() -> None:
+async def test_a_flush_ends_with_messages_received_before_it_although_more_arrive() -> None:
     """A process that stops under load must not use up its time for messages of the future."""
     here = Desk()
     here.feed.mark(1000, 0)
-    here.hear(3)
+    here.receive(3)
     append = here.shelf.append
 
     async def busy(run: Run, *, force: bool) -> Appended:
-        here.hear(RUN_ENTRIES)
+        here.receive(RUN_ENTRIES)
         return await append(run, force=force)
 
     here.shelf.append = busy  # type: ignore[method-assign]
@@ -160,7 +160,7 @@ async def test_a_flush_ends_with_what_was_heard_before_it_although_more_comes() 
     assert here.journal.behind
 
 
-async def test_a_writer_that_is_stuck_does_not_say_that_it_writes_again(
+async def test_a_stuck_writer_does_not_report_that_it_writes_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Redis refused; then the run no longer follows, so that nothing is stored and nothing refused."""
@@ -176,7 +176,7 @@ async def test_a_writer_that_is_stuck_does_not_say_that_it_writes_again(
 
         real, here.shelf.append = here.shelf.append, refuse  # type: ignore[method-assign]
         monkeypatch.setattr(pacer, "STEADY", Pace(0.0, (0.0, 0.0)))
-        here.hear(1)
+        here.receive(1)
         await here.settle()
         here.shelf.append = pass_over  # type: ignore[method-assign]
         await here.settle()
@@ -223,15 +223,15 @@ async def test_a_wait_for_news_ends_with_news_and_not_with_old_ones() -> None:
     waiting = asyncio.create_task(one.until_news())
     await asyncio.sleep(0)
     assert not waiting.done()
-    one.rouse()
+    one.signal()
     assert await asyncio.wait_for(waiting, 5)
 
 
-async def test_a_marker_cuts_a_wait_short_and_the_next_ones_are_hasty(
+async def test_a_marker_cuts_a_wait_short_and_the_next_ones_are_quick(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pacer, "STEADY", Pace(NEVER, (NEVER, NEVER)))
-    monkeypatch.setattr(pacer, "HASTY", Pace(0.0, (0.0, 0.0)))
+    monkeypatch.setattr(pacer, "QUICK", Pace(0.0, (0.0, 0.0)))
     feed, one = paced()
     waiting = asyncio.create_task(one.linger())
     await asyncio.sleep(0)
@@ -271,7 +271,7 @@ async def test_a_run_whose_past_is_missing_waits_and_is_then_forced() -> None:
     here.feed.mark(1000, 0)
     await here.journal.step(0.0)
     here.shelf.newest_entry = Position(999, 1)
-    here.hear(1)
+    here.receive(1)
     await here.journal.step(0.0)  # what was heard at the first look is missing: it writes
     assert here.journal.writing
     for now in (1.0, 1.1, 1.0 + journal.GRACE_SECONDS):

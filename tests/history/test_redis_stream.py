@@ -1,4 +1,4 @@
-"""The log and its scripts on real servers, and that the simulated log of test_model.py is the same."""
+"""The history and its scripts on real servers; the simulated history of test_model.py does the same."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from relay.history.history import Appended
 from relay.history.redis_stream import RedisStream
 from relay.source.epochs import Epochs
 from relay.wire.position import Position
-from tests.simulation.log import Stream, next_epoch
+from tests.simulation.history import Stream, next_epoch
 from tests.support.servers import RedisServer, free_port
 
 KEYS = Keys.of("relay", "demo_stream")
@@ -33,10 +33,10 @@ OLD = NOW - 5_000_000
 
 
 @pytest.fixture
-async def log(server: RedisServer, client: "redis.Redis") -> AsyncIterator[RedisStream]:
+async def history(server: RedisServer, client: "redis.Redis") -> AsyncIterator[RedisStream]:
     commands = Commands(RedisAddress(server.url).client)
-    log = RedisStream(commands, KEYS, SIZE, SECONDS)
-    yield log
+    history = RedisStream(commands, KEYS, SIZE, SECONDS)
+    yield history
     await commands.aclose()
 
 
@@ -50,7 +50,7 @@ def run(first: Position, *events: bytes, previous: Position | None = None, ms: i
 
 def stored(client: "redis.Redis") -> dict[str, dict[str, str]]:
     """What stands in the stream, times left out."""
-    found: Any = client.xrange(KEYS.log)
+    found: Any = client.xrange(KEYS.history)
     return {
         i.decode(): {k.decode(): v.decode() for k, v in fields.items() if k != b"t"}
         for i, fields in found
@@ -61,174 +61,187 @@ def stored(client: "redis.Redis") -> dict[str, dict[str, str]]:
 
 
 async def test_a_boundary_and_its_messages_are_entries_with_their_positions_as_ids(
-    log: RedisStream, client: "redis.Redis"
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
-    appended = await log.append(run(at(0), b"", b"one", b"two"), force=True)
+    appended = await history.append(run(at(0), b"", b"one", b"two"), force=True)
     assert appended == Appended(3, at(2))
     assert stored(client) == {
         f"{EPOCH}-0": {},
         f"{EPOCH}-1": {"e": "one"},
         f"{EPOCH}-2": {"e": "two"},
     }
-    assert await log.newest() == at(2)
-    assert await log.length() == 3
+    assert await history.newest() == at(2)
+    assert await history.length() == 3
 
 
-async def test_what_is_there_is_passed_over_and_what_follows_is_appended(log: RedisStream) -> None:
-    await log.append(run(at(0), b"", b"one", b"two"), force=True)
-    assert await log.append(run(at(1), b"one", b"two", b"three"), force=False) == Appended(1, at(3))
-    assert await log.append(run(at(1), b"one", b"two"), force=False) == Appended(0, at(3))
-    assert [e.event for e in await log.read(at(0), 10, 1000)] == [None, b"one", b"two", b"three"]
+async def test_what_is_there_is_passed_over_and_what_follows_is_appended(
+    history: RedisStream,
+) -> None:
+    await history.append(run(at(0), b"", b"one", b"two"), force=True)
+    assert await history.append(run(at(1), b"one", b"two", b"three"), force=False) == Appended(
+        1, at(3)
+    )
+    assert await history.append(run(at(1), b"one", b"two"), force=False) == Appended(0, at(3))
+    assert [e.event for e in await history.read(at(0), 10, 1000)] == [
+        None,
+        b"one",
+        b"two",
+        b"three",
+    ]
 
 
 async def test_a_message_that_does_not_follow_is_refused_unless_it_is_forced_as_a_break(
-    log: RedisStream, client: "redis.Redis"
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
+    await history.append(run(at(0), b"", b"one"), force=True)
     late = run(at(3), b"three", b"four")
-    assert await log.append(late, force=False) == Appended(0, at(1))
-    assert await log.append(late, force=True) == Appended(2, at(4))
+    assert await history.append(late, force=False) == Appended(0, at(1))
+    assert await history.append(late, force=True) == Appended(2, at(4))
     assert stored(client)[f"{EPOCH}-3"] == {"e": "three", "b": "1"}
     assert stored(client)[f"{EPOCH}-4"] == {"e": "four"}
 
 
 async def test_force_is_for_the_first_new_entry_alone(
-    log: RedisStream, client: "redis.Redis"
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
-    assert await log.append(run(at(1), b"one", b"two"), force=True) == Appended(1, at(2))
+    await history.append(run(at(0), b"", b"one"), force=True)
+    assert await history.append(run(at(1), b"one", b"two"), force=True) == Appended(1, at(2))
     assert "b" not in stored(client)[f"{EPOCH}-2"]
 
 
-async def test_a_boundary_is_linked_where_the_log_ends_at_what_came_before(
-    log: RedisStream, client: "redis.Redis"
+async def test_a_boundary_is_linked_where_the_history_ends_at_what_came_before(
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
+    await history.append(run(at(0), b"", b"one"), force=True)
     linked = run(at(0, EPOCH + 1), b"", b"two", previous=at(1))
-    assert await log.append(linked, force=False) == Appended(2, at(1, EPOCH + 1))
+    assert await history.append(linked, force=False) == Appended(2, at(1, EPOCH + 1))
     assert stored(client)[f"{EPOCH + 1}-0"] == {"p": f"{EPOCH}-1"}
 
 
 @pytest.mark.parametrize("previous", [None, at(0), at(2)])
 async def test_any_other_boundary_has_to_be_forced_and_is_not_linked(
-    log: RedisStream, client: "redis.Redis", previous: Position | None
+    history: RedisStream, client: "redis.Redis", previous: Position | None
 ) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
+    await history.append(run(at(0), b"", b"one"), force=True)
     unlinked = run(at(0, EPOCH + 1), b"", b"two", previous=previous)
-    assert await log.append(unlinked, force=False) == Appended(0, at(1))
-    assert await log.append(unlinked, force=True) == Appended(2, at(1, EPOCH + 1))
+    assert await history.append(unlinked, force=False) == Appended(0, at(1))
+    assert await history.append(unlinked, force=True) == Appended(2, at(1, EPOCH + 1))
     assert stored(client)[f"{EPOCH + 1}-0"] == {}
 
 
-async def test_an_empty_log_takes_nothing_that_is_not_forced(log: RedisStream) -> None:
-    assert await log.append(run(at(1), b"one"), force=False) == Appended(0, None)
-    assert await log.append(run(at(0), b"", previous=at(5, 7)), force=False) == Appended(0, None)
-    assert await log.newest() is None
-    assert await log.length() == 0
+async def test_an_empty_history_takes_nothing_that_is_not_forced(history: RedisStream) -> None:
+    assert await history.append(run(at(1), b"one"), force=False) == Appended(0, None)
+    assert await history.append(run(at(0), b"", previous=at(5, 7)), force=False) == Appended(
+        0, None
+    )
+    assert await history.newest() is None
+    assert await history.length() == 0
 
 
-async def test_an_older_epoch_is_passed_over(log: RedisStream) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
-    assert await log.append(run(at(0, EPOCH - 1), b"", b"x"), force=True) == Appended(0, at(1))
+async def test_an_older_epoch_is_passed_over(history: RedisStream) -> None:
+    await history.append(run(at(0), b"", b"one"), force=True)
+    assert await history.append(run(at(0, EPOCH - 1), b"", b"x"), force=True) == Appended(0, at(1))
 
 
-async def test_the_log_is_bounded_in_length(log: RedisStream) -> None:
+async def test_the_history_is_bounded_in_length(history: RedisStream) -> None:
     events = [b"%d" % n for n in range(1, 20)]
-    assert await log.append(run(at(0), b"", *events), force=True) == Appended(20, at(19))
-    assert [e.position.offset for e in await log.read(at(0), 100, 10_000)] == list(range(12, 20))
+    assert await history.append(run(at(0), b"", *events), force=True) == Appended(20, at(19))
+    assert [e.position.offset for e in await history.read(at(0), 100, 10_000)] == list(
+        range(12, 20)
+    )
 
 
-async def test_the_log_is_kept_for_a_while_after_the_last_new_entry(
-    log: RedisStream, client: "redis.Redis"
+async def test_the_history_is_kept_for_a_while_after_the_last_new_entry(
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
-    assert SECONDS * 1000 - 5000 < client.pttl(KEYS.log) <= SECONDS * 1000
-    client.pexpire(KEYS.log, 90_000)
-    await log.append(run(at(1), b"one"), force=False)
-    assert client.pttl(KEYS.log) <= 90_000
-    await log.append(run(at(2), b"two"), force=False)
-    assert client.pttl(KEYS.log) > 90_000
+    await history.append(run(at(0), b"", b"one"), force=True)
+    assert SECONDS * 1000 - 5000 < client.pttl(KEYS.history) <= SECONDS * 1000
+    client.pexpire(KEYS.history, 90_000)
+    await history.append(run(at(1), b"one"), force=False)
+    assert client.pttl(KEYS.history) <= 90_000
+    await history.append(run(at(2), b"two"), force=False)
+    assert client.pttl(KEYS.history) > 90_000
 
 
 async def test_a_server_that_forgot_the_scripts_is_sent_them_again(
-    log: RedisStream, client: "redis.Redis"
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
+    await history.append(run(at(0), b"", b"one"), force=True)
     client.script_flush()
-    assert await log.append(run(at(2), b"two"), force=False) == Appended(1, at(2))
+    assert await history.append(run(at(2), b"two"), force=False) == Appended(1, at(2))
 
 
 # -- read
 
 
-async def test_entries_are_read_from_a_position_on(log: RedisStream) -> None:
-    await log.append(run(at(0), b"", b"one", ms=5), force=True)
-    await log.append(run(at(0, EPOCH + 1), b"", b"two", previous=at(1), ms=6), force=False)
-    assert await log.read(at(1), 10, 1000) == [
+async def test_entries_are_read_from_a_position_on(history: RedisStream) -> None:
+    await history.append(run(at(0), b"", b"one", ms=5), force=True)
+    await history.append(run(at(0, EPOCH + 1), b"", b"two", previous=at(1), ms=6), force=False)
+    assert await history.read(at(1), 10, 1000) == [
         Entry(at(1), b"one", None, 5),
         Entry(at(0, EPOCH + 1), None, at(1), 6),
         Entry(at(1, EPOCH + 1), b"two", None, 6),
     ]
-    assert await log.read(at(1), 2, 1000) == (await log.read(at(1), 10, 1000))[:2]
-    assert await log.read(at(2, EPOCH + 1), 10, 1000) == []
+    assert await history.read(at(1), 2, 1000) == (await history.read(at(1), 10, 1000))[:2]
+    assert await history.read(at(2, EPOCH + 1), 10, 1000) == []
 
 
 async def test_a_read_ends_after_the_entry_that_reaches_the_bytes_but_has_one(
-    log: RedisStream,
+    history: RedisStream,
 ) -> None:
-    await log.append(run(at(0), b"", *[b"x" * 100] * 5, ms=5), force=True)
+    await history.append(run(at(0), b"", *[b"x" * 100] * 5, ms=5), force=True)
     size = 64 + len("t" + "5" + "e") + 100
     for size_bytes, expected in [(1, 1), (size, 1), (size + 1, 2), (2 * size, 2), (9999, 5)]:
-        assert len(await log.read(at(1), 100, size_bytes)) == expected
+        assert len(await history.read(at(1), 100, size_bytes)) == expected
 
 
 # -- trim, rewind, since
 
 
-async def test_old_entries_are_trimmed_up_to_the_first_that_is_young(log: RedisStream) -> None:
-    await log.append(run(at(0), b"", b"one", ms=OLD), force=True)
-    await log.append(run(at(2), b"two", ms=NOW), force=False)
-    await log.append(run(at(3), b"three", ms=OLD), force=False)
-    await log.trim()
-    assert [e.position for e in await log.read(at(0), 10, 1000)] == [at(2), at(3)]
+async def test_old_entries_are_trimmed_up_to_the_first_that_is_young(history: RedisStream) -> None:
+    await history.append(run(at(0), b"", b"one", ms=OLD), force=True)
+    await history.append(run(at(2), b"two", ms=NOW), force=False)
+    await history.append(run(at(3), b"three", ms=OLD), force=False)
+    await history.trim()
+    assert [e.position for e in await history.read(at(0), 10, 1000)] == [at(2), at(3)]
 
 
-async def test_the_newest_entry_is_never_trimmed(log: RedisStream) -> None:
-    await log.append(run(at(0), b"", b"one", b"two", ms=OLD), force=True)
-    await log.trim()
-    await log.trim()
-    assert [e.position for e in await log.read(at(0), 10, 1000)] == [at(2)]
-    assert await log.append(run(at(3), b"three"), force=False) == Appended(1, at(3))
+async def test_the_newest_entry_is_never_trimmed(history: RedisStream) -> None:
+    await history.append(run(at(0), b"", b"one", b"two", ms=OLD), force=True)
+    await history.trim()
+    await history.trim()
+    assert [e.position for e in await history.read(at(0), 10, 1000)] == [at(2)]
+    assert await history.append(run(at(3), b"three"), force=False) == Appended(1, at(3))
 
 
 async def test_thousands_of_old_entries_are_trimmed_at_once(
     server: RedisServer, client: "redis.Redis"
 ) -> None:
     commands = Commands(RedisAddress(server.url).client)
-    log = RedisStream(commands, KEYS, 10_000, SECONDS)
-    await log.append(run(at(0), b"", *[b"x"] * 2499, ms=OLD), force=True)
-    await log.trim()
-    assert await log.length() == 1
+    history = RedisStream(commands, KEYS, 10_000, SECONDS)
+    await history.append(run(at(0), b"", *[b"x"] * 2499, ms=OLD), force=True)
+    await history.trim()
+    assert await history.length() == 1
     await commands.aclose()
 
 
-async def test_the_last_messages_are_found_across_boundaries(log: RedisStream) -> None:
-    await log.append(run(at(0), b"", b"1", b"2"), force=True)
-    await log.append(run(at(0, EPOCH + 1), b"", previous=at(2)), force=False)
-    await log.append(run(at(0, EPOCH + 2), b"", b"3", previous=at(0, EPOCH + 1)), force=False)
-    assert await log.rewind(0) == (None, 0)
-    assert await log.rewind(1) == (at(1, EPOCH + 2), 1)
-    assert await log.rewind(2) == (at(2), 2)
-    assert await log.rewind(3) == (at(1), 3)
-    assert await log.rewind(1000) == (at(1), 3)
+async def test_the_last_messages_are_found_across_boundaries(history: RedisStream) -> None:
+    await history.append(run(at(0), b"", b"1", b"2"), force=True)
+    await history.append(run(at(0, EPOCH + 1), b"", previous=at(2)), force=False)
+    await history.append(run(at(0, EPOCH + 2), b"", b"3", previous=at(0, EPOCH + 1)), force=False)
+    assert await history.rewind(0) == (None, 0)
+    assert await history.rewind(1) == (at(1, EPOCH + 2), 1)
+    assert await history.rewind(2) == (at(2), 2)
+    assert await history.rewind(3) == (at(1), 3)
+    assert await history.rewind(1000) == (at(1), 3)
 
 
-async def test_a_time_is_found_at_its_edges_in_several_epochs(log: RedisStream) -> None:
-    assert await log.since(0) == (None, False)
-    await log.append(run(at(0), b"", b"a", ms=10), force=True)
-    await log.append(run(at(2), b"b", ms=20), force=False)
-    await log.append(run(at(0, EPOCH + 1), b"", b"c", previous=at(2), ms=30), force=False)
-    await log.append(run(at(2, EPOCH + 1), b"d", ms=40), force=False)
+async def test_a_time_is_found_at_its_edges_in_several_epochs(history: RedisStream) -> None:
+    assert await history.since(0) == (None, False)
+    await history.append(run(at(0), b"", b"a", ms=10), force=True)
+    await history.append(run(at(2), b"b", ms=20), force=False)
+    await history.append(run(at(0, EPOCH + 1), b"", b"c", previous=at(2), ms=30), force=False)
+    await history.append(run(at(2, EPOCH + 1), b"d", ms=40), force=False)
     expected = {
         9: (at(0), False),
         10: (at(0), False),
@@ -240,38 +253,38 @@ async def test_a_time_is_found_at_its_edges_in_several_epochs(log: RedisStream) 
         40: (at(2, EPOCH + 1), True),
         41: (None, True),
     }
-    assert {ms: await log.since(ms) for ms in expected} == expected
+    assert {ms: await history.since(ms) for ms in expected} == expected
 
 
 # -- refusals
 
 
-async def test_where_redis_refuses_to_write_an_append_says_so_and_reading_goes_on(
-    log: RedisStream, refuse: Callable[[], None]
+async def test_an_append_that_redis_refuses_raises_and_reading_goes_on(
+    history: RedisStream, refuse: Callable[[], None]
 ) -> None:
-    await log.append(run(at(0), b"", b"one"), force=True)
+    await history.append(run(at(0), b"", b"one"), force=True)
     refuse()
     with pytest.raises(RedisUnavailable, match="Redis refused") as raised:
-        await log.append(run(at(2), b"two"), force=False)
+        await history.append(run(at(2), b"two"), force=False)
     assert raised.value.refused
-    assert await log.append(run(at(1), b"one"), force=False) == Appended(0, at(1))
-    assert await log.newest() == at(1)
-    assert await log.rewind(5) == (at(1), 1)
-    assert await log.since(NOW) == (at(0), False)
-    assert [e.position for e in await log.read(at(0), 10, 1000)] == [at(0), at(1)]
+    assert await history.append(run(at(1), b"one"), force=False) == Appended(0, at(1))
+    assert await history.newest() == at(1)
+    assert await history.rewind(5) == (at(1), 1)
+    assert await history.since(NOW) == (at(0), False)
+    assert [e.position for e in await history.read(at(0), 10, 1000)] == [at(0), at(1)]
 
 
-async def test_without_a_server_every_method_says_that_there_is_no_answer() -> None:
+async def test_without_a_server_every_method_raises_redis_unavailable() -> None:
     commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
-    log = RedisStream(commands, KEYS, SIZE, SECONDS)
+    history = RedisStream(commands, KEYS, SIZE, SECONDS)
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: log.append(run(at(0), b""), force=True),
-        log.newest,
-        log.length,
-        lambda: log.read(at(0), 1, 1),
-        log.trim,
-        lambda: log.rewind(1),
-        lambda: log.since(0),
+        lambda: history.append(run(at(0), b""), force=True),
+        history.newest,
+        history.length,
+        lambda: history.read(at(0), 1, 1),
+        history.trim,
+        lambda: history.rewind(1),
+        lambda: history.since(0),
     ]
     for call in calls:
         with pytest.raises(RedisUnavailable) as raised:
@@ -280,11 +293,11 @@ async def test_without_a_server_every_method_says_that_there_is_no_answer() -> N
     await commands.aclose()
 
 
-# -- the simulated log is the same
+# -- the simulated history is the same
 
 
 class Simulated:
-    """The log of the simulation, with the counter beside it."""
+    """The history of the simulation, with the counter beside it."""
 
     def __init__(self) -> None:
         self.stream = Stream(lambda: time.time_ns() // 1_000_000)
@@ -300,7 +313,7 @@ class Simulated:
 
 class Real:
     def __init__(self, commands: Commands, client: "redis.Redis", runner: asyncio.Runner) -> None:
-        self.log = RedisStream(commands, KEYS, SIZE, SECONDS)
+        self.history = RedisStream(commands, KEYS, SIZE, SECONDS)
         self.epochs = Epochs(commands, KEYS)
         self.client = client
         self.run = runner.run
@@ -334,18 +347,18 @@ operations = st.one_of(
 def on_real(real: Real, name: str, arguments: tuple[Any, ...]) -> object:
     match name:
         case "append":
-            return real.run(real.log.append(arguments[0], force=arguments[1]))
+            return real.run(real.history.append(arguments[0], force=arguments[1]))
         case "open_epoch":
             return real.open_epoch(*arguments)
         case "delete":
-            real.client.delete(KEYS.log)
+            real.client.delete(KEYS.history)
         case "lose_counter":
             real.client.set(KEYS.counter, EPOCH)
         case "lose_head":
-            kept = max(real.client.xlen(KEYS.log) - arguments[0], 0)
-            real.client.xtrim(KEYS.log, maxlen=kept, approximate=False)
+            kept = max(real.client.xlen(KEYS.history) - arguments[0], 0)
+            real.client.xtrim(KEYS.history, maxlen=kept, approximate=False)
         case _:
-            return real.run(getattr(real.log, name)(*arguments))
+            return real.run(getattr(real.history, name)(*arguments))
     return None
 
 
@@ -368,7 +381,7 @@ def on_simulated(simulated: Simulated, name: str, arguments: tuple[Any, ...]) ->
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_the_simulated_log_does_what_the_scripts_do(
+def test_the_simulated_history_does_what_the_scripts_do(
     server: RedisServer, client: "redis.Redis", steps: list[tuple[Any, ...]]
 ) -> None:
     client.flushall()
@@ -377,25 +390,25 @@ def test_the_simulated_log_does_what_the_scripts_do(
     with asyncio.Runner() as runner:
         commands = Commands(RedisAddress(server.url).client)
         real = Real(commands, client, runner)
-        log = real.log
+        history = real.history
         for name, *arguments in steps:
             expected = on_real(real, name, tuple(arguments))
             assert on_simulated(simulated, name, tuple(arguments)) == expected, name
-            assert simulated.stream.newest() == runner.run(log.newest())
-        assert simulated.stream.entries == runner.run(log.read(at(0), 1000, 100_000))
+            assert simulated.stream.newest() == runner.run(history.newest())
+        assert simulated.stream.entries == runner.run(history.read(at(0), 1000, 100_000))
         broken = {Position.parse(i) for i, fields in stored(client).items() if "b" in fields}
         assert simulated.stream.breaks & {e.position for e in simulated.stream.entries} == broken
         runner.run(commands.aclose())
 
 
 async def test_a_rewind_of_any_length_reads_two_entries_of_each_epoch(
-    log: RedisStream, client: "redis.Redis"
+    history: RedisStream, client: "redis.Redis"
 ) -> None:
     for n in range(1, 2001):
-        client.xadd(KEYS.log, {"t": "1", "e": "x"}, id=f"{EPOCH}-{n}")
+        client.xadd(KEYS.history, {"t": "1", "e": "x"}, id=f"{EPOCH}-{n}")
     for number, found in ((1500, at(501)), (999_999_999, at(1))):
         client.config_resetstat()
-        assert await log.rewind(number) == (found, min(number, 2000))
+        assert await history.rewind(number) == (found, min(number, 2000))
         calls = client.info("commandstats")
         reads = sum(
             calls.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("xrange", "xrevrange")

@@ -100,6 +100,7 @@ def test_a_client_that_reads_again_is_caught_up_or_told_the_exact_number(
     stream = open_raw_stream(hub.url, receive_buffer=65_536)
     hub.wait_for_streams(1)
     number = publish_bytes(redis_server, 60 * MB)
+    wait_until(lambda: hub.health()["messages"] > number, "the hub has received everything", 30)
     data = b"retry" + read_until(stream, b"data: end\n\n", 60)
     expected = 0
     gaps = 0

@@ -259,7 +259,7 @@ def test_since_gives_what_came_from_that_time_on(
 
 
 @pytest.mark.parametrize("query", ["rewind=x", "rewind=-1", "since=evil", "since=10w"])
-def test_a_wrong_wish_is_told_to_the_developer(hub: HubProcess, query: str) -> None:
+def test_an_invalid_query_is_explained_to_the_developer(hub: HubProcess, query: str) -> None:
     found = ask_and_go_on(hub.url, f"/stream/?{query}")
     assert found.status == 400
     assert re.match(r"(rewind|since) is not valid\. Use ", found.detail)
@@ -282,7 +282,7 @@ def test_without_a_history_ids_and_the_ring_still_work(
         assert client.exists(LOG) == 0
 
 
-def test_a_gap_stands_between_two_epochs_that_nobody_connects(
+def test_a_gap_stands_between_two_epochs_that_are_not_linked(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     """A chain of three epochs: linked, then with a time in which nobody listened."""
@@ -317,7 +317,9 @@ def test_the_history_keeps_only_what_is_young_enough(
         read_to(stream, "6")
 
 
-def test_everything_of_ours_has_the_prefix(start_hub: StartHub, redis_server: RedisServer) -> None:
+def test_every_key_and_channel_of_the_hub_has_the_prefix(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
     hub = start_hub(RELAY_PREFIX="site:hub")
     with redis_server.client() as client, client.pubsub() as pubsub:
         pubsub.psubscribe("*")

@@ -58,7 +58,7 @@ def test_an_id_of_several_channels_gives_each_its_own_place() -> None:
         (None, b"other=1", Live()),
     ],
 )
-def test_what_is_asked_for(header: bytes | None, query: bytes, start: Start) -> None:
+def test_a_request_is_read_as_its_start(header: bytes | None, query: bytes, start: Start) -> None:
     assert parse_start(header, query, NOW) == start
 
 
@@ -81,7 +81,7 @@ def test_what_is_asked_for(header: bytes | None, query: bytes, start: Start) -> 
     + [b"a-b", b"1-1-1", b"\xd9\xa1-1", b"9" * 17 + b"-1", b"1-" + b"9" * 17, b"1-1" * 100_000]
     + [b"1,1", b"1.0-1", b"+1-1", b"1e3-1", b"\xff\xfe", b"'; DROP", b"$", b"*", b"+"],
 )
-def test_an_id_that_is_no_position_is_one_that_is_not_known(text: bytes) -> None:
+def test_an_id_that_is_no_position_is_unknown(text: bytes) -> None:
     assert parse_start(text, b"", NOW) == After(None)
 
 
@@ -98,7 +98,7 @@ def test_an_id_that_is_no_position_is_one_that_is_not_known(text: bytes) -> None
     ]
     + [b"since=9999-99-99T00:00:00Z", b"since=" + b"1" * 30, b"&".join([b"a=1"] * 200)],
 )
-def test_what_cannot_be_read_is_refused_without_repeating_it(query: bytes) -> None:
+def test_an_unreadable_request_is_refused_without_repeating_it(query: bytes) -> None:
     if query == b"since=10":
         assert parse_start(None, query, NOW) == Since(10)
         return

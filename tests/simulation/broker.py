@@ -57,18 +57,18 @@ class SimulatedCommands:
         return self._process.request(lambda: execute(self._channel(keys), *arguments))
 
     def _channel(self, keys: Sequence[str]) -> "SimulatedChannel | None":
-        """That of a log; None for keys that are not about one channel."""
+        """That of a history; None for keys that are not about one channel."""
         channels = self._process.redis.channels.values()
-        return next((channel for channel in channels if channel.keys.log in keys), None)
+        return next((channel for channel in channels if channel.keys.history in keys), None)
 
     def _execute(self, words: Sequence[Any]) -> Any:
         channel = self._channel(words[1:2])
         if channel is None:
             return 0
         if words[0] == "XLEN":
-            return len(channel.log.entries)
+            return len(channel.history.entries)
         assert words[0] == "XREVRANGE"
-        return [_raw(entry, channel) for entry in channel.log.entries[-1:]]
+        return [_raw(entry, channel) for entry in channel.history.entries[-1:]]
 
     # -- the scripts
 
@@ -88,18 +88,20 @@ class SimulatedCommands:
     ) -> list[Any]:
         position = Position.parse(first)
         assert position is not None
-        return [_raw(entry, channel) for entry in channel.log.read(position, number, size_bytes)]
+        return [
+            _raw(entry, channel) for entry in channel.history.read(position, number, size_bytes)
+        ]
 
     def _history_trim(self, channel: "SimulatedChannel", keep_ms: int) -> int:
         channel.trim(keep_ms)
         return 0
 
     def _history_rewind(self, channel: "SimulatedChannel", number: int) -> list[Any]:
-        first, found = channel.log.rewind(number)
+        first, found = channel.history.rewind(number)
         return [_text(first), found]
 
     def _history_since(self, channel: "SimulatedChannel", time_ms: int) -> list[Any]:
-        first, reaches = channel.log.since(time_ms)
+        first, reaches = channel.history.since(time_ms)
         return [_text(first), b"1" if reaches else b"0"]
 
     def _process_sign(self, channel: None, *arguments: Any) -> None:
@@ -129,6 +131,6 @@ def _raw(entry: Entry, channel: "SimulatedChannel") -> list[Any]:
         fields += [b"e", entry.event]
     if entry.previous is not None:
         fields += [b"p", _text(entry.previous)]
-    if entry.position in channel.log.breaks:
+    if entry.position in channel.history.breaks:
         fields += [b"b", b"1"]
     return [_text(entry.position), fields]

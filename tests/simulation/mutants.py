@@ -22,7 +22,7 @@ from relay.source.intake import Intake, Session
 from relay.wire.notices import GapReason
 from relay.wire.position import Position
 from tests.simulation import redis
-from tests.simulation.log import Stream
+from tests.simulation.history import Stream
 from tests.simulation.schedule import SHAKY, Flood, Schedule
 
 Patch = pytest.MonkeyPatch
@@ -37,7 +37,7 @@ def contiguity_is_not_checked_by_readers(patch: Patch) -> None:
     patch.setattr(replay, "missed_between", missed_between)
 
 
-def contiguity_is_not_checked_by_the_log(patch: Patch) -> None:
+def contiguity_is_not_checked_by_the_history(patch: Patch) -> None:
     real = Stream.append
 
     def append(self: Stream, run: Run, **options: Any) -> Appended:
@@ -107,9 +107,9 @@ def a_new_connection_counts_without_filling_the_hole(patch: Patch) -> None:
     patch.setattr(Intake, "_first_marker", first_marker)
 
 
-def the_journal_goes_on_without_the_log(patch: Patch) -> None:
+def the_journal_goes_on_without_the_history(patch: Patch) -> None:
     def go_back(self: Journal, run: Run, newest: Position | None, now: float) -> bool:
-        self._at = run.last
+        self._stored_to = run.last
         return False
 
     patch.setattr(Journal, "_go_back", go_back)
@@ -148,7 +148,7 @@ def what_is_missed_is_counted_with_the_next_message(patch: Patch) -> None:
     patch.setattr(Timeline, "missed_since", missed_since)
 
 
-def a_boundary_is_linked_to_what_the_log_has(patch: Patch) -> None:
+def a_boundary_is_linked_to_what_the_history_has(patch: Patch) -> None:
     real = Stream.append
 
     def append(self: Stream, run: Run, **options: Any) -> Appended:
@@ -164,13 +164,13 @@ def an_epoch_is_the_time_and_nothing_else(patch: Patch) -> None:
 
 
 def a_marker_that_was_counted_before_begins_a_hole(patch: Patch) -> None:
-    real = Intake._meet
+    real = Intake._promote_if_caught_up
 
-    def meet(self: Intake, session: Session, now_ms: int) -> None:
-        session.late = False
+    def promote_if_caught_up(self: Intake, session: Session, now_ms: int) -> None:
+        session.overlapping = False
         real(self, session, now_ms)
 
-    patch.setattr(Intake, "_meet", meet)
+    patch.setattr(Intake, "_promote_if_caught_up", promote_if_caught_up)
 
 
 def an_old_connection_is_back_though_it_does_not_count(patch: Patch) -> None:
@@ -192,12 +192,12 @@ def who_is_kept_waiting_is_cut_as_stalled(patch: Patch) -> None:
 
 
 def any_fanout_that_is_done_resumes_reading(patch: Patch) -> None:
-    def lower_by(self: Backpressure, fanout: object) -> None:
+    def resume_for(self: Backpressure, fanout: object) -> None:
         self._crowded.clear()
         if self._connection is not None:
             self._connection.resume()
 
-    patch.setattr(Backpressure, "lower_by", lower_by)
+    patch.setattr(Backpressure, "resume_for", resume_for)
 
 
 def _shaky(seed: int) -> Schedule:
@@ -206,17 +206,17 @@ def _shaky(seed: int) -> Schedule:
 
 MUTANTS: dict[Mutant, tuple[int, Callable[[int], Schedule]]] = {
     contiguity_is_not_checked_by_readers: (50, Schedule),
-    contiguity_is_not_checked_by_the_log: (50, Schedule),
+    contiguity_is_not_checked_by_the_history: (50, Schedule),
     a_link_is_invented_after_a_rejoin: (50, Schedule),
     a_session_counts_before_its_first_marker: (50, Schedule),
     a_marker_resets_the_count_one_message_late: (50, Schedule),
     a_new_connection_counts_without_filling_the_hole: (50, Schedule),
-    the_journal_goes_on_without_the_log: (50, Schedule),
+    the_journal_goes_on_without_the_history: (50, Schedule),
     a_place_after_a_gap_is_one_too_far: (50, Schedule),
     a_dropped_notice_of_a_gap_is_forgotten: (50, Schedule),
     a_page_begins_with_what_the_client_has: (50, Schedule),
     what_is_missed_is_counted_with_the_next_message: (100, Schedule),
-    a_boundary_is_linked_to_what_the_log_has: (50, Schedule),
+    a_boundary_is_linked_to_what_the_history_has: (50, Schedule),
     an_epoch_is_the_time_and_nothing_else: (50, Schedule),
     a_client_that_is_ahead_is_not_waited_for: (50, Schedule),
     who_is_kept_waiting_is_cut_as_stalled: (100, Schedule),

@@ -6,7 +6,7 @@ from relay.feed.entries import Run
 from relay.history.history import Appended
 from relay.wire.position import Position
 from tests.simulation.clock import START_MS, World
-from tests.simulation.log import Stream, next_epoch
+from tests.simulation.history import Stream, next_epoch
 from tests.simulation.network import Connection
 from tests.simulation.truth import Order, Violation
 
@@ -14,13 +14,13 @@ PREFIX = "relay"
 
 
 class SimulatedChannel:
-    """One channel: what was published on it, its log and its counter."""
+    """One channel: what was published on it, its history and its counter."""
 
     def __init__(self, name: str, redis: "SimulatedRedis") -> None:
         self.name = name
         self.keys = Keys.of(PREFIX, name)
         self.order = Order()
-        self.log = Stream(redis.now_ms)
+        self.history = Stream(redis.now_ms)
         self.counter: int | None = None
         self._redis = redis
 
@@ -35,46 +35,46 @@ class SimulatedChannel:
         redis = self._redis
         if redis.refusing:
             redis.mend_clock()
-        epoch = next_epoch(redis.now_ms(), known, self.counter, self.log.newest())
+        epoch = next_epoch(redis.now_ms(), known, self.counter, self.history.newest())
         if not redis.refusing:
             self.counter = epoch
         self.order.mark(epoch)
         return redis.publish(self.keys.marker, b"%d" % epoch)
 
     def append(self, run: Run, *, force: bool, size: int, keep_ms: int) -> Appended:
-        before = self.log.newest()
+        before = self.history.newest()
         if self._redis.refusing:
             if run.last <= (before or Position(0, 0)):
                 return Appended(0, before)
             raise RedisUnavailable("READONLY", refused=True)
-        appended = self.log.append(run, force=force, size=size, keep_ms=keep_ms)
+        appended = self.history.append(run, force=force, size=size, keep_ms=keep_ms)
         self._check(before)
         return appended
 
     def trim(self, keep_ms: int) -> None:
-        if self._redis.refusing and self.log.too_old(keep_ms):
+        if self._redis.refusing and self.history.too_old(keep_ms):
             raise RedisUnavailable("READONLY", refused=True)
-        self.log.trim(keep_ms)
+        self.history.trim(keep_ms)
 
     def _check(self, before: Position | None) -> None:
         """What was appended is true, follows (I2) and is linked only where nothing is missing (I3)."""
-        entries, order = self.log.entries, self.order
+        entries, order = self.history.entries, self.order
         for index in range(len(entries) - 1, -1, -1):
             entry = entries[index]
             if before is not None and entry.position <= before:
                 break
             if entry.event is not None and entry.event != order.event(entry.position):
-                raise Violation(f"I1: the log has another message at {entry.position}")
+                raise Violation(f"I1: the history has another message at {entry.position}")
             if entry.previous is not None:
                 if order.place(entry.previous) != order.place(entry.position):
                     raise Violation(f"I3: {entry.position} is linked to {entry.previous}")
-            elif entry.event is not None and entry.position not in self.log.breaks:
+            elif entry.event is not None and entry.position not in self.history.breaks:
                 last = entries[index - 1].position if index else None
                 if last is not None and last != entry.position._replace(
                     offset=entry.position.offset - 1
                 ):
                     raise Violation(
-                        f"I2: a silent hole in the log between {last} and {entry.position}"
+                        f"I2: a silent hole in the history between {last} and {entry.position}"
                     )
 
 
@@ -127,14 +127,14 @@ class SimulatedRedis:
 
     def flush(self) -> None:
         for channel in self.channels.values():
-            channel.log.delete()
+            channel.history.delete()
             channel.counter = None
         self.mend_clock()
 
     def promote(self, lost_entries: int, counters: dict[str, int | None]) -> None:
         """A replica takes over that lacks the newest entries and has older counters."""
         for name, channel in self.channels.items():
-            channel.log.lose_tail(max(len(channel.log.entries) - lost_entries, 0))
+            channel.history.lose_tail(max(len(channel.history.entries) - lost_entries, 0))
             channel.counter = counters[name]
         self.mend_clock()
         self.disconnect_all()

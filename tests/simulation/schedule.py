@@ -269,7 +269,7 @@ class Schedule:
             process.hang(self._for(0.1, 1.0, 4.0))
 
     def _delete(self) -> None:
-        self._some_channel().log.delete()
+        self._some_channel().history.delete()
 
     def _flush(self) -> None:
         self.redis.flush()
@@ -279,8 +279,8 @@ class Schedule:
         self.redis.promote(self.random.choice([0, 1, 5, 100]), counters)
 
     def _trim(self) -> None:
-        log = self._some_channel().log
-        log.lose_head(self.random.randint(0, max(len(log.entries) - 1, 0)))
+        history = self._some_channel().history
+        history.lose_head(self.random.randint(0, max(len(history.entries) - 1, 0)))
 
     def _refuse(self) -> None:
         self.redis.mend_clock()
@@ -326,10 +326,10 @@ class Schedule:
         if not self._settings["history_size"] or not kept:
             return
         for channel in self.redis.channels.values():
-            if not self._log_comes(channel):
+            if not self._history_comes(channel):
                 newest = channel.order.newest
                 raise Violation(
-                    f"the log of {channel.name} ends at {channel.log.newest()}, not at {newest}"
+                    f"the history of {channel.name} ends at {channel.history.newest()}, not at {newest}"
                 )
 
     def _check_current(self) -> None:
@@ -347,10 +347,10 @@ class Schedule:
             if client.writer is None or client.place != number:
                 yield f"{client} did not get the last of {number} messages"
 
-    def _log_comes(self, channel: SimulatedChannel) -> bool:
+    def _history_comes(self, channel: SimulatedChannel) -> bool:
         """One that was lost is written again with a pause at every break."""
         for _ in range(20):
-            if channel.log.newest() == channel.order.newest:
+            if channel.history.newest() == channel.order.newest:
                 return True
             self.simulation.world.run(1.5)
         return False

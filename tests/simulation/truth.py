@@ -17,7 +17,7 @@ class Order:
         self._counts: dict[int, int] = {}
         self.epoch = 0
         self.may_go_back = False
-        """The counter, the log and the time are lost at once: an epoch may be below the newest."""
+        """The counter, the history and the time are lost at once: an epoch may be below the newest."""
 
     @property
     def newest(self) -> Position | None:

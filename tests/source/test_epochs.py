@@ -34,12 +34,12 @@ def epochs(commands: Commands) -> Epochs:
 
 
 async def append_boundary(commands: Commands, epoch: int) -> None:
-    log = RedisStream(commands, KEYS, 8, 1000.0)
-    await log.append(Run(Position(epoch, 0), None, [(0, b"")]), force=True)
+    history = RedisStream(commands, KEYS, 8, 1000.0)
+    await history.append(Run(Position(epoch, 0), None, [(0, b"")]), force=True)
 
 
 async def heard(epochs: Epochs, client: "redis.Redis", *known: int) -> list[int]:
-    """What one subscriber of the marker channel hears."""
+    """The messages that one subscriber of the marker channel receives."""
     with client.pubsub(ignore_subscribe_messages=True) as pubsub:
         pubsub.subscribe(KEYS.marker)
         pubsub.get_message(timeout=5)
@@ -61,7 +61,7 @@ async def test_an_epoch_is_the_time_where_nothing_is_greater(
     assert client.get(KEYS.counter) == b"%d" % epoch
 
 
-async def test_an_epoch_is_above_the_counter_the_log_and_what_is_known(
+async def test_an_epoch_is_above_the_counter_the_history_and_what_is_known(
     epochs: Epochs, commands: Commands, client: "redis.Redis"
 ) -> None:
     assert await heard(epochs, client, EPOCH) == [EPOCH + 1]
@@ -72,7 +72,7 @@ async def test_an_epoch_is_above_the_counter_the_log_and_what_is_known(
     assert await heard(epochs, client, 0) == [EPOCH + 21]
 
 
-async def test_nobody_heard_of_an_epoch_where_nobody_listens(epochs: Epochs) -> None:
+async def test_an_epoch_without_subscribers_has_no_receivers(epochs: Epochs) -> None:
     assert await epochs.open(0) == 0
 
 
@@ -86,7 +86,7 @@ async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(
     assert client.get(KEYS.counter) == b"%d" % (EPOCH + 3)
 
 
-async def test_without_a_server_it_says_that_there_is_no_answer() -> None:
+async def test_without_a_server_it_raises_redis_unavailable() -> None:
     commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
     with pytest.raises(RedisUnavailable) as raised:
         await Epochs(commands, KEYS).open(0)

@@ -20,10 +20,10 @@ async def test_only_a_channel_with_messages_is_kept(
     epochs = Epochs(broker.commands, KEYS)
     await epochs.open(0)
     with redis_server.client() as client:
-        client.xadd(KEYS.log, fields, id="1-0")
-        client.expire(KEYS.log, 86_400)
+        client.xadd(KEYS.history, fields, id="1-0")
+        client.expire(KEYS.history, 86_400)
         await epochs.leave()
-        assert (client.ttl(KEYS.log) > FORGET_SECONDS) is kept
+        assert (client.ttl(KEYS.history) > FORGET_SECONDS) is kept
         assert (client.ttl(KEYS.counter) > FORGET_SECONDS) is kept
     await broker.commands.aclose()
 

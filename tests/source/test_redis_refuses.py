@@ -121,7 +121,7 @@ def test_a_lost_history_is_written_again_from_the_ring(
     assert position(events[-1].id) > position(events[-2].id)
 
 
-def test_each_channel_that_redis_denies_is_told_once(
+def test_each_channel_that_redis_denies_is_logged_once(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
     hub = start_hub(RELAY_CHANNELS="prices.* wages")
@@ -220,7 +220,7 @@ def test_an_isolated_old_master_is_noticed_and_left(
                 assert (gap.event, gap.json()["reason"]) == ("hub.gap", "redis-lost")
                 publish(new, 2, 2)
                 assert stream.event().data == "2"
-            assert "what is published no longer arrives" in hub.log()
+            assert "published messages no longer arrive" in hub.log()
     finally:
         new.close()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relay.history import journal, pacer
 from relay.source import refill
 from relay.source.refill import fill
 
@@ -74,3 +75,10 @@ async def test_it_is_given_up_when_nobody_has_written_in_time(
     await asyncio.wait_for(fill(entered), 5)  # type: ignore[arg-type]
     assert entered.intake.given_up
     assert (loop.time() - begin >= 0.19) == waits
+
+
+def test_a_hole_waits_longer_than_any_process_needs_to_write_what_it_heard() -> None:
+    """A watcher writes after two looks; a process with a hole of its own fills that first."""
+    look = pacer.QUICK.watch[1]
+    two_looks = 2 * (look + look)  # each is a pause, and after a marker another one
+    assert two_looks + journal.GRACE_SECONDS < refill.FILL_SECONDS

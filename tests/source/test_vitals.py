@@ -92,9 +92,9 @@ async def test_reading_that_is_paused_is_no_silence_and_neither_is_its_end(
     watched: Watched,
 ) -> None:
     for _ in range(3):
-        watched.backpressure.raise_by("a fan-out")
+        watched.backpressure.pause_for("a fan-out")
         assert await watched.lives_for(3 * SILENCE_SECONDS)
-        watched.backpressure.lower_by("a fan-out")
+        watched.backpressure.resume_for("a fan-out")
     assert await watched.lives_for(3 * SILENCE_SECONDS)
 
 
@@ -104,7 +104,7 @@ async def test_a_server_that_was_replaced_is_noticed(
     new = RedisServer()
     try:
         watched.forwarder.target = new.port
-        assert await watched.reason() == "what is published no longer arrives"
+        assert await watched.reason() == "published messages no longer arrive"
     finally:
         new.close()
 

@@ -44,14 +44,14 @@ def shown(events: list[ServerSentEvent]) -> list[str]:
 
 
 def entries(redis_server: RedisServer) -> list[tuple[str, dict[bytes, bytes]]]:
-    """Ids and fields of all entries of the log."""
+    """Ids and fields of all entries of the history."""
     with redis_server.client() as client:
         found: Any = client.xrange(LOG)
     return [(i.decode(), fields) for i, fields in found]
 
 
 def logged(redis_server: RedisServer) -> list[Position]:
-    """The positions of all entries of the log."""
+    """The positions of all entries of the history."""
     return [position(i) for i, _ in entries(redis_server)]
 
 
@@ -70,11 +70,11 @@ def position(event_id: str) -> Position:
 
 
 def wait_until_logged(redis_server: RedisServer, event_id: str) -> None:
-    wait_until(lambda: str(newest(redis_server)) == event_id, f"{event_id} is in the log")
+    wait_until(lambda: str(newest(redis_server)) == event_id, f"{event_id} is in the history")
 
 
 def collect(hub: HubProcess, redis_server: RedisServer, number: int) -> list[ServerSentEvent]:
-    """Publishes 1 to `number` and returns their events, when all of them are in the log."""
+    """Publishes 1 to `number` and returns their events, when all of them are in the history."""
     with Stream(hub.url) as stream:
         hub.wait_for_streams(1)
         publish(redis_server, 1, number)

@@ -8,7 +8,7 @@ from relay.wire.position import Position
 
 
 class Stream:
-    """The log as relay/broker/scripts keep it in a Redis Stream, with every MAXLEN exact."""
+    """The history as relay/broker/scripts keep it in a Redis Stream, with every MAXLEN exact."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
