@@ -9,7 +9,6 @@ from relay.control.kick_notes import Noted
 OVERLAP_SECONDS = 60.0
 """How far each look reaches back before the last one, in case the clock of Redis was set back."""
 
-
 HOLD_SECONDS = 0.5
 """A kick also ends streams requested within this time after it: their right may have been checked
 just before."""

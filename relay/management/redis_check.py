@@ -26,6 +26,7 @@ SAMPLES: tuple[tuple[str | int, ...], ...] = (
     ("PEXPIRE", "{text}", 10_000),
     ("XADD", "{stream}", "1-1", "f", "v"),
     ("XLEN", "{stream}"),
+    ("PUBSUB", "NUMSUB", "{text}"),
     ("XRANGE", "{stream}", "-", "+"),
     ("XREVRANGE", "{stream}", "+", "-"),
     ("XDEL", "{stream}", "1-1"),

@@ -98,6 +98,21 @@ async def test_a_backend_needs_no_more_than_get_user(settings: Settings, ann: Us
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("seconds", "soon"), [(60, True), (0, False)])
+async def test_a_session_is_checked_again_after_a_while(
+    settings: Settings, ann: User, seconds: int, soon: bool
+) -> None:
+    """A session that disappears without a signal must not keep a stream for two weeks."""
+    settings.RELAY_SESSION_CHECK_SECONDS = seconds
+    backend = settings.AUTHENTICATION_BACKENDS[0]
+    viewer = await identify(
+        cookies(sessionid=await session_of(ann.pk, backend, ann.get_session_auth_hash()))
+    )
+    assert viewer.ends_at is not None
+    assert (viewer.ends_at - time.time() <= 60) is soon
+
+
+@pytest.mark.django_db(transaction=True)
 async def test_a_session_of_another_user_model_is_nobodys(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

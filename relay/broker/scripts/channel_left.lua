@@ -1,6 +1,6 @@
 -- Forgets a channel soon that nobody listens to any more and that never had a message: clients choose
 -- the names of a pattern, so what each leaves behind must not stay for a day.
--- KEYS: the log, the counter. ARGV: the marker channel, how long to keep both, in ms.
+-- KEYS: the history, the counter. ARGV: the marker channel, how long to keep both, in ms.
 -- Returns 1 if they are forgotten soon, else 0.
 --
 -- The process that calls may still be subscribed itself. Where Redis denies PUBSUB, nothing is forgotten.

@@ -1,5 +1,5 @@
--- Finds where the last messages begin. KEYS: the log. ARGV: how many messages.
--- Returns the id of the first of them ('' if the log holds no message) and how many there are.
+-- Finds where the last messages begin. KEYS: the history. ARGV: how many messages.
+-- Returns the id of the first of them ('' if the history holds no message) and how many there are.
 --
 -- Goes back epoch by epoch. Offsets within an epoch count its messages, so no more than two entries of
 -- each are read, whatever a client asks for. Where an epoch has a break, messages are missing, and those
