@@ -91,28 +91,30 @@ class HubRequest(WebRequest):  # type: ignore[misc]
         return False
 
     def handleContentChunk(self, data: bytes) -> None:
-        if self.is_over or self.application_queue is None:
-            return
-        self._received += len(data)
-        if self._has_room(self._received):
-            self._expects = False
-            self._pieces.append(data)
+        self._pieces.append(data)  # no more than one read brings, see `pass_on`
 
     def pass_on(self) -> None:
         """Hands the application all that one read has brought, as one message."""
-        if self._pieces and not self.is_over:
-            body, self._pieces = b"".join(self._pieces), []
-            self._queued_bytes += len(body)
-            self._put(body, more=True)
-            if self._queued_bytes > bounds.QUEUED_BYTES:
-                self.channel.pause_body()
+        body, self._pieces = b"".join(self._pieces), []
+        if not body or self.is_over or self.application_queue is None:
+            return
+        self._received += len(body)
+        if not self._has_room(self._received):
+            return
+        self._expects = False
+        self._queued_bytes += len(body)
+        self._put(body, more=True)
+        if self._queued_bytes > bounds.QUEUED_BYTES:
+            self.channel.pause_body()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Called when the body is complete."""
         self.pass_on()
+        if self.is_over:
+            return
         if self.application_queue is not None:
             self._put(b"", more=False)
-        elif not self.is_over:
+        else:
             self._become_websocket()
 
     def connectionLost(self, reason: Any) -> None:
