@@ -22,9 +22,14 @@ def flag(name: str) -> bool:
         raise ImproperlyConfigured(text) from None
 
 
+def words(name: str) -> list[str]:
+    """The words of a variable, separated by commas or spaces."""
+    return os.environ.get(name, "").replace(",", " ").split()
+
+
 DEBUG = flag("DEBUG")
 
-SECRET_KEY = env.str("SECRET_KEY", default="")
+SECRET_KEY = os.environ.get("SECRET_KEY", "")  # as it is: environ takes a leading $ for a reference
 if not SECRET_KEY and DEBUG:
     SECRET_KEY = "insecure, for DEBUG only"  # noqa: S105
 if not SECRET_KEY:
@@ -33,7 +38,7 @@ if not SECRET_KEY:
         " or set DEBUG=1 for development."
     )
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = words("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
 
 # The hub's own settings are taken over as they are; relay/conf/ reads and validates them. An empty
 # variable is one that is not set: that is what `REDIS_URL= make run` and Compose's `${NAME:-}` mean.
@@ -90,7 +95,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("SECURE_COOKIES")
 if SESSION_COOKIE_SECURE:  # then everybody comes by HTTPS, through a proxy that says so
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_FAILURE_VIEW = "relay.http.refusal.csrf_failure"
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 
 CHANNEL_LAYERS = {
     "default": {
@@ -115,5 +120,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"relay": {"handlers": ["stderr"], "level": "INFO", "propagate": False}},
+    "loggers": {
+        "relay": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        # Without DEBUG Django would send its errors by mail alone.
+        "django": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+    },
 }

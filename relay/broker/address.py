@@ -7,6 +7,7 @@ from typing import Any
 import redis
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
+    AbstractConnection,
     BlockingConnectionPool,
     Connection,
     ConnectionPool,
@@ -35,6 +36,17 @@ QUEUE_SECONDS = 10.0
 """How long a command waits for one of the connections: thousands of channels may write at once."""
 
 
+def _connection(url: str) -> AbstractConnection:
+    """A connection that is not opened. Raises ValueError for options that the hub cannot work with."""
+    pool = ConnectionPool.from_url(url)
+    if pool.connection_kwargs.get("decode_responses"):
+        raise ValueError("decode_responses makes text of what Redis answers; the hub reads bytes")
+    try:
+        return pool.connection_class(**pool.connection_kwargs)
+    except RedisError as error:
+        raise ValueError(str(error)) from None
+
+
 class RedisAddress:
     """Where and how to reach Redis, from a URL as redis-py reads it (redis://, rediss://, unix://).
 
@@ -44,10 +56,11 @@ class RedisAddress:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        pool = ConnectionPool.from_url(url)
-        connection = pool.connection_class(**pool.connection_kwargs)
+        connection = _connection(url)
         self._username: str | None = connection.username
         self._password: str | None = connection.password
+        if self._username and self._password is None:
+            self._password = ""  # as redis-py does, for a user of Redis with `nopass`
         self._path: str | None = None
         self._ssl: ssl.SSLContext | None = None
         if isinstance(connection, UnixDomainSocketConnection):

@@ -3,12 +3,14 @@
 import asyncio
 import signal
 import time
+from collections.abc import Sequence
 
 import pytest
 import redis
 from redis.exceptions import RedisError
 
 from relay.broker.address import COMMAND_SECONDS, RedisAddress
+from relay.broker.subscription import Names
 from tests.support.servers import RedisServer
 
 
@@ -60,3 +62,32 @@ def test_the_name_of_an_address_has_no_password() -> None:
     address = RedisAddress("rediss://ann:s3cret@redis.example.org:7000/1")
     assert address.name == "redis.example.org:7000"
     assert isinstance(address.sync_client(), redis.Redis)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis://127.0.0.1:6379/0?decode_responses=True", "decode_responses"),
+        ("rediss://127.0.0.1:6379/0?ssl_cert_reqs=CERT_NONE", "CERT_NONE"),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_and_named(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        RedisAddress(url)
+
+
+@pytest.mark.parametrize("user", ["hub", "hub:"])
+async def test_a_user_without_a_password_signs_in(redis_server: RedisServer, user: str) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "hub", "on", "nopass", "~*", "&*", "+@all")
+        client.config_set("requirepass", "secret")
+    received: list[Sequence[Sequence[bytes]]] = []
+    address = RedisAddress(f"redis://{user}@127.0.0.1:{redis_server.port}/0")
+    subscription = await address.connect(Names(["news"]), received.append)
+    await address.publish("news", b"hello")
+    async with asyncio.timeout(5):
+        while not received:
+            await asyncio.sleep(0.01)
+    assert received == [[[b"message", b"news", b"hello"]]]
+    subscription.abort("the test is over")
+    await subscription.closed
