@@ -24,7 +24,12 @@ from tests.project.test_imports import PACKAGES
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
 from tests.support.waiting import wait_until
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 SNIPPETS = [
     (page.name, language, text)
     for page in PAGES
@@ -96,6 +101,13 @@ def test_every_package_has_its_row_in_the_architecture() -> None:
     text = doc("architecture.md")
     for package in PACKAGES:
         assert f"| `relay/{package}/` |" in text, package
+
+
+def test_every_test_that_threats_names_exists() -> None:
+    named = re.findall(r"`(tests/[^`]+\.py)`", doc("threats.md"))
+    assert len(named) > 20
+    for name in named:
+        assert (ROOT / name).exists(), name
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
