@@ -119,10 +119,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
     "loggers": {
         "relay": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         # Without DEBUG Django would send its errors by mail alone.
         "django": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        # Anybody can name a host: a traceback for each would hide what matters.
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
     },
 }

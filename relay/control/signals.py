@@ -48,10 +48,13 @@ def connect() -> None:
 
 
 def _session_model() -> type[Model] | None:
-    """Returns the table of the sessions; engines without one tell of nothing."""
+    """Returns the table of the sessions; None for a site whose sessions have no table."""
     store = import_module(django_settings.SESSION_ENGINE).SessionStore
     find = getattr(store, "get_model_class", None)
-    return find() if find else None
+    try:
+        return find() if find else None
+    except RuntimeError:  # the app of the model is not installed: the site has no sessions
+        return None
 
 
 def _logged_out(user: Model | None, **_: Any) -> None:

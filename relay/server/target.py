@@ -9,7 +9,9 @@ from relay.server import bounds
 Fields = Iterable[tuple[bytes, Sequence[bytes]]]
 
 _FIELD_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
-_FORBIDDEN = frozenset(range(0x20)) - {0x09} | {0x7F, 0x85}
+_FORBIDDEN = frozenset(b"\0\n\r\x0b\x0c\x1c\x1d\x1e\x7f")
+"""NUL, DEL, and what some parser takes for the end of a line. Other control characters are safe here (RFC
+9110, section 5.5), and a client may send them: an event id may hold any."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 _TOKEN = re.compile(rb"((?:^|[?&])token=)[^&]*")
 

@@ -284,9 +284,9 @@ def test_accept_takes_linear_time(piece: str) -> None:
         text = piece * times
         best = 1.0
         for _ in range(5):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             _accepts_events(text)
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.thread_time() - begun)
         return best
 
     assert seconds(64_000) < 40 * seconds(4_000) + 0.002
