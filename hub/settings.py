@@ -1,5 +1,6 @@
 """Settings of the Django project, all from the environment (docs/settings.md)."""
 
+import logging
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,18 +116,30 @@ CONTENT_SECURITY_POLICY = {
 }
 X_FRAME_OPTIONS = "DENY"
 
+
+def is_failure(record: logging.LogRecord) -> bool:
+    """Whether a line is about a failure. An answer 503 says that Redis is away, which has its own line."""
+    return getattr(record, "status_code", 0) != 503
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"failures": {"()": "django.utils.log.CallbackFilter", "callback": is_failure}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "failures": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["failures"],
+        },
         "nowhere": {"class": "logging.NullHandler"},
     },
     "loggers": {
         "relay": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         # Without DEBUG Django would send its errors by mail alone.
-        "django": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        "django": {"handlers": ["failures"], "level": "ERROR", "propagate": False},
         # Anybody can name a host: a traceback for each would hide what matters.
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
     },

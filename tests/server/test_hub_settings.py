@@ -13,7 +13,9 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "hub.settings"
 django.setup()
 from django.conf import settings
-logging.getLogger("django.request").error("a view failed")
+logger = logging.getLogger("django.request")
+logger.error("a view failed")
+logger.error("Redis is away", extra={"status_code": 503})
 names = ["SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"]
 print(json.dumps({name: getattr(settings, name) for name in names}))
 """
@@ -43,3 +45,4 @@ def test_a_secret_key_is_taken_as_it_is_and_lists_may_have_spaces() -> None:
     assert found["ALLOWED_HOSTS"] == ["hub.example.org", "127.0.0.1"]
     assert found["CSRF_TRUSTED_ORIGINS"] == ["https://a.example", "https://b.example"]
     assert "ERROR django.request: a view failed" in log
+    assert "Redis is away" not in log  # the listener has said so
