@@ -24,7 +24,7 @@ from relay.engine.stream import Admission, Owner
 from relay.feed.start import Start
 from relay.http.answer import STREAM_HEADERS, Answer, TurnedAway
 from relay.http.cors import allowing
-from relay.http.query import find_channels, parse_latest, parse_query, parse_starts
+from relay.http.query import Query, find_channels, parse_latest, parse_query, parse_starts
 from relay.http.request import StreamRequest
 from relay.types import Headers, Scope
 
@@ -91,18 +91,19 @@ async def _admit(
         return Answer(200, [*STREAM_HEADERS, *cors])
     owner = Owner(viewer.key, _address(request, settings), viewer.claims is not None)
     admission = Admission(wish.targets, wish.starts, wish.latest_seconds, owner, viewer.ends_at)
-    errors_as_events = _wants_errors_as_events(request)
-    return Admitted(admission, cors, request.names_event_streams, errors_as_events)
+    return Admitted(admission, cors, request.names_event_streams, wish.errors_as_events)
 
 
 def _wants_errors_as_events(request: StreamRequest) -> bool:
     """Whether an EventSource is to read why it is refused; it can read no status but 200."""
     try:
-        return request.method == "GET" and parse_query(request.query_string).get("errors") == [
-            "stream"
-        ]
+        return request.method == "GET" and _names_errors(parse_query(request.query_string))
     except ValueError:
         return False
+
+
+def _names_errors(query: Query) -> bool:
+    return query.get("errors") == ["stream"]
 
 
 # -- the request
@@ -184,6 +185,7 @@ class _Wish:
     starts: Mapping[str, Start]
     latest_seconds: float | None
     query_token: str
+    errors_as_events: bool
 
 
 def _wish(request: StreamRequest, settings: Settings, catalogue: Catalogue) -> _Wish:
@@ -194,7 +196,8 @@ def _wish(request: StreamRequest, settings: Settings, catalogue: Catalogue) -> _
         names = [target.name for target in targets]
         now_ms = time.time_ns() // 1_000_000
         starts = parse_starts(names, request.last_event_id, query, now_ms)
-        return _Wish(targets, starts, parse_latest(query), query.get("token", [""])[0])
+        token = query.get("token", [""])[0]
+        return _Wish(targets, starts, parse_latest(query), token, _names_errors(query))
     except ValueError as error:
         raise Problem(400, error.args[0]) from None
 
