@@ -59,9 +59,8 @@ class Subscription(asyncio.BufferedProtocol):
     ETIMEDOUT included, arrives once as `connection_lost`: nothing here polls, so nothing can spin.
     """
 
-    def __init__(self, username: str | None, password: str | None, receive: Receive) -> None:
-        self._username = username
-        self._password = password
+    def __init__(self, auth: Sequence[str], receive: Receive) -> None:
+        self._auth = auth
         self._receive = receive
         self._reader = hiredis.Reader()
         self._buffer = bytearray(READ_BYTES)
@@ -77,8 +76,8 @@ class Subscription(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._password is not None:
-            self._command("AUTH", *([self._username] if self._username else []), self._password)
+        if self._auth:
+            self._command(*self._auth)
         self._command("CLIENT", "SETNAME", "relay-hub")
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -126,13 +125,13 @@ class Subscription(asyncio.BufferedProtocol):
                 ("PUNSUBSCRIBE", names.patterns),
             ):
                 if words:
-                    self._transport.write(hiredis.pack_command((command, *words)))  # type: ignore[arg-type]
+                    self._write(command, *words)
 
     def ping(self) -> None:
         """Makes Redis say something, through the very path the messages take."""
         self.heard = False
         if self._transport is not None:
-            self._transport.write(hiredis.pack_command(("PING", "relay-hub")))  # type: ignore[arg-type]
+            self._write("PING", "relay-hub")
 
     def pause(self) -> None:
         """Stops reading until `resume`; the socket and Redis buffer what is sent meanwhile."""
@@ -154,8 +153,14 @@ class Subscription(asyncio.BufferedProtocol):
         assert self._transport is not None
         awaited = _Awaited(command, names)
         self._awaited.append(awaited)
-        self._transport.write(hiredis.pack_command((command, *words)))  # type: ignore[arg-type]
+        self._write(command, *words)
         return awaited
+
+    def _write(self, *words: str) -> None:
+        """Sends a command, unless the connection is closing: Python 3.12 raises TypeError then."""
+        assert self._transport is not None
+        if not self._transport.is_closing():
+            self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
 
     def _read(self) -> None:
         gets = self._reader.gets

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from relay.broker.address import RedisAddress
+from relay.broker.address import RedisAddress, UnusableOption
 from relay.conf.catalogue import is_name
+from relay.conf.entries import InvalidEntry
 from relay.conf.origins import Origins
 from relay.conf.proxies import Network, parse_networks
 
@@ -110,7 +111,10 @@ def _number(text: str) -> int:
 
 
 def redis_url(value: Any) -> str:
-    RedisAddress(value)
+    try:
+        RedisAddress(value)
+    except UnusableOption as error:
+        raise InvalidEntry(str(error)) from None
     return str(value)
 
 

@@ -52,7 +52,7 @@ class RedisFault(Exception):
 def require_subscription(url: str, channel: str) -> None:
     """Raises RedisFault unless Redis answers and lets us subscribe to the channel."""
     name = RedisAddress(url).name
-    client = redis.Redis.from_url(url, socket_connect_timeout=SECONDS, socket_timeout=SECONDS)
+    client = RedisAddress(url).sync_client("relay-check")
     try:
         with client.pubsub() as pubsub:
             pubsub.subscribe(channel)
@@ -85,7 +85,7 @@ def find_faults(settings: Settings) -> Iterator[str]:
         yield str(fault)
         if "denied" not in str(fault):
             return
-    client = redis.Redis.from_url(url, socket_connect_timeout=SECONDS, socket_timeout=SECONDS)
+    client = RedisAddress(url).sync_client("relay-check")
     with client:
         try:
             yield from (f"Redis {name} {line}" for line in _wrong_server(client))
@@ -96,7 +96,7 @@ def find_faults(settings: Settings) -> Iterator[str]:
 
 def describe(url: str) -> str:
     """The version and the role. Raises RedisError or OSError."""
-    with redis.Redis.from_url(url, socket_connect_timeout=SECONDS) as client:
+    with RedisAddress(url).sync_client("relay-check") as client:
         hello = _hello(client)
     return f"Redis {RedisAddress(url).name}: version {hello['version']}, {hello['role']}"
 

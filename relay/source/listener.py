@@ -129,7 +129,8 @@ class Listener:
 
     async def _watch(self, connection: Connection) -> None:
         """Returns when the connection is lost."""
-        vitals = Vitals(connection, self._channels, self._address, self._context.backpressure)
+        backpressure = self._context.backpressure
+        vitals = Vitals(connection, self._channels, self._address, backpressure, self._refusals)
         self._lost(ConnectionError(await vitals.failure()))
 
     # -- reports to the operator

@@ -2,7 +2,7 @@
 
 import logging
 
-from relay.broker.errors import SubscriptionRefused
+from relay.broker.errors import RedisUnavailable, SubscriptionRefused
 
 logger = logging.getLogger("relay")
 
@@ -21,6 +21,17 @@ class Refusals:
             logger.error(
                 "Redis %s: %s. Check REDIS_URL and the ACL rights of its user"
                 " (docs/operations.md); trying again until it works.",
+                self._name,
+                error,
+            )
+
+    def report_probe(self, error: RedisUnavailable) -> None:
+        """Logs a probe that Redis refused, unless it was logged already."""
+        if str(error) not in self._reported:
+            self._reported.add(str(error))
+            logger.warning(
+                "Redis %s: %s. The hub does not notice a master that is replaced. Give the user of"
+                " REDIS_URL the right +publish (docs/operations.md).",
                 self._name,
                 error,
             )

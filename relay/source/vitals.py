@@ -7,6 +7,7 @@ from relay.broker.address import RedisAddress
 from relay.broker.errors import RedisUnavailable
 from relay.feed.backpressure import Backpressure
 from relay.source.connection import Channel, Connection
+from relay.source.refusals import Refusals
 
 PING_SECONDS = 0.5
 """How often the connection is pinged."""
@@ -27,11 +28,13 @@ class Vitals:
         channels: Collection[Channel],
         address: RedisAddress,
         backpressure: Backpressure,
+        refusals: Refusals,
     ) -> None:
         self._connection = connection
         self._channels = channels
         self._address = address
         self._backpressure = backpressure
+        self._refusals = refusals
 
     async def failure(self) -> str:
         """Returns the reason when the connection has ended or no longer delivers."""
@@ -74,7 +77,10 @@ class Vitals:
             before = connection.received
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    await self._address.publish(connection.probe_channel, b"")
+                    await self._address.probe(connection.probe_channel)
+            except RedisUnavailable as error:
+                self._refusals.report_probe(error)
+                continue
             except OSError:
                 continue  # no probe was sent; the pings find out whether Redis is there
             try:

@@ -9,8 +9,11 @@ import pytest
 import redis
 from redis.exceptions import RedisError
 
-from relay.broker.address import COMMAND_SECONDS, RedisAddress
+from relay.broker.address import RedisAddress
+from relay.broker.errors import RedisUnavailable
+from relay.broker.pool import COMMAND_SECONDS
 from relay.broker.subscription import Names
+from tests.support.forwarder import Forwarder
 from tests.support.servers import RedisServer
 
 
@@ -64,18 +67,6 @@ def test_the_name_of_an_address_has_no_password() -> None:
     assert isinstance(address.sync_client(), redis.Redis)
 
 
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        ("redis://127.0.0.1:6379/0?decode_responses=True", "decode_responses"),
-        ("rediss://127.0.0.1:6379/0?ssl_cert_reqs=CERT_NONE", "CERT_NONE"),
-    ],
-)
-def test_an_option_that_cannot_work_is_refused_and_named(url: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        RedisAddress(url)
-
-
 @pytest.mark.parametrize("user", ["hub", "hub:"])
 async def test_a_user_without_a_password_signs_in(redis_server: RedisServer, user: str) -> None:
     with redis_server.client() as client:
@@ -84,10 +75,98 @@ async def test_a_user_without_a_password_signs_in(redis_server: RedisServer, use
     received: list[Sequence[Sequence[bytes]]] = []
     address = RedisAddress(f"redis://{user}@127.0.0.1:{redis_server.port}/0")
     subscription = await address.connect(Names(["news"]), received.append)
-    await address.publish("news", b"hello")
+    await address.probe("news")
     async with asyncio.timeout(5):
         while not received:
             await asyncio.sleep(0.01)
-    assert received == [[[b"message", b"news", b"hello"]]]
+    assert received == [[[b"message", b"news", b""]]]
     subscription.abort("the test is over")
     await subscription.closed
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("decode_responses=True", "decode_responses"),
+        ("ssl_cert_reqs=CERT_NONE", "CERT_NONE"),
+        ("ssl_ca_certs=/nosuch/ca.pem", "No such file"),
+        ("nosuch=1", "nosuch"),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_and_named(option: str, named: str) -> None:
+    with pytest.raises(ValueError, match=f"cannot be used.*{named}"):
+        RedisAddress(f"rediss://127.0.0.1/0?{option}")
+
+
+async def test_a_redis_without_the_command_client_serves_all_the_same() -> None:
+    server = RedisServer("--rename-command", "CLIENT", "")
+    try:
+        address = RedisAddress(server.url)
+        with address.sync_client() as sync_client:
+            assert sync_client.ping()
+        async with address.client() as client:
+            assert await client.ping()
+    finally:
+        server.close()
+
+
+async def test_no_command_is_sent_that_the_documented_rights_deny(
+    redis_server: RedisServer,
+) -> None:
+    address = RedisAddress(redis_server.url)
+    with address.sync_client() as sync_client:
+        async with address.client() as client:
+            await client.ping()
+            sync_client.ping()
+            assert "cmdstat_client|setinfo" not in await client.info("commandstats")
+
+
+async def test_a_connection_that_ended_while_idle_costs_no_command(
+    redis_server: RedisServer,
+) -> None:
+    address = RedisAddress(redis_server.url)
+    async with address.client() as client:
+        for n in range(1, 6):
+            assert await client.incr("n") == n
+            with redis_server.client() as other:
+                other.client_kill_filter(_type="normal", skipme=True)
+            await asyncio.sleep(0.05)
+
+
+async def test_a_reset_while_idle_costs_no_command(redis_server: RedisServer) -> None:
+    with Forwarder(redis_server.port) as forwarder:
+        address = RedisAddress(forwarder.url)
+        async with address.client() as client:
+            for n in range(1, 6):
+                assert await client.incr("n") == n
+                forwarder.reset()
+                await asyncio.sleep(0.05)
+
+
+async def test_a_probe_that_redis_refuses_is_an_error(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "hub", "on", ">x", "+@all", "-publish")
+    address = RedisAddress(f"redis://hub:x@127.0.0.1:{redis_server.port}/0")
+    with pytest.raises(RedisUnavailable, match="refused the probe: NOPERM") as refusal:
+        await address.probe("news")
+    assert refusal.value.refused
+    wrong = RedisAddress(f"redis://hub:y@127.0.0.1:{redis_server.port}/0")
+    with pytest.raises(RedisUnavailable, match="refused the probe: WRONGPASS"):
+        await wrong.probe("news")
+
+
+async def test_a_probe_leaves_no_connection(redis_server: RedisServer) -> None:
+    address = RedisAddress(redis_server.url)
+    with redis_server.client() as client:
+        for _ in range(20):
+            await address.probe("news")
+        with pytest.raises(TimeoutError):
+            redis_server.signal(signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(0.2):
+                    await address.probe("news")
+            finally:
+                redis_server.signal(signal.SIGCONT)
+        async with asyncio.timeout(5):
+            while len(client.client_list()) > 1:
+                await asyncio.sleep(0.01)

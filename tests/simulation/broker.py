@@ -21,9 +21,9 @@ class SimulatedAddress:
         self._process = process
         self.name = "simulated"
 
-    async def publish(self, channel: str, payload: bytes) -> None:
+    async def probe(self, channel: str) -> None:
         try:
-            await self._process.request(lambda: self._process.redis.publish(channel, payload))
+            await self._process.request(lambda: self._process.redis.publish(channel, b""))
         except RedisUnavailable as error:
             raise ConnectionError(str(error)) from None
 

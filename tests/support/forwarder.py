@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 
 
@@ -27,6 +28,16 @@ class Forwarder:
         for thread in self._threads:
             thread.join(5)
         for each in [self._server, *self._sockets]:
+            each.close()
+
+    def reset(self) -> None:
+        """Resets every connection, as a firewall does with one that was idle."""
+        linger = struct.pack("ii", 1, 0)
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                each.shutdown(socket.SHUT_RD)  # ends the pump that reads it
             each.close()
 
     def _start(self, work: object, *args: object) -> None:

@@ -1,0 +1,90 @@
+"""Connections for commands, kept in pools of redis-py."""
+
+import inspect
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import redis
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.retry import Retry as SyncRetry
+
+COMMAND_SECONDS = 2.0
+"""How long a command may take."""
+
+QUEUE_SECONDS = 10.0
+"""How long a command waits for one of the connections: thousands of channels may write at once."""
+
+_NO_LIBRARY_NAME: dict[str, Any] = (
+    {"driver_info": None}
+    if "driver_info" in inspect.signature(AbstractConnection.__init__).parameters
+    else {"lib_name": None, "lib_version": None}
+)
+"""No CLIENT SETINFO: the documented rights deny it, and Redis would count each denial."""
+
+COMMAND_OPTIONS: dict[str, Any] = {
+    **_NO_LIBRARY_NAME,
+    "max_connections": 16,
+    "socket_connect_timeout": COMMAND_SECONDS,
+    "socket_timeout": COMMAND_SECONDS,
+    "protocol": 2,
+}
+"""What every pool is made with."""
+
+
+def open_pool(url: str, name: str) -> BlockingConnectionPool:
+    """Returns a pool for an event loop, whose connections CLIENT LIST shows as `name`."""
+    return _Pool.from_url(
+        url,
+        timeout=QUEUE_SECONDS,
+        redis_connect_func=partial(_introduce, name),
+        retry=Retry(NoBackoff(), 0),
+        **COMMAND_OPTIONS,
+    )
+
+
+def open_sync_pool(url: str, name: str) -> redis.BlockingConnectionPool:
+    """Returns the same for threads. A thread waits no longer for a connection than for an answer."""
+    return redis.BlockingConnectionPool.from_url(
+        url,
+        timeout=COMMAND_SECONDS,
+        redis_connect_func=partial(_introduce_sync, name),
+        retry=SyncRetry(NoBackoff(), 0),
+        **COMMAND_OPTIONS,
+    )
+
+
+class _Pool(BlockingConnectionPool):
+    """Replaces a connection that ended while it was idle, so that no command is sent into it."""
+
+    async def ensure_connection(self, connection: Any) -> None:
+        if _ended(connection):
+            await connection.disconnect(nowait=True)
+        await super().ensure_connection(connection)
+
+
+def _ended(connection: Any) -> bool:
+    """Whether the peer has closed or reset the connection, as far as the event loop knows."""
+    writer = getattr(connection, "_writer", None)
+    reader = getattr(connection, "_reader", None)
+    if writer is None or reader is None:
+        return False
+    return bool(writer.transport.is_closing() or reader.at_eof() or reader.exception())
+
+
+async def _introduce(name: str, connection: Any) -> None:
+    """Signs in, and sets the name where Redis lets it: the name is for CLIENT LIST alone."""
+    await connection.on_connect()
+    await connection.send_command("CLIENT", "SETNAME", name, check_health=False)
+    with suppress(ResponseError):
+        await connection.read_response()
+
+
+def _introduce_sync(name: str, connection: Any) -> None:
+    connection.on_connect()
+    connection.send_command("CLIENT", "SETNAME", name, check_health=False)
+    with suppress(ResponseError):
+        connection.read_response()
