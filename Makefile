@@ -3,6 +3,8 @@
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Hundreds of tests start a hub: they need not compile it each time.
+unexport PYTHONDONTWRITEBYTECODE
 # What shares a server stays together; the long tests begin first, as tests/conftest.py sorts them.
 PYTEST := $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
@@ -10,7 +12,7 @@ help:  ## this menu
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
 
 run:  ## serve the hub on http://127.0.0.1:8000/ (HOST, PORT, REDIS_URL)
-	@scripts/setup requirements.txt
+	@scripts/setup requirements-run.txt
 	@SECRET_KEY="$${SECRET_KEY:-$$($(PYTHON_IN_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))')}" \
 		exec $(PYTHON_IN_VENV) manage.py relay serve
 

@@ -1,6 +1,5 @@
 """Settings of the Django project, all from the environment (docs/settings.md)."""
 
-import logging
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from hub.logs import configure_logging
 from relay.conf import DEFAULTS, FLAGS, NAMES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -116,31 +116,11 @@ CONTENT_SECURITY_POLICY = {
 }
 X_FRAME_OPTIONS = "DENY"
 
-
-def is_failure(record: logging.LogRecord) -> bool:
-    """Whether a line is about a failure. An answer 503 says that Redis is away, which has its own line."""
-    return getattr(record, "status_code", 0) != 503
-
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"failures": {"()": "django.utils.log.CallbackFilter", "callback": is_failure}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
-        "failures": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["failures"],
-        },
-        "nowhere": {"class": "logging.NullHandler"},
-    },
-    "loggers": {
-        "relay": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        # Without DEBUG Django would send its errors by mail alone.
-        "django": {"handlers": ["failures"], "level": "ERROR", "propagate": False},
-        # Anybody can name a host: a traceback for each would hide what matters.
-        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
-    },
-}
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_LEVEL = os.environ.get("LOG_LEVEL", "").upper() or "INFO"
+if LOG_LEVEL not in LOG_LEVELS:
+    raise ImproperlyConfigured(
+        f"LOG_LEVEL is not valid: {LOG_LEVEL!r}. Use one of {', '.join(LOG_LEVELS)}."
+    )
+LOGGING = configure_logging(LOG_LEVEL, as_json=flag("LOG_JSON"))
+DEFAULT_EXCEPTION_REPORTER_FILTER = "hub.logs.SecretFilter"

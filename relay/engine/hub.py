@@ -2,6 +2,7 @@
 
 import asyncio
 
+from relay.access.database import DatabaseCheck
 from relay.broker.broker import Broker
 from relay.broker.keys import HubKeys
 from relay.broker.link import Link
@@ -35,6 +36,7 @@ class Hub:
         self._context = Context(settings, broker, Link(), clock, Stats(), Backpressure())
         self.settings = settings
         self.stats = self._context.stats
+        self.database = DatabaseCheck(settings, clock)
         self._supervisor = Supervisor(clock)
         self._listener = Listener(self._context)
         self.channels = Channels(self._context, self._listener, self._supervisor)

@@ -15,7 +15,9 @@ from relay.http.refusal import problems
 @require_safe
 @problems
 async def health(request: HttpRequest) -> HttpResponse:
-    """200 while the subscription to Redis stands, else 503; the counters either way.
+    """200 while the subscription to Redis stands and the database answers where one is needed, else 503.
+
+    The counters are there either way.
 
     A process that serves no streams answers 503 and starts no hub, nor does any under WSGI. One that
     serves them may hear of its first request here, by which a load balancer decides about others.
@@ -24,9 +26,10 @@ async def health(request: HttpRequest) -> HttpResponse:
     if hub is None:
         text = _("This process runs no hub. Ask the process that serves the streams.")
         raise Problem(503, text)
-    state = "live" if hub.live else "lost"
+    redis, database = "live" if hub.live else "lost", await hub.database.state()
+    tasks = len(asyncio.all_tasks())
     return JsonResponse(
-        {"redis": state, "tasks": len(asyncio.all_tasks()), **hub.stats.as_dict()},
-        status=200 if hub.live else 503,
+        {"redis": redis, "database": database, "tasks": tasks, **hub.stats.as_dict()},
+        status=503 if "lost" in (redis, database) else 200,
         headers={"Cache-Control": "no-store"},
     )

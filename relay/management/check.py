@@ -4,12 +4,12 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 
-from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from relay import conf
+from relay.access import database
 from relay.conf import Settings
 from relay.management import redis_check
 from relay.management.subcommand import Options, Subcommand
@@ -50,20 +50,15 @@ class Check(Subcommand):
             self.stdout.write(f"{redis_check.describe(settings.redis_url)}, all rights")
 
     def _database_faults(self, settings: Settings) -> Iterator[str]:
-        if not _needs_database(settings):
+        if not database.is_needed(settings):
             self.stdout.write("Database: not needed, since every channel is public")
             return
-        for alias in dict.fromkeys(["default", router.db_for_read(get_user_model())]):
+        for alias in database.aliases():
             fault = _database_fault(alias)
             if fault:
                 yield fault
             else:
                 self.stdout.write(f"Database {alias!r}: reachable and migrated")
-
-
-def _needs_database(settings: Settings) -> bool:
-    rules = {rule for spec in settings.catalogue().specs for rule in (spec.access, spec.wildcard)}
-    return settings.http_publish or not rules <= {"public", None}
 
 
 def _database_fault(alias: str) -> str:

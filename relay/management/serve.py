@@ -1,6 +1,7 @@
 """`manage.py relay serve`: the hub on Daphne, with an embedded Redis where none is configured."""
 
 import os
+import re
 import sys
 from argparse import ArgumentParser
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from relay.asgi import relay_application
 from relay.broker.address import RedisAddress
 from relay.management.redis_check import RedisFault, require_subscription
 from relay.management.subcommand import Options, Subcommand
+from relay.server.embedded_redis import USER as EMBEDDED_USER
 from relay.server.embedded_redis import EmbeddedRedis, accepts_connections
 from relay.types import Application
 
@@ -47,7 +49,9 @@ class Serve(Subcommand):
         with ExitStack() as stack:
             try:
                 if embedded:
-                    stack.enter_context(EmbeddedRedis(LOCAL_PORT))
+                    server = stack.enter_context(EmbeddedRedis(LOCAL_PORT, _published_channels()))
+                    url = server.url
+                    _use_redis(url)
                 require_subscription(url, conf.load().channel)
             except (RuntimeError, RedisFault) as error:
                 raise CommandError(str(error)) from None
@@ -116,5 +120,23 @@ def _port(value: Any) -> int:
     return port
 
 
+def _published_channels() -> list[str]:
+    """Every entry of the catalogue as a pattern of Redis."""
+    specs = conf.load_catalogue().specs
+    return [re.sub(r"\{\w+\}", "*", spec.pattern) for spec in specs]
+
+
+def _use_redis(url: str) -> None:
+    """Leads this process to another Redis than the default, its channel layers too."""
+    default = conf.DEFAULTS["REDIS_URL"]
+    django_settings.REDIS_URL = url
+    for layer in getattr(django_settings, "CHANNEL_LAYERS", {}).values():
+        config = layer.get("CONFIG", {})
+        if default in config.get("hosts", ()):
+            config["hosts"] = [url if host == default else host for host in config["hosts"]]
+
+
 def _redis_cli(url: str) -> str:
-    return "redis-cli" if url == conf.DEFAULTS["REDIS_URL"] else "redis-cli -u $REDIS_URL"
+    """Returns the command that publishes; the embedded Redis lets everybody on this machine publish."""
+    needs_no_url = url == conf.DEFAULTS["REDIS_URL"] or f"//{EMBEDDED_USER}:" in url
+    return "redis-cli" if needs_no_url else "redis-cli -u $REDIS_URL"

@@ -120,9 +120,8 @@ def redis_server() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    url = f"redis://127.0.0.1:{port}/0"
-    with EmbeddedRedis(port), override_settings(REDIS_URL=url):
-        yield url
+    with EmbeddedRedis(port) as server, override_settings(REDIS_URL=server.url):
+        yield server.url
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ async def connected(
     def receive(messages: Sequence[Sequence[bytes]]) -> None:
         received.extend(message[-1] for message in messages)
 
-    subscription = Subscription(None, password, receive)
+    subscription = Subscription(("AUTH", password) if password else (), receive)
     transport = FakeTransport()
     subscription.connection_made(transport)
     subscribed = asyncio.create_task(subscription.subscribe(Names(["c"])))
@@ -154,7 +154,7 @@ def test_what_is_no_address_is_a_value_error(url: str) -> None:
 
 async def test_a_pattern_brings_the_channel_of_each_message() -> None:
     received: list[Sequence[bytes]] = []
-    subscription = Subscription(None, None, received.extend)
+    subscription = Subscription((), received.extend)
     subscription.connection_made(FakeTransport())
     subscribed = asyncio.create_task(subscription.subscribe(Names([], ["c.*"])))
     await asyncio.sleep(0)

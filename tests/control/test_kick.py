@@ -243,6 +243,8 @@ def test_two_processes_and_a_redis_that_is_killed(
         redis_server.start()
         with redis_server.client() as client:
             wait_until(lambda: client.zcard(KEYS.processes) == 2, "both are back")
+        for hub in two:
+            hub.wait_for_redis("live")  # before that they only look now and then
         begin = time.monotonic()
         assert kick_now(user="svc") == 2
         for stream in his:

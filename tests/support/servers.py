@@ -10,9 +10,11 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import redis
 
 from relay.server.embedded_redis import find_redis_server
@@ -150,9 +152,14 @@ class HubProcess:
         return self.process.wait(timeout=15)
 
     def kill(self) -> None:
+        """SIGKILL, for the workers of other servers too."""
         if self.process is not None and self.process.poll() is None:
+            workers = psutil.Process(self.process.pid).children(recursive=True)
             self.process.kill()
             self.process.wait()
+            for worker in workers:
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
 
     def close(self) -> None:
         """Ends the process; its output can still be read, for the report of a failed test."""

