@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import redis
@@ -69,7 +70,7 @@ class RedisAddress:
 
         Raises OSError, among others RedisUnavailable with `refused` where Redis says no.
         """
-        probe = await self._open(lambda: Probe(self._auth, channel))
+        probe = await self._open(partial(Probe, self._auth, channel))
         try:
             await probe.done
         except asyncio.CancelledError:
@@ -81,7 +82,7 @@ class RedisAddress:
 
         Raises OSError when Redis cannot be reached, SubscriptionRefused when it says no.
         """
-        subscription = await self._open(lambda: Subscription(self._auth, receive))
+        subscription = await self._open(partial(Subscription, self._auth, receive))
         try:
             await subscription.subscribe(names)
         except BaseException:

@@ -14,6 +14,7 @@ from django.core.asgi import get_asgi_application
 from django.core.checks import WARNING, run_checks
 from django.core.handlers.asgi import ASGIHandler
 from django.core.management.base import CommandError
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from relay import conf
@@ -134,6 +135,7 @@ def _use_redis(url: str) -> None:
         config = layer.get("CONFIG", {})
         if default in config.get("hosts", ()):
             config["hosts"] = [url if host == default else host for host in config["hosts"]]
+    setting_changed.send(Serve, setting="REDIS_URL", value=url, enter=True)
 
 
 def _redis_cli(url: str) -> str:

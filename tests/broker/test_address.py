@@ -94,7 +94,7 @@ async def test_a_user_without_a_password_signs_in(redis_server: RedisServer, use
     ],
 )
 def test_an_option_that_cannot_work_is_refused_and_named(option: str, named: str) -> None:
-    with pytest.raises(ValueError, match=f"cannot be used.*{named}"):
+    with pytest.raises(ValueError, match=named):
         RedisAddress(f"rediss://127.0.0.1/0?{option}")
 
 

@@ -213,7 +213,7 @@ def test_every_setting_has_its_heading_and_its_default_in_the_documentation() ->
     text = (DOCS / "settings.md").read_text()
     headings = re.findall(r"^### `(\w+)`", text, re.MULTILINE)
     own = ["SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "HOST", "PORT"]
-    own += ["DATABASE_URL", "SECURE_COOKIES", "CSRF_TRUSTED_ORIGINS"]
+    own += ["DATABASE_URL", "SECURE_COOKIES", "CSRF_TRUSTED_ORIGINS", "LOG_LEVEL", "LOG_JSON"]
     assert sorted(headings) == sorted([*conf.NAMES, *own])
     for name, default in conf.DEFAULTS.items():
         section = text.split(f"### `{name}`")[1].split("\n### ")[0]

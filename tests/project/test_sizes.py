@@ -45,7 +45,14 @@ def test_a_module_its_classes_and_functions_are_small(path: Path) -> None:
 RECORDS = {"self", "self._stats", "subscriber", "session", "response"}
 """Whose attributes may be assigned: an object's own, and records that are plain values."""
 
-FOREIGN = {"request", "connection", "self._layer", "self._transport", "self._request.channel"}
+FOREIGN = {
+    "django_settings",
+    "request",
+    "connection",
+    "self._layer",
+    "self._transport",
+    "self._request.channel",
+}
 """Objects of other libraries."""
 
 

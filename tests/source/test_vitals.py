@@ -111,6 +111,17 @@ async def test_a_server_that_was_replaced_is_noticed(
         new.close()
 
 
+async def test_a_probe_that_redis_refuses_is_logged_once_and_the_connection_lives(
+    watched: Watched, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-publish")
+    assert await watched.lives_for(3 * SILENCE_SECONDS)
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "refused the probe: NOPERM" in line
+    assert "right +publish" in line
+
+
 async def test_a_message_on_the_control_channel_calls_and_is_no_probe(
     redis_server: RedisServer,
 ) -> None:

@@ -143,7 +143,11 @@ class HubProcess:
             stdout=self.output,
             stderr=subprocess.STDOUT,
         )
-        wait_until(self._ready, "the hub is up", 20.0)
+        try:
+            wait_until(self._ready, "the hub is up", 20.0)
+        except AssertionError as error:
+            self.kill()
+            raise AssertionError(f"{error}:\n{self.log()}") from None
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
