@@ -10,7 +10,9 @@ from relay.http import health, presence, publish, token
 
 urlpatterns = [
     path("health/", health.health, name="relay-health"),
+    path("health", health.health),
     path("token/", token.token, name="relay-token"),
+    path("token", token.token),
     path("publish/<path:channel>/", publish.publish, name="relay-publish"),
     path("publish/<path:channel>", publish.publish),
     path("presence/<path:channel>/", presence.presence, name="relay-presence"),

@@ -49,7 +49,12 @@ def send(kick: Kick) -> int:
     except RedisUnavailable as error:
         raise _not_kicked(address, error) from None
     if refusal:
-        async_to_sync(_tell_by_layer)(keys.group, refusal)
+        try:
+            async_to_sync(_tell_by_layer)(keys.group, refusal)
+        except (
+            RuntimeError
+        ) as error:  # a greenlet in a thread whose event loop runs; the kick is noted
+            _report_delay(error)
     return processes
 
 
@@ -83,4 +88,8 @@ async def _tell_by_layer(group: str, refusal: str) -> None:
         except Exception as error:  # whatever it is, the kick is noted
             logger.warning("A kick did not go over the channel layer: %s", layer.reason(error))
     if refusal:
-        logger.warning("A kick may take up to %s s: %s", LOOK_SECONDS, refusal)
+        _report_delay(refusal)
+
+
+def _report_delay(reason: object) -> None:
+    logger.warning("A kick may take up to %s s: %s", LOOK_SECONDS, reason)

@@ -11,13 +11,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.wsgi import get_wsgi_application
 from django.test import AsyncClient, Client
-from django.urls import path
+from django.urls import include, path
 from pytest_django import Settings
 
 from relay.access import tokens
 from relay.engine import lifespan
 from relay.engine.hub import Hub
-from relay.http import health, presence, publish, token
 from relay.http.refusal import FORGED
 from tests.support.servers import RedisServer, Taken
 from tests.support.tokens import TOKEN_KEY
@@ -34,12 +33,7 @@ def by_its_header(user: Any, channel: Any, scope: Any) -> bool:
     return (b"x-order", channel.fields["pk"].encode()) in [tuple(pair) for pair in scope["headers"]]
 
 
-urlpatterns = [
-    path("health/", health.health),
-    path("token/", token.token),
-    path("publish/<path:channel>/", publish.publish),
-    path("presence/<path:channel>/", presence.presence),
-]
+urlpatterns = [path("", include("relay.urls"))]
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
 
@@ -171,6 +165,15 @@ def test_a_token_needs_neither(redis_server: RedisServer) -> None:
         "POST", "/token/", b"channel=order.8", content_type=kind, x_order="7", **with_csrf
     )
     assert (status, answer["detail"]) == (403, "This user may not see this channel.")
+
+
+def test_a_form_is_not_lost_where_the_slash_is_missing() -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("ann"))
+    answer = client.post("/token", {"channel": "desk"})
+    assert (answer.status_code, answer.json()["channels"]) == (200, ["desk"])
+    json_body = client.post("/token/", {"channel": "desk"}, content_type="application/json")
+    assert json_body.status_code == 415
 
 
 def test_a_token_is_refused_in_the_form_of_problems() -> None:

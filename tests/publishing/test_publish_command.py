@@ -53,6 +53,15 @@ def test_one_message(redis_server: RedisServer, listening: "redis.client.PubSub"
     assert taken(listening, 1) == [b"Test Event"]
 
 
+@pytest.mark.parametrize("message", ["--x", "-5", "\N{SNOWMAN}", "", b"\xff\xfe"], ids=repr)
+def test_any_message_goes_out_byte_for_byte(
+    redis_server: RedisServer, listening: "redis.client.PubSub", message: str | bytes
+) -> None:
+    result = publish(redis_server, "demo_stream", "--", os.fsdecode(message))
+    assert result.stderr == b""
+    assert taken(listening, 1) == [os.fsencode(message)]
+
+
 def test_every_line_of_standard_input_byte_for_byte(
     redis_server: RedisServer, listening: "redis.client.PubSub"
 ) -> None:

@@ -1,21 +1,12 @@
 """Redis over TLS."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.certificate import certificate
 from tests.support.client import Stream
 from tests.support.servers import RedisServer, StartHub, free_port
-
-
-def certificate(folder: Path) -> tuple[str, str]:
-    """A key and a certificate of its own authority, for 127.0.0.1."""
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=redis"
-    command += f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
-    subprocess.run(command.split(), check=True, capture_output=True)
-    return str(key), str(cert)
 
 
 @pytest.mark.long

@@ -1,0 +1,56 @@
+"""The other files in deploy/, as far as they can be tried without what they are for."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from relay import __version__, conf
+from tests.support.servers import ROOT
+
+DEPLOY = ROOT / "deploy"
+KUBERNETES: list[dict[str, Any]] = list(
+    yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+)
+UNIT = DEPLOY / "relay-hub@.service"
+
+
+def test_the_systemd_unit_leaves_a_service_little_to_break() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=29", str(UNIT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
+def test_the_systemd_unit_has_no_word_that_systemd_does_not_know() -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False
+    )
+    wrong = [line for line in done.stderr.splitlines() if "is not executable" not in line]
+    assert [line for line in wrong if UNIT.name in line] == []
+
+
+def test_kubernetes_runs_the_image_with_no_rights() -> None:
+    [container] = KUBERNETES[0]["spec"]["template"]["spec"]["containers"]
+    assert container["image"].endswith(f":{__version__}")
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {each["kind"] for each in KUBERNETES} == {"Deployment", "Service", "PodDisruptionBudget"}
+
+
+def test_the_probes_ask_for_a_host_that_is_allowed() -> None:
+    [container] = KUBERNETES[0]["spec"]["template"]["spec"]["containers"]
+    env = {each["name"]: each["value"] for each in container["env"]}
+    [host] = container["startupProbe"]["httpGet"]["httpHeaders"]
+    assert host["value"] in env["ALLOWED_HOSTS"].split(",")
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.iterdir()), ids=lambda path: path.name)
+def test_every_setting_that_a_file_names_is_one(path: Any) -> None:
+    named = set(re.findall(r"\b(RELAY_[A-Z_]+|REDIS_URL)\b", path.read_text()))
+    assert named <= set(conf.NAMES)
+    assert path.name in (ROOT / "docs/operations.md").read_text()
