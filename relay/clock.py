@@ -6,12 +6,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None: ...
+
+
 class Clock(Protocol):
     """Loop time is monotonic, in seconds; wall time is Unix time in ms."""
 
     def call_soon(self, callback: Callable[..., object], *args: object) -> object: ...
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> object: ...
+    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> Timer: ...
 
     def time(self) -> float: ...
 

@@ -6,7 +6,7 @@ from relay.access.database import DatabaseCheck
 from relay.broker.broker import Broker
 from relay.broker.keys import HubKeys
 from relay.broker.link import Link
-from relay.clock import Clock
+from relay.clock import Clock, Timer
 from relay.conf import Settings
 from relay.control.kick_receiver import KickReceiver
 from relay.control.presence import Presence
@@ -18,6 +18,7 @@ from relay.engine.supervisor import Supervisor
 from relay.feed.backpressure import Backpressure
 from relay.feed.context import Context
 from relay.feed.writer import Chunk, Writer
+from relay.sockets.poller import Poller
 from relay.source.listener import Listener
 from relay.stats import Stats
 from relay.wire import sse
@@ -46,6 +47,8 @@ class Hub:
         self.presence = Presence(broker.commands, keys, processes)
         self.streams = Streams(settings, self.presence, self.stats)
         self.kicks = KickReceiver(self, broker.commands, keys, self._context.link, processes)
+        self.poller = Poller()
+        self._ends: dict[Stream, Timer] = {}
         self._stopping = False
 
     @property
@@ -74,6 +77,7 @@ class Hub:
         await self._supervisor.stop()
         await self._context.broker.commands.aclose()
         await asyncio.sleep(FLUSH_SECONDS)
+        self.poller.close()
 
     def retry(self) -> bytes:
         """Returns a `retry:` field with a random time, different for each client."""
@@ -94,14 +98,26 @@ class Hub:
         self.streams.check_room(admission.owner)
         self.channels.check_room(admission)
 
-    def join(self, writer: Writer, admission: Admission) -> Stream:
-        """Opens a stream to `writer`, with the channels and starts of the admission."""
+    def join(self, writer: Writer, admission: Admission, asked_at: float) -> Stream:
+        """Opens a stream to `writer`, with the channels and starts of the admission.
+
+        A kick that came after `asked_at`, in loop time, ends it at once: the client was let in before.
+        """
         delivery = self.channels.open(admission)
         subscriber = delivery.join(writer, admission.starts)
         names = tuple(target.name for target in admission.targets)
         stream = Stream(delivery, subscriber, names, admission.owner)
         self.streams.add(stream)
+        if admission.ends_at is not None:
+            self._end_at(stream, admission.ends_at)
+        if self.kicks.reached(stream, asked_at):
+            self.end(stream)
         return stream
+
+    def _end_at(self, stream: Stream, unix_time: float) -> None:
+        clock = self._context.clock
+        left = max(unix_time - clock.now_ms() / 1000, 0)
+        self._ends[stream] = clock.call_at(clock.time() + left, self.end, stream)
 
     def end(self, stream: Stream) -> None:
         """Ends an open stream properly. Its client may reconnect, and is then admitted anew."""
@@ -117,6 +133,8 @@ class Hub:
         """Removes a stream that its client or `end` has ended. May be called repeatedly."""
         if stream in self.streams:
             self.streams.remove(stream)
+            if (timer := self._ends.pop(stream, None)) is not None:
+                timer.cancel()
             stream.delivery.leave(stream.subscriber)
             self.channels.release(stream.delivery)
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from relay.access import problem
 from relay.access.problem import Problem
@@ -28,6 +29,15 @@ class Answer:
     status: int
     headers: Headers
     body: bytes = b""
+
+    def encode(self) -> bytes:
+        """Returns the response as it goes onto an HTTP/1.1 connection."""
+        status = b"HTTP/1.1 %d %b\r\n" % (self.status, HTTPStatus(self.status).phrase.encode())
+        headers = list(self.headers)
+        if not any(name.lower() == b"content-length" for name, _ in headers):
+            headers.append((b"Content-Length", b"%d" % len(self.body)))
+        fields = b"".join(b"%b: %b\r\n" % field for field in headers)
+        return b"%b%b\r\n%b" % (status, fields, self.body)
 
     @classmethod
     def refusal(cls, refusal: Problem) -> "Answer":

@@ -3,10 +3,12 @@
 import re
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from relay import conf
 from relay.access.problem import Problem
 from relay.engine.lifespan import get_hub, lifespan
 from relay.http.consumer import StreamConsumer
@@ -73,6 +75,13 @@ def path_below_root(scope: dict[str, Any]) -> str:
     """The path of a request as a URLconf sees it, without FORCE_SCRIPT_NAME or `root_path`."""
     path, root = str(scope["path"]), str(get_script_prefix(scope)).rstrip("/")
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
+def stream_paths() -> frozenset[bytes]:
+    """The paths of the stream as they stand in a request, where no proxy or server adds a root to them."""
+    root = (django_settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    path = f"{root}/{conf.load().stream_path}"
+    return frozenset({path.encode(), path.removesuffix("/").encode()})
 
 
 def mask_token(scope: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,12 @@ Where this diverges from channels' AsyncHttpConsumer, and why:
   so a stream would never see its client leave, and each message costs it a thread hop and two tasks.
 * There is no channel layer: it would cost every stream a task and a Redis round trip.
 * No exception leaves: Daphne's bookkeeping does not survive one after the response has started.
+* Where the server hands the connection over, the consumer is gone as soon as the stream is open.
 """
 
 import asyncio
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from channels.generic.http import AsyncHttpConsumer
@@ -21,12 +20,16 @@ from django.utils.translation import gettext
 from relay.access.problem import Problem
 from relay.engine.hub import Hub
 from relay.engine.lifespan import get_hub
-from relay.engine.stream import Admission, Full
-from relay.feed.writer import Writer
+from relay.engine.stream import Full
+from relay.feed.writer import Chunk
 from relay.http.admission import Admitted, admit
 from relay.http.answer import STREAM_HEADERS, Answer, TurnedAway
-from relay.http.response_writer import open_writer
-from relay.types import Receive, Send
+from relay.http.asgi_writer import AsgiWriter
+from relay.http.stream_head import stream_head
+from relay.sockets.detached import EXTENSION, Detached
+from relay.sockets.poller import AVAILABLE
+from relay.sockets.writer import SocketWriter
+from relay.types import Receive, Scope, Send
 
 logger = logging.getLogger("relay")
 
@@ -72,15 +75,43 @@ class StreamConsumer(AsyncHttpConsumer):
             return turned_away.answer(hub.refusal_retry(), hub.settings.overload_retry_ms)
 
     async def _stream(self, hub: Hub, admitted: Admitted, asked_at: float) -> None:
+        detached = _take_connection(self.scope, self.base_send)
+        if detached is not None:
+            _open_on_socket(hub, detached, admitted, asked_at)
+            return
         await self.send_headers(headers=[*STREAM_HEADERS, *admitted.headers])
         await self.send_body(hub.retry(), more_body=True)
-        writer = open_writer(self.base_send, hub.settings.client_buffer_bytes)
-        with _joined(hub, writer, admitted.admission, asked_at):
+        writer = AsgiWriter(self.base_send)
+        stream = hub.join(writer, admitted.admission, asked_at)
+        try:
             await writer.run(self._client_gone())
+        finally:
+            hub.leave(stream)
 
     async def _client_gone(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
+
+
+def _take_connection(scope: Scope, send: Send) -> Detached | None:
+    detach = (scope.get("extensions") or {}).get(EXTENSION)
+    return detach(send) if detach is not None and AVAILABLE else None
+
+
+def _open_on_socket(hub: Hub, detached: Detached, admitted: Admitted, asked_at: float) -> None:
+    """Opens the stream on a connection of its own. It lives on without a task."""
+    chunked = detached.http_version == b"1.1"
+    first = Chunk(hub.retry())
+    head = stream_head(detached.http_version, admitted.headers)
+    head += first.framed if chunked else first.body
+    writer = SocketWriter(hub.poller, detached.socket, head, chunked=chunked)
+    try:
+        stream = hub.join(writer, admitted.admission, asked_at)
+    except Exception:
+        writer.abort()  # so that its client comes back
+        raise
+    writer.on_gone(partial(hub.leave, stream))
+    writer.send_head()
 
 
 def _require_room(hub: Hub, admitted: Admitted) -> None:
@@ -94,21 +125,3 @@ def _require_room(hub: Hub, admitted: Admitted) -> None:
             names_event_streams=admitted.names_event_streams,
             as_event=admitted.errors_as_events,
         ) from None
-
-
-@contextmanager
-def _joined(hub: Hub, writer: Writer, admission: Admission, asked_at: float) -> Iterator[None]:
-    """Keeps the stream open for as long as the client stays and may see it."""
-    stream = hub.join(writer, admission)
-    if hub.kicks.reached(stream, asked_at):
-        hub.end(stream)
-    end: asyncio.TimerHandle | None = None
-    if admission.ends_at is not None:
-        left = max(admission.ends_at - time.time(), 0)
-        end = asyncio.get_running_loop().call_later(left, hub.end, stream)
-    try:
-        yield
-    finally:
-        if end:
-            end.cancel()
-        hub.leave(stream)

@@ -1,6 +1,5 @@
 """Refusals of the server itself, before an application is asked or after it has failed."""
 
-from http import HTTPStatus
 from typing import NamedTuple
 
 from django.utils.translation import gettext_lazy as _
@@ -20,10 +19,7 @@ class Refusal(NamedTuple):
         headers = [(b"Connection", b"close")]
         if self.status == 503:
             headers.append((b"Retry-After", b"1"))
-        answer = Answer.refusal(Problem(self.status, self.detail, headers))
-        title = HTTPStatus(self.status).phrase.encode()
-        fields = b"".join(b"%b: %b\r\n" % field for field in answer.headers)
-        return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (self.status, title, fields, answer.body)
+        return Answer.refusal(Problem(self.status, self.detail, headers)).encode()
 
 
 UNREADABLE = Refusal(400, _("The request cannot be read."))

@@ -23,6 +23,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument
 
+from relay.http.application import stream_paths
+from relay.server.door import Door
+
 logger = logging.getLogger("relay")
 
 BACKLOG = 4096
@@ -49,6 +52,7 @@ class HubServer(Server):
         self._on_listening = on_listening
         self._seconds = 0  # since the applications were checked
         self.failure: Exception | None = None
+        self._door: Door | None = None
 
     def run(self) -> None:
         _raise_file_limit()
@@ -60,6 +64,7 @@ class HubServer(Server):
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+        self._door = Door(port, self.application, stream_paths())
         address = port.getHost()
         self._on_listening(address.host, address.port)
 
@@ -90,9 +95,12 @@ class HubServer(Server):
         """Lets applications end by themselves for a moment before they are cancelled."""
         return Deferred.fromFuture(asyncio.ensure_future(self._end_applications()))
 
+    def _is_busy(self) -> bool:
+        return bool(self.connections) or (self._door is not None and self._door.busy)
+
     async def _end_applications(self) -> None:
         deadline = time.monotonic() + END_SECONDS
-        while self.connections and time.monotonic() < deadline:
+        while self._is_busy() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         for protocol, record in list(self.connections.items()):
             if "application_instance" not in record:  # Daphne raises KeyError for these

@@ -4,7 +4,8 @@ tests/http/test_hardening_names.py fails for each one that a new version renames
 """
 
 import select
-from typing import Any
+import socket
+from typing import Any, NamedTuple
 
 import daphne.server
 import twisted.internet.reactor
@@ -21,6 +22,7 @@ CHANNEL = (
     "_handlingRequest",
     "_networkProducer",
     "_receivedHeaderSize",
+    "_requestProducer",
     "_respondToBadRequestAndDisconnect",
     "_transferDecoder",
     "_version",
@@ -62,6 +64,24 @@ def read_at_most(transport: Any, number: int) -> None:
     connection.bufferSize = number
 
 
+def has_unsent(transport: Any) -> bool:
+    """Whether Twisted holds bytes for the client."""
+    return bool(transport.dataBuffer or transport._tempDataLen)
+
+
+def has_more(channel: Any) -> bool:
+    """Whether the client has sent more than the request that is being answered."""
+    return any(channel._dataBuffer)
+
+
+def part(channel: Any, transport: Any) -> None:
+    """Has a channel and a transport that neither reads nor writes let go of each other and the socket."""
+    own = vars(transport)
+    own.update(connected=0, disconnected=1, protocol=None, producer=None)
+    del own["socket"], own["fileno"]
+    vars(channel).update(requests=[], transport=None, _networkProducer=None, _requestProducer=None)
+
+
 def unsent(transport: Any) -> object:
     """Returns a value that changes whenever the client has taken something."""
     connection = connection_of(transport)
@@ -76,6 +96,43 @@ def listening_ports(factory: Any) -> list[Any]:
         if isinstance(port, tcp.Port)
         and factory in (port.factory, getattr(port.factory, "wrappedFactory", None))
     ]
+
+
+class Arrival(NamedTuple):
+    """An accepted connection, as Twisted's port hands it over."""
+
+    socket: socket.socket
+    protocol: object
+    address: tuple[Any, ...]
+    port: Any
+    number: int
+    reactor: Any
+
+    @property
+    def addresses(self) -> tuple[list[Any], list[Any]]:
+        """The host and port of the client, and of the server."""
+        here = self.socket.getsockname()
+        return [*self.address[:2]], [*here[:2]]
+
+
+def put_before(port: Any, door: Any) -> None:
+    """Has a port hand its connections to `door.makeConnection`, as Arrivals.
+
+    Port.transport may be replaced, as its docstring says; Port.factory is read with each connection.
+    """
+    vars(port).update(factory=door, transport=Arrival)
+
+
+def connect(factory: Any, arrival: Arrival, data: bytes = b"") -> Any:
+    """Has a protocol of the factory serve the connection, of which `data` was read. Returns it."""
+    protocol = factory.buildProtocol(arrival.address)
+    transport = tcp.Server(
+        arrival.socket, protocol, arrival.address, arrival.port, arrival.number, arrival.reactor
+    )
+    protocol.makeConnection(transport)
+    if data:
+        protocol.dataReceived(data)
+    return protocol
 
 
 def accept_waiting(port: Any, most: int) -> None:

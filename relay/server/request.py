@@ -12,18 +12,19 @@ Where this diverges from Daphne's WebRequest, and why:
 
 import asyncio
 import io
-import logging
 import time
 from typing import Any
 
 from daphne.http_protocol import WebRequest
 
+from relay import tasks
 from relay.http import early_refusal
 from relay.http.application import path_below_root
 from relay.http.body_limits import SMALL_BYTES
 from relay.http.early_refusal import Refusal
 from relay.server import bounds, internals
 from relay.server.budget import Share
+from relay.server.handing_over import take_connection
 from relay.server.head import (
     read_addresses,
     read_head,
@@ -32,9 +33,8 @@ from relay.server.head import (
     wants_websocket,
 )
 from relay.server.target import hide_token
+from relay.sockets.detached import EXTENSION, Detached
 from relay.types import Message
-
-logger = logging.getLogger("relay")
 
 
 class HubRequest(WebRequest):  # type: ignore[misc]
@@ -72,6 +72,7 @@ class HubRequest(WebRequest):  # type: ignore[misc]
                 self.channel.refuse(early_refusal.HANDSHAKE)
             return
         scope = scope_of(self)
+        scope["extensions"] = {EXTENSION: self.detach}
         if length != 0:
             self._limit = self.channel.factory.limits.bytes_for(
                 scope["method"], path_below_root(scope)
@@ -162,11 +163,18 @@ class HubRequest(WebRequest):  # type: ignore[misc]
         if not self.is_over:
             await self.channel.drained()
 
+    def detach(self, send: Any) -> Detached | None:
+        """The extension `relay.detach`. `send` has to be this request's: no middleware sees the response."""
+        if getattr(send, "__self__", None) is not self or self.is_over or self._response_started:
+            return None
+        detached = take_connection(self)
+        if detached is not None:
+            self.abandon()
+        return detached
+
     def _application_done(self, application: "asyncio.Future[None]") -> None:
         self.server.connections.pop(self, None)
-        error = None if application.cancelled() else application.exception()
-        if error is not None:
-            logger.error("An application failed; its response is cut.", exc_info=error)
+        tasks.report_failure(application)
         if self.is_over:
             return
         if self._response_started:

@@ -1,5 +1,5 @@
 """Names of Twisted and Daphne that are not public. When one of these fails, a new version has renamed it:
-look at what relay/server/ and relay/http/daphne_writer.py do with it before anything else."""
+look at what relay/server/ does with it before anything else."""
 
 import inspect
 

@@ -21,6 +21,7 @@ PACKAGES = [
     "access",
     "control",
     "publishing",
+    "sockets",
     "engine",
     "http",
     "server",
@@ -44,7 +45,7 @@ STRANGERS = [
 HOME = {
     "redis": {"broker", "publishing", "management", "server"},
     "hiredis": {"broker"},
-    "twisted": {"http", "engine", "server"},
+    "twisted": {"engine", "server"},
     "daphne": {"server"},
     "channels": {"http", "control"},
     "jwt": {"access"},

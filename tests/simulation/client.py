@@ -149,7 +149,7 @@ class Client:
         except Full:
             writer.finish(Chunk(process.hub.refusal_retry()))
             return
-        stream = process.hub.join(writer, admission)
+        stream = process.hub.join(writer, admission, process.loop.time())
         self._leave = lambda: process.hub.leave(stream)
 
     def lost(self) -> None:

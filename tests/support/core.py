@@ -29,8 +29,9 @@ class HandClock:
     def call_soon(self, callback: Callable[..., object], *args: object) -> None:
         self.calls.append((callback, args))
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> None:
+    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> "HandTimer":
         self.later.append((when, callback, args))
+        return HandTimer(self, self.later[-1])
 
     def time(self) -> float:
         return self.now
@@ -46,6 +47,17 @@ class HandClock:
     def run(self) -> None:
         while self.calls:
             self.turn()
+
+
+class HandTimer:
+    def __init__(
+        self, clock: HandClock, call: tuple[float, Callable[..., object], tuple[Any, ...]]
+    ):
+        self._clock, self._call = clock, call
+
+    def cancel(self) -> None:
+        if self._call in self._clock.later:
+            self._clock.later.remove(self._call)
 
 
 class FakeWriter:
