@@ -59,6 +59,9 @@ class Channels:
 
         Counts the new ones whose names the client chose.
         """
+        first, *others = admission.targets
+        if not others and first.name in self._channels and not _is_group(admission):
+            return
         names = frozenset(target.name for target in admission.targets)
         needed = len(names - self._channels.keys())
         if _is_group(admission) and (names, admission.latest_seconds) not in self._groups:

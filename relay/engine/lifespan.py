@@ -18,6 +18,7 @@ from typing import Any
 from relay import conf
 from relay.broker.broker import Broker
 from relay.clock import LoopClock
+from relay.engine import garbage
 from relay.engine.hub import Hub
 from relay.types import Application, Message, Receive, Send
 
@@ -35,6 +36,7 @@ def get_hub() -> Hub:
     hub = _hubs.get(asyncio.get_running_loop())
     if hub is None:
         hub = start_hub()
+        garbage.calm()
         if not _stop_with_reactor(hub):
             _at_signal(_stop_soon)
     return hub
@@ -129,6 +131,7 @@ class _Lifespan:
         if message["type"] == "lifespan.startup":
             self._pending = message
             start_hub()
+            garbage.calm()
             _at_signal(Hub.end_streams)
         else:
             await stop_hub()

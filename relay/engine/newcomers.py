@@ -41,10 +41,10 @@ class Newcomers:
 
     def take(self, address: str, number: int) -> None:
         """Raises Full, and takes nothing, when there are too many for the address or in all."""
+        if not number:
+            return
         now = self._clock.time()
-        buckets = (
-            [bucket for bucket in (self._all, self._of(address, now)) if bucket] if number else []
-        )
+        buckets = [bucket for bucket in (self._all, self._of(address, now)) if bucket]
         if not all(bucket.has(number, now) for bucket in buckets):
             raise Full("Too many new channels at once.")
         for bucket in buckets:

@@ -30,6 +30,10 @@ class Owner:
     """Whether `user` is a token's subject: for limits that is somebody else than the user."""
 
 
+NOBODY = Owner()
+"""Shared by all streams whose owner does not matter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """A stream that may be opened. It ends at `ends_at` (Unix time) at the latest."""
@@ -37,11 +41,11 @@ class Admission:
     targets: Sequence[Target]
     starts: Mapping[str, Start]
     latest_seconds: float | None = None
-    owner: Owner = Owner()
+    owner: Owner = NOBODY
     ends_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Stream:
     """An open stream: the delivery that it joined, and its subscriber there."""
 

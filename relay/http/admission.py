@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.conf import settings as django_settings
 from django.http.request import split_domain_port, validate_host
@@ -20,7 +21,7 @@ from relay.access.problem import Problem
 from relay.conf import Settings
 from relay.conf.catalogue import Catalogue, Target
 from relay.conf.proxies import client_address
-from relay.engine.stream import Admission, Owner
+from relay.engine.stream import NOBODY, Admission, Owner
 from relay.feed.start import Start
 from relay.http.answer import STREAM_HEADERS, Answer, TurnedAway
 from relay.http.cors import allowing
@@ -89,7 +90,10 @@ async def _admit(
     viewer = await _viewer(request, wish)
     if request.method == "HEAD":
         return Answer(200, [*STREAM_HEADERS, *cors])
-    owner = Owner(viewer.key, _address(request, settings), viewer.claims is not None)
+    address = _address(request, settings)
+    owner = NOBODY
+    if viewer.key or address:
+        owner = Owner(viewer.key, address, viewer.claims is not None)
     admission = Admission(wish.targets, wish.starts, wish.latest_seconds, owner, viewer.ends_at)
     return Admitted(admission, cors, request.names_event_streams, wish.errors_as_events)
 
@@ -115,9 +119,14 @@ def _check_host(request: StreamRequest) -> None:
     This is Django's rule (HttpRequest.get_host), without a Django request for every stream.
     """
     allowed = django_settings.ALLOWED_HOSTS or (LOCAL_HOSTS if django_settings.DEBUG else [])
-    domain, _port = split_domain_port(_host(request))
-    if not domain or not validate_host(domain, allowed):
+    if not _is_allowed(_host(request), tuple(allowed)):
         raise Problem(400, _("This host is not served here (ALLOWED_HOSTS)."))
+
+
+@lru_cache(64)
+def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    domain, _port = split_domain_port(host)
+    return bool(domain) and validate_host(domain, allowed)
 
 
 def _host(request: StreamRequest) -> str:
@@ -149,7 +158,7 @@ def _check_method_and_type(request: StreamRequest) -> None:
 
 def _accepts_events(accept: str) -> bool:
     """Whether an Accept field lets text/event-stream through (RFC 9110, section 12.5.1)."""
-    if not accept.strip():
+    if accept == EVENT_STREAM or not accept.strip():
         return True
     best, quality = 0, 0.0
     for text in accept.split(","):
@@ -160,7 +169,9 @@ def _accepts_events(accept: str) -> bool:
     return quality > 0
 
 
-_MATCHING = {"*/*": 1, "text/*": 2, "text/event-stream": 3}
+EVENT_STREAM = "text/event-stream"
+
+_MATCHING = {"*/*": 1, "text/*": 2, EVENT_STREAM: 3}
 """The media ranges that match, by how specific they are."""
 
 

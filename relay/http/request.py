@@ -1,6 +1,6 @@
 """What a client asks for, read once from its request."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.http import HttpRequest
@@ -9,7 +9,7 @@ from relay.access.identity import Credentials
 from relay.types import Scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StreamRequest:
     """The fields of a request that matter to a stream, as they were sent. They may hold anything."""
 
@@ -29,21 +29,20 @@ class StreamRequest:
     @classmethod
     def of(cls, scope: Scope) -> "StreamRequest":
         """Reads an ASGI scope. Never raises."""
-        joined = _joined(scope["headers"])
-        fields = {name: value.decode("latin-1") for name, value in joined.items()}
+        fields = _joined(scope["headers"])
         server = str((scope.get("server") or ("", None))[0])
         return cls(
             scope,
             method=scope["method"],
-            host=fields.get(b"host", server),
-            forwarded_host=fields.get(b"x-forwarded-host"),
-            origin=fields.get(b"origin"),
-            fetch_site=fields.get(b"sec-fetch-site", ""),
-            accept=fields.get(b"accept", ""),
-            last_event_id=joined.get(b"last-event-id", b""),
-            forwarded_for=fields.get(b"x-forwarded-for", ""),
-            authorization=fields.get(b"authorization", ""),
-            cookie=fields.get(b"cookie", ""),
+            host=_text(fields, b"host", server),
+            forwarded_host=_optional(fields, b"x-forwarded-host"),
+            origin=_optional(fields, b"origin"),
+            fetch_site=_text(fields, b"sec-fetch-site"),
+            accept=_text(fields, b"accept"),
+            last_event_id=fields.get(b"last-event-id", b""),
+            forwarded_for=_text(fields, b"x-forwarded-for"),
+            authorization=_text(fields, b"authorization"),
+            cookie=_text(fields, b"cookie"),
             query_string=scope.get("query_string", b""),
         )
 
@@ -75,6 +74,16 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         separator = b"; " if name == b"cookie" else b", "
         fields[name] = fields[name] + separator + value if name in fields else value
     return fields
+
+
+def _optional(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = fields.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def _text(fields: Mapping[bytes, bytes], name: bytes, default: str = "") -> str:
+    value = fields.get(name)
+    return default if value is None else value.decode("latin-1")
 
 
 def scope_of(request: HttpRequest) -> Scope:

@@ -10,7 +10,6 @@ relay/server/factory.py closes further ones, for Daphne's own command as well.
 """
 
 import asyncio
-import gc
 import logging
 import resource
 import socket
@@ -56,7 +55,6 @@ class HubServer(Server):
 
     def run(self) -> None:
         _raise_file_limit()
-        _calm_garbage_collection()
         super().run()
 
     def listen_success(self, port: Any) -> None:
@@ -118,11 +116,3 @@ def _raise_file_limit() -> None:
     """A stream is a file descriptor; the usual soft limit of 1,024 of them is for other programs."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _calm_garbage_collection() -> None:
-    """Leaves out what will never be garbage, and looks seldom: with 10,000 streams open one full
-    collection takes longer than a whole pass over all of them."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

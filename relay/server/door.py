@@ -89,7 +89,7 @@ class Visit:
 
     def _scope(self, request: PlainGet) -> dict[str, Any]:
         assert self._arrival is not None
-        client, server = self._arrival.addresses
+        client, server = self._arrival.addresses()
         return {
             "type": "http",
             "asgi": {"version": "3.0"},

@@ -5,6 +5,7 @@ tests/http/test_hardening_names.py fails for each one that a new version renames
 
 import select
 import socket
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import daphne.server
@@ -108,11 +109,17 @@ class Arrival(NamedTuple):
     number: int
     reactor: Any
 
-    @property
     def addresses(self) -> tuple[list[Any], list[Any]]:
-        """The host and port of the client, and of the server."""
-        here = self.socket.getsockname()
+        """Returns the host and port of the client, and of the server."""
+        here = _own_address(self.port) or self.socket.getsockname()
         return [*self.address[:2]], [*here[:2]]
+
+
+@lru_cache(8)
+def _own_address(port: Any) -> tuple[Any, ...] | None:
+    """Returns where a port listens, or None where it does on every address."""
+    here: tuple[Any, ...] = port.socket.getsockname()
+    return None if here[0] in {"0.0.0.0", "::"} else here  # noqa: S104
 
 
 def put_before(port: Any, door: Any) -> None:
