@@ -1,11 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak lint bench lock
+.PHONY: help run test check ways soak lint bench lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # Hundreds of tests start a hub: they need not compile it each time.
 unexport PYTHONDONTWRITEBYTECODE
 # What shares a server stays together; the long tests begin first, as tests/conftest.py sorts them.
+STREAMS := tests/http/test_stream.py tests/http/test_slow_clients.py tests/replay/test_resume.py tests/control/test_kick.py
 PYTEST := $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help:  ## this menu
@@ -23,6 +24,10 @@ test:  ## run all tests, those in a browser included
 
 check: lint  ## lint, types and the fast tests: no hub, no browser
 	@$(PYTEST) -q -m "not slow" $(ARGS)
+
+ways:  ## the tests of streams again, under Daphne's own command and under another ASGI server
+	@scripts/setup requirements-dev.txt
+	@for server in daphne uvicorn; do HUB_SERVER=$$server $(PYTEST) -q $(STREAMS) $(ARGS) || exit 1; done
 
 soak:  ## ten minutes of faults on real hubs; nothing may be lost or doubled (ARGS="--seconds N --seed N")
 	@scripts/setup requirements-dev.txt

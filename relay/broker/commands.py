@@ -19,7 +19,10 @@ from relay import tasks
 from relay.broker.address import RedisAddress
 from relay.broker.errors import RedisUnavailable
 
-_SCRIPTS = Path(__file__).with_name("scripts")
+_SCRIPTS = {
+    path.stem: path.read_text() for path in Path(__file__).with_name("scripts").glob("*.lua")
+}
+"""Read at the start: later there may be no descriptor left for it."""
 
 TOGETHER = 64
 """The most commands in one pipeline, so that no answer waits for too many others."""
@@ -152,5 +155,5 @@ def run_script(
 
 @cache
 def _script(name: str) -> tuple[str, str]:
-    text = (_SCRIPTS / f"{name}.lua").read_text()
+    text = _SCRIPTS[name]
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

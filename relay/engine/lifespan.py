@@ -47,6 +47,7 @@ def start_hub() -> Hub:
     settings = conf.load()
     hub = Hub(settings, Broker(settings.redis_url), LoopClock())
     _hubs[asyncio.get_running_loop()] = hub
+    hub.poller.open()
     hub.start()
     return hub
 

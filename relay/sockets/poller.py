@@ -27,17 +27,21 @@ class Watcher(Protocol):
 
 
 class Poller:
-    """Its epoll is opened with the first socket. Methods are called in the event loop that serves."""
+    """Methods are called in the event loop that serves."""
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
         self._watchers: dict[int, Watcher] = {}
 
-    def watch(self, fd: int, watcher: Watcher, mask: int) -> None:
-        """Reports the events in `mask`, and always a hang-up and an error."""
-        if self._epoll is None:
+    def open(self) -> None:
+        """Opens the epoll. Called before any socket comes: later there may be no descriptor left for it."""
+        if AVAILABLE and self._epoll is None:
             self._epoll = select.epoll()
             asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._report, self._epoll)
+
+    def watch(self, fd: int, watcher: Watcher, mask: int) -> None:
+        """Reports the events in `mask`, and always a hang-up and an error."""
+        assert self._epoll is not None
         self._epoll.register(fd, mask)
         self._watchers[fd] = watcher
 

@@ -9,13 +9,12 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import psutil
 import pytest
 
 from tests.support.client import open_raw_stream, read_until
-from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
+from tests.support.servers import COMMANDS, ROOT, HubProcess, RedisServer, StartHub
 from tests.support.waiting import wait_until
 
 MB = 1_000_000
@@ -148,9 +147,7 @@ def test_one_that_takes_nothing_is_cut(start_hub: StartHub, redis_server: RedisS
 def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
     start_hub: StartHub, redis_server: RedisServer, server: str
 ) -> None:
-    uvicorn = ["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"]
-    options: dict[str, Any] = {"command": uvicorn} if server == "uvicorn" else {}
-    hub = start_hub(RELAY_STALL_SECONDS=5, **options)
+    hub = start_hub(RELAY_STALL_SECONDS=5, command=COMMANDS[server])
     stuck = open_raw_stream(hub.url, receive_buffer=65_536)
     hub.wait_for_streams(1)
     publish_bytes(redis_server, 5 * MB)

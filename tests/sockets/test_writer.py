@@ -56,6 +56,7 @@ class Pair:
 @pytest.fixture
 async def poller() -> AsyncIterator[Poller]:
     poller = Poller()
+    poller.open()
     yield poller
     poller.close()
 

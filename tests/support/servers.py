@@ -111,12 +111,23 @@ class StartHub(Protocol):
     def __call__(self, **settings: Any) -> "HubProcess": ...
 
 
+COMMANDS = {
+    "serve": ["manage.py", "relay", "serve"],
+    "daphne": ["-m", "daphne", "-v", "0", "-p", "{port}", "hub.asgi:application"],
+    "uvicorn": [
+        *("-m", "uvicorn", "--port", "{port}", "--no-access-log"),
+        *("--timeout-graceful-shutdown", "2", "hub.asgi:application"),
+    ],
+}
+"""How a hub may be served. HUB_SERVER=daphne or uvicorn runs the tests of streams on another one."""
+
+
 class HubProcess:
     """`manage.py relay serve` (or another command line) as a process; its output is in `log()`."""
 
     def __init__(self, redis_url: str, command: list[str] | None = None, **settings: Any) -> None:
         self.port = free_port()
-        self.command = command or ["manage.py", "relay", "serve"]
+        self.command = command or COMMANDS[os.environ.get("HUB_SERVER", "serve")]
         self.env = {
             **os.environ,
             "REDIS_URL": redis_url,
@@ -153,7 +164,9 @@ class HubProcess:
         """SIGTERM; returns the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=15)
+        code = self.process.wait(timeout=15)
+        ended_by_it = "uvicorn" in self.command and code == -signal.SIGTERM  # as it does on purpose
+        return 0 if ended_by_it else code
 
     def kill(self) -> None:
         """SIGKILL, for the workers of other servers too."""
