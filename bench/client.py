@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench import interrupt
 from bench.closing import Closing
@@ -100,12 +100,40 @@ class Stream:
         raise BenchError(f"stream {self._number + 1:,} could not be opened: {reason}")
 
 
+PLAIN = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
+"""What a stream needs, beside Host."""
+
+BROWSER = {
+    "Connection": "keep-alive",
+    "sec-ch-ua-platform": '"Linux"',
+    "Cache-Control": "no-cache",
+    "User-Agent": (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " Chrome/142.0.0.0 Safari/537.36"
+    ),
+    "Accept": "text/event-stream",
+    "sec-ch-ua": '"Chromium";v="142", "Not_A Brand";v="99"',
+    "sec-ch-ua-mobile": "?0",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Dest": "empty",
+    "Referer": "http://127.0.0.1:8000/",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Accept-Language": "en-US,en;q=0.9",
+    "Cookie": "theme=dark; sessionid=abcdefghijklmnopqrstuvwxyz012345",
+}
+"""What an EventSource of Chromium sends."""
+
+
 class Crowd(Closing):
     """All streams of a phase. A context manager that closes every socket."""
 
-    def __init__(self, loop: Loop, address: tuple[str, int], path: str) -> None:
-        """`{}` in `path` is replaced by the number of the stream."""
+    def __init__(
+        self, loop: Loop, address: tuple[str, int], path: str, fields: Mapping[str, str] = PLAIN
+    ) -> None:
+        """`{}` in `path` is replaced by the number of the stream; `fields` are those of a request."""
         self.loop = loop
+        self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self.address = address
         self._path = path
         self.tape = Tape()
@@ -170,8 +198,7 @@ class Crowd(Closing):
     def request(self, number: int) -> bytes:
         host, port = self.address
         head = (
-            f"GET {self._path.format(number)} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-            "Accept: text/event-stream\r\nCache-Control: no-cache\r\n"
+            f"GET {self._path.format(number)} HTTP/1.1\r\nHost: {host}:{port}\r\n{self._fields}"
         ).encode()
         if self._last_ids:
             head += b"Last-Event-ID: %b\r\n" % self._last_ids[self._last_of(number)]

@@ -21,7 +21,7 @@ from bench.audience import (
     settle,
     wait,
 )
-from bench.client import Crowd
+from bench.client import BROWSER, Crowd
 from bench.errors import BenchError, Missing
 from bench.ledger import Ledger, Tally
 from bench.loop import Loop
@@ -34,6 +34,7 @@ WARM_UP_STREAMS = 50
 FLAT_OUT_SECONDS = 120.0
 LAST_WRITE_SECONDS = 3.0
 """How long after the last message the journal has certainly written it (relay/history/pacer.py)."""
+ROUND_PER_SECOND = 2
 STREAM_READS = "xrange", "xrevrange"
 
 
@@ -210,7 +211,7 @@ class FlatOut:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Streams are opened, and then nothing is published.
+    """Streams are opened, and then nothing is published; at the end they are closed.
 
     `apart`: each stream has its own channel. The hub must have entered all after `settle_seconds`.
     """
@@ -220,7 +221,7 @@ class Idle:
     seconds: float
     apart: bool = False
     settle_seconds: float = SETTLE_SECONDS
-    figures = "open_us", "memory_kib", "idle_percent"
+    figures = "open_us", "memory_kib", "idle_percent", "close_us"
 
     @property
     def title(self) -> str:
@@ -246,10 +247,16 @@ class Idle:
             wait(loop, self.seconds)
             meter.mark()
             idle, tally = meter.cost(), crowd.check()
+            meter.start()
+            crowd.close()
+            settle(loop)
+            meter.mark()
+            closing = meter.cost()
         figures = {
             "open_us": opening.cpu_seconds * 1e6 / self.streams,
             "memory_kib": grown / 1024 / self.streams,
             "idle_percent": idle.cpu_seconds / idle.seconds * 100,
+            "close_us": closing.cpu_seconds * 1e6 / self.streams,
         }
         return Result(figures, tally, opening)
 
@@ -339,6 +346,66 @@ class Resume:
         return Result(figures, tally, cost, _gaps(ledger))
 
 
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Streams are opened, served and closed, again and again, in one process: what churn costs.
+
+    They send the head of a browser. The ratios are of the last round to the first.
+    """
+
+    name: str
+    streams: int
+    messages: int
+    rounds: int = 4
+    figures = "open_us", "open_ratio", "cpu_us", "cpu_ratio"
+
+    @property
+    def title(self) -> str:
+        return (
+            f"{self.streams:,} browsers open a stream, get {self.messages} messages and leave,"
+            f" {self.rounds} times in one process"
+        )
+
+    def run(self, server: Server, place: Place) -> Result:
+        with server.start(place) as running, Loop() as loop:
+            with Crowd(loop, running.address, running.path) as first:
+                first.open(WARM_UP_STREAMS, OPEN_SECONDS)
+            settle(loop)
+            rounds = [self._round(running, loop, place) for _ in range(self.rounds)]
+            running.child.require_alive()
+        first_opening, first_serving, _ = rounds[0]
+        last_opening, last_serving, _ = rounds[-1]
+        deliveries = self.streams * self.messages
+        figures = {
+            "open_us": first_opening.cpu_seconds * 1e6 / self.streams,
+            "open_ratio": _per(last_opening.cpu_seconds, first_opening.cpu_seconds),
+            "cpu_us": first_serving.cpu_seconds * 1e6 / deliveries,
+            "cpu_ratio": _per(last_serving.cpu_seconds, first_serving.cpu_seconds),
+        }
+        tallies = [tally for _, _, tally in rounds]
+        return Result(figures, reduce(add, tallies), first_serving + last_serving)
+
+    def _round(self, running: Running, loop: Loop, place: Place) -> tuple[Cost, Cost, Tally]:
+        meter = Meter(running.child.pids(), place)
+        with (
+            Crowd(loop, running.address, running.path, BROWSER) as crowd,
+            Publisher(loop, running.dialect) as publisher,
+        ):
+            meter.start()
+            crowd.open(self.streams, OPEN_SECONDS)
+            meter.mark()
+            opening = meter.cost()
+            settle(loop)
+            here = Audience(loop, crowd, publisher, meter)
+            ledger = here.expect(self.messages)
+            meter.start()
+            at_rate(loop, [(publisher, ledger)], ROUND_PER_SECOND, self.messages)
+            tally = here.drain()
+            serving = meter.cost()
+        settle(loop)
+        return opening, serving, tally
+
+
 def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
     """Returns all loads. The `quick` ones only check that everything works."""
     if quick:
@@ -356,6 +423,7 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
             Resume("resume-elsewhere", 200, 100, restarted=True),
             Idle("idle", 500, 3),
             Idle("channels", 100, 3, apart=True),
+            Rounds("rounds", 100, 4, rounds=2),
         )
     return (
         Live("live-100", 100, 20, 10),
@@ -371,6 +439,7 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
         Resume("resume-elsewhere", 10_000, 300, restarted=True),
         Idle("idle", 10_000, 15),
         Idle("channels", 5_000, 15, apart=True, settle_seconds=10),
+        Rounds("rounds", 9_000, 20),
     )
 
 

@@ -123,8 +123,6 @@ class Hub(Server):
     @contextmanager
     def start(self, place: Place) -> Iterator[Running]:
         port = free_port()
-        command = [sys.executable, "manage.py", "relay", "serve", "--host", "127.0.0.1"]
-        command += ["--port", str(port)]
         env = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
         env |= {
             "SECRET_KEY": "only-for-the-benchmark" * 3,
@@ -134,12 +132,27 @@ class Hub(Server):
             "RELAY_CHANNELS": f"{self._channel}.*",
             **self._settings,
         }
-        with Child(self.title, command, place.server_core, env) as child:
+        with Child(self.title, self._command(port), place.server_core, env) as child:
             child.wait_for_port(port)
             _wait_until_healthy(child, port)
             dialect = RedisPublish(place.redis_port, self._channel)
             own_path = f"/stream/?channel={self._channel}.{{}}"
             yield Running(child, ("127.0.0.1", port), "/stream/", dialect, own_path)
+
+    def _command(self, port: int) -> list[str]:
+        serve = [sys.executable, "manage.py", "relay", "serve", "--host", "127.0.0.1"]
+        return [*serve, "--port", str(port)]
+
+
+class HubUnderDaphne(Hub):
+    """This project under Daphne's own command."""
+
+    def without_history(self) -> "Hub":
+        raise Missing("its history is the same")
+
+    def _command(self, port: int) -> list[str]:
+        daphne = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)]
+        return [*daphne, "hub.asgi:application"]
 
 
 class Floor(Server):
@@ -220,6 +233,7 @@ class EventStream(Server):
 
 SERVERS: tuple[Server, ...] = (
     Hub("hub", "Relay Hub"),
+    HubUnderDaphne("hub-daphne", "Relay Hub, daphne", {"RELAY_PREFIX": "relay-daphne"}),
     Floor("floor", "bare send loop"),
     Nchan("nchan", "nchan"),
     EventStream("django-eventstream", "django-eventstream"),

@@ -83,7 +83,7 @@ def test_a_busy_client_and_a_disturbed_core_are_marked() -> None:
     results.add("idle", "hub", 1, result(client_core=0.95, open_us=500))
     results.add("idle", "nchan", 1, result(others=0.2, open_us=40))
     shown = rows(report.tables(results, [Idle("idle", 10, 1)], SERVERS))
-    assert ["idle", "CPU µs per opened stream", "≤ 400", "500", "no"] in shown
+    assert ["idle", "CPU µs per opened stream", "≤ 70", "500", "no"] in shown
     assert [row[-1] for row in shown if row[0] == "Relay Hub"] == ["95% †"]
     assert [row[-1] for row in shown if row[0] == "nchan"] == ["50% ‡"]
 
