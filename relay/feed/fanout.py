@@ -101,6 +101,8 @@ class Fanout:
 
     def cut_stalled(self, seconds: float) -> None:
         """Cuts every subscriber that is behind and has taken nothing for `seconds`."""
+        if not self._behind:
+            return
         now = self._clock.time()
         for subscriber in [s for s in self._behind if s.full]:
             try:

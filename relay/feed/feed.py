@@ -1,6 +1,5 @@
 """One channel in this process: its messages, numbered, encoded once and kept in one ring."""
 
-import asyncio
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple, Protocol
@@ -10,6 +9,7 @@ from relay.feed.entries import Entry, missed_between
 from relay.feed.readers import Readers
 from relay.feed.ring import Kind, Place, Ring
 from relay.feed.timeline import Timeline
+from relay.flag import Flag
 from relay.stats import Stats
 from relay.wire import sse
 from relay.wire.notices import Gap, GapReason
@@ -61,7 +61,7 @@ class Feed:
         self.ring = ring
         self.timeline = Timeline(ring)
         self.readers = Readers()
-        self.marked = asyncio.Event()
+        self.marked = Flag()
         """Set with the first marker."""
         self._followers: tuple[Follower, ...] = ()
         self._encoder = encoder

@@ -5,6 +5,7 @@ import random
 from dataclasses import dataclass
 
 from relay.feed.timeline import Timeline
+from relay.flag import Flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Pacer:
         self._run_entries = run_entries
         self._trim_seconds = max(TRIM_SECONDS, keep_seconds * TRIM_SHARE)
         self._trim_at: float | None = None  # None while nothing was written since the last trim
-        self._news = asyncio.Event()
-        self._urgent = asyncio.Event()
+        self._news = Flag()
+        self._urgent = Flag()
         self._quick_until = 0.0
         self._epoch = 0
         self._enough_at = 0, 0  # the counts of messages and of bytes that end a wait

@@ -5,13 +5,13 @@ there. A later connection may have a hole before it. So its messages are held ba
 filled or given up.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from relay.broker.link import Link
 from relay.clock import Clock
 from relay.feed.entries import Entry
 from relay.feed.feed import Feed
+from relay.flag import Flag
 from relay.wire.notices import GapReason
 from relay.wire.position import Position
 
@@ -34,7 +34,7 @@ class Session:
         self.held: list[tuple[bytes, bytes] | int] = []
         """Messages (payload, source), and epochs of markers, that were received since and held back."""
         self.held_bytes = 0
-        self.marked = asyncio.Event()
+        self.marked = Flag()
         """Set by the first marker."""
 
 
@@ -49,7 +49,7 @@ class Intake:
         self._clock = clock
         self._live: Session | None = None
         self._next: Session | None = None
-        self.promoted = asyncio.Event()
+        self.promoted = Flag()
         """Set when no session is held back any more."""
         self.outdated = False
         """Whether a marker had an epoch below the newest, so that a new epoch must be opened."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from operator import attrgetter
 
 from relay.broker.address import RedisAddress
 from relay.broker.errors import RedisUnavailable
@@ -17,6 +18,10 @@ PROBE_SECONDS = 1.0
 
 SILENCE_SECONDS = 2.0
 """How long a silence, or the wait for a probe, lasts until the connection counts as lost."""
+
+
+_IS_OUTDATED = attrgetter("intake.outdated")
+"""Asked of thousands of channels with each ping."""
 
 
 class Vitals:
@@ -61,7 +66,7 @@ class Vitals:
             await asyncio.sleep(PING_SECONDS)
             quiet = not subscription.heard and not self._backpressure.paused
             silent = silent + PING_SECONDS if quiet else 0.0
-            for channel in [c for c in self._channels if c.intake.outdated]:
+            for channel in list(filter(_IS_OUTDATED, self._channels)):
                 await _renew_epoch(channel)
         return f"no sign of life for {silent:g} s"
 

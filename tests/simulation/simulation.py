@@ -29,6 +29,9 @@ class NoKicks:
     def __init__(self, *arguments: Any) -> None:
         pass
 
+    def reached(self, *arguments: Any) -> bool:
+        return False
+
     async def run(self) -> None:
         await asyncio.get_running_loop().create_future()
 
