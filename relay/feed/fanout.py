@@ -101,9 +101,7 @@ class Fanout:
 
     def cut_stalled(self, seconds: float) -> None:
         """Cuts every subscriber that is behind and has taken nothing for `seconds`."""
-        if not self._behind:
-            return
-        now = self._clock.time()
+        now = self._clock.time() if self._behind else 0.0  # thousands of fan-outs do this
         for subscriber in [s for s in self._behind if s.full]:
             try:
                 stalled = subscriber.stalled_seconds(now) >= seconds

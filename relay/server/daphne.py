@@ -62,7 +62,8 @@ class HubServer(Server):
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
-        self._door = Door(port, self.application, stream_paths())
+        if port.factory.hands_over:
+            self._door = Door(port, self.application, stream_paths())
         address = port.getHost()
         self._on_listening(address.host, address.port)
 

@@ -1,5 +1,6 @@
 """The connections of one Daphne server, and how it stops listening."""
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from relay.server import bounds, internals
 from relay.server.budget import Budget
 from relay.server.channel import HubChannel
 
+logger = logging.getLogger("relay")
+
 POLL_SECONDS = 0.02
 
 
@@ -23,6 +26,7 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
         self.limits = limits
         self.bodies = Budget(max(bounds.BODIES_BYTES, limits.publish_bytes, limits.site_bytes))
         self.stopping = False
+        self.hands_over = _hands_over()
         self._waiting: dict[HubChannel, None] = {}
         self._polls = 0
         self._polling = LoopingCall(self._poll)
@@ -63,6 +67,14 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
         self._polls += 1
         if not self._waiting or self._polls > bounds.STOP_SECONDS / POLL_SECONDS:
             self._polling.stop()
+
+
+def _hands_over() -> bool:
+    """Whether streams get their sockets: only from versions whose inner names are known to be the same."""
+    newer = internals.newer_than_tested()
+    if newer:
+        logger.warning("%s is newer than what was tested. Streams cost more memory and CPU.", newer)
+    return not newer
 
 
 def harden(limits: BodyLimits) -> None:

@@ -3,9 +3,11 @@
 tests/http/test_hardening_names.py fails for each one that a new version renames.
 """
 
+import re
 import select
 import socket
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import daphne.server
@@ -42,6 +44,19 @@ DAPHNE_SERVER = ("application", "connections", "ws_factory", "application_instan
 
 TRANSPORT = ("dataBuffer", "offset", "_tempDataLen", "bufferSize")
 """Of Twisted's connections."""
+
+
+TESTED = {"twisted": (26, 10), "daphne": (4, 2)}
+"""The newest versions with which taking a socket away was tested."""
+
+
+def newer_than_tested() -> str:
+    """Returns the name and version of a package that is newer than what was tested, or nothing."""
+    for package, newest in TESTED.items():
+        found = version(package)
+        if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) > newest:
+            return f"{package} {found}"
+    return ""
 
 
 def replace_factory(factory: Any) -> None:

@@ -72,7 +72,8 @@ class HubRequest(WebRequest):  # type: ignore[misc]
                 self.channel.refuse(early_refusal.HANDSHAKE)
             return
         scope = scope_of(self)
-        scope["extensions"] = {EXTENSION: self.detach}
+        if self.channel.factory.hands_over:
+            scope["extensions"] = {EXTENSION: self.detach}
         if length != 0:
             self._limit = self.channel.factory.limits.bytes_for(
                 scope["method"], path_below_root(scope)
