@@ -8,6 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from pytest_django import Settings
 
 from relay.access import tokens
 from relay.conf.catalogue import Catalogue, Spec
@@ -28,6 +29,8 @@ BAD_TOKENS: dict[str, Callable[[], str]] = {
     "not yet valid": lambda: token(nbf=int(time.time()) + 3600),
     "another key": lambda: jwt.encode({"sub": "x"}, "another key, also long enough 123", "HS256"),
     "alg none": lambda: jwt.encode({"sub": "x", "aud": "relay-hub"}, "", "none"),
+    "expired a moment ago": lambda: token(exp=int(time.time()) - 2),
+    "text as its expiry": lambda: token(exp=str(int(time.time()) + 60)),
     "junk": lambda: "junk",
     "three dots": lambda: "a.b.c",
     "too long": lambda: "x" * 12_000,
@@ -118,6 +121,18 @@ def test_a_stream_ends_when_its_token_does(
         assert list(stream.events()) == []  # and not one event
         assert stream.lines[-2].startswith(b"retry: ")
     hub.wait_for_streams(0)
+
+
+def test_a_token_is_refused_from_its_end_on_but_may_be_issued_a_moment_ahead(
+    settings: Settings,
+) -> None:
+    """A stream for a token that has ended would end at once, and its client come back for ever."""
+    settings.RELAY_TOKEN_KEY = TOKEN_KEY
+    now = int(time.time())
+    for ended in (0, 1, tokens.LEEWAY_SECONDS - 1):
+        with pytest.raises(tokens.TokenRefused, match="has expired"):
+            tokens.decode(token(exp=now - ended))
+    assert tokens.decode(token(iat=now + 3, nbf=now + 3))["sub"]
 
 
 def test_a_signed_in_user_gets_a_token_for_what_that_user_may_see(
