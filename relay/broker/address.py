@@ -17,6 +17,7 @@ from redis.asyncio.connection import (
 )
 from redis.exceptions import RedisError
 
+from relay.broker.gate import Gate
 from relay.broker.pool import open_pool, open_sync_pool
 from relay.broker.probe import Probe
 from relay.broker.subscription import Names, Receive, Subscription
@@ -50,13 +51,13 @@ class RedisAddress:
         if isinstance(connection, SSLConnection):
             self._ssl = connection.ssl_context.get()
 
-    def client(self, name: str = "relay-hub-commands") -> Redis:
+    def client(self, name: str = "relay-hub-commands", gate: Gate | None = None) -> Redis:
         """A client for commands: two seconds for an answer, and no attempt repeated in silence.
 
-        Nothing is sent twice: a message that Redis may have got is not repeated. `name` is what
-        CLIENT LIST shows.
+        Nothing is sent twice: a message that Redis may have got is not repeated. The gate decides
+        when connections are opened; without one they always are. `name` is what CLIENT LIST shows.
         """
-        return Redis.from_pool(open_pool(self._url, name))
+        return Redis.from_pool(open_pool(self._url, name, gate or Gate()))
 
     def sync_client(self, name: str = "relay-publish") -> "redis.Redis":
         """The same for code without an event loop.

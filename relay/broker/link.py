@@ -17,7 +17,8 @@ class Link:
 
     def __init__(self) -> None:
         self._live = False
-        self._interrupted = False
+        self._connected = asyncio.Event()
+        self._connected.set()
         self._called = asyncio.Event()
 
     @property
@@ -28,14 +29,20 @@ class Link:
     @property
     def interrupted(self) -> bool:
         """Whether the connection was lost, or could not be made, and is not back yet."""
-        return self._interrupted
+        return not self._connected.is_set()
 
     def restored(self) -> None:
-        self._live, self._interrupted = True, False
+        self._live = True
+        self._connected.set()
         self.call()  # a call may have been missed meanwhile
 
     def lost(self) -> None:
-        self._live, self._interrupted = False, True
+        self._live = False
+        self._connected.clear()
+
+    async def connected(self) -> None:
+        """Returns when the link is not interrupted."""
+        await self._connected.wait()
 
     def call(self) -> None:
         """Something waits in Redis for every hub process; harmless when there is nothing new."""

@@ -12,6 +12,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 from redis.retry import Retry as SyncRetry
 
+from relay.broker.gate import Gate
+
 COMMAND_SECONDS = 2.0
 """How long a command may take."""
 
@@ -35,10 +37,11 @@ COMMAND_OPTIONS: dict[str, Any] = {
 """What every pool is made with."""
 
 
-def open_pool(url: str, name: str) -> BlockingConnectionPool:
+def open_pool(url: str, name: str, gate: Gate) -> BlockingConnectionPool:
     """Returns a pool for an event loop, whose connections CLIENT LIST shows as `name`."""
     return _Pool.from_url(
         url,
+        gate=gate,
         timeout=QUEUE_SECONDS,
         redis_connect_func=partial(_introduce, name),
         retry=Retry(NoBackoff(), 0),
@@ -58,12 +61,24 @@ def open_sync_pool(url: str, name: str) -> redis.BlockingConnectionPool:
 
 
 class _Pool(BlockingConnectionPool):
-    """Replaces a connection that ended while it was idle, so that no command is sent into it."""
+    """Replaces a connection that ended while it was idle, so that no command is sent into it.
+
+    Opens a new one only while the gate lets it.
+    """
+
+    def __init__(self, *, gate: Gate, **options: Any) -> None:
+        super().__init__(**options)
+        self._gate = gate
 
     async def ensure_connection(self, connection: Any) -> None:
         if _ended(connection):
             await connection.disconnect(nowait=True)
+        if connection.is_connected:
+            await super().ensure_connection(connection)
+            return
+        self._gate.enter()
         await super().ensure_connection(connection)
+        self._gate.passed()
 
 
 def _ended(connection: Any) -> bool:

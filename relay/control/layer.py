@@ -39,6 +39,9 @@ ANSWER_SECONDS = 2.0
 LEAVE_SECONDS = 0.5
 POP_SECONDS = 2
 RENEW_SECONDS = 30.0
+AWAY_SECONDS = 30.0
+"""The longest wait for the hub's own link, without which the layer is not tried: Redis is away."""
+
 SEND_ATTEMPTS = 3
 BACKOFF_SECONDS = 0.05, 1.0
 
@@ -102,6 +105,7 @@ class LayerMember:
                 await self._listen()
             except Exception as error:
                 self._failed(error)
+                await _within(AWAY_SECONDS, self._link.connected())
                 await asyncio.sleep(self._backoff.next())
 
     async def _listen(self) -> None:

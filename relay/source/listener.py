@@ -97,6 +97,7 @@ class Listener:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._context.broker.commands.renew()
                 await connection.connect(self._address)
+            self._context.broker.gate.open()
             async with asyncio.timeout(CONNECT_SECONDS + len(channels) / 1000):
                 refusals = await self._entrance.enter(connection, channels)
             if refusals and not any(connection.has(channel) for channel in self._channels):
@@ -141,6 +142,7 @@ class Listener:
             away = asyncio.get_running_loop().time() - self._lost_at
             self._lost_at = None
             self._outage.end(self, self._address.name, away)
+        self._context.broker.gate.open()
         self._link.restored()
 
     def _lost(self, error: Exception) -> None:
@@ -150,3 +152,4 @@ class Listener:
             self._lost_at = asyncio.get_running_loop().time()
             self._outage.begin(self, self._address.name, str(error) or "no answer")
             self._link.lost()
+            self._context.broker.gate.close()

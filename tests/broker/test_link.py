@@ -38,3 +38,16 @@ async def test_a_link_that_is_restored_calls() -> None:
     link.restored()
     async with asyncio.timeout(1):
         await link.called()
+
+
+async def test_one_waits_only_while_it_is_interrupted() -> None:
+    link = Link()
+    async with asyncio.timeout(1):
+        await link.connected()  # nobody knows yet
+    link.lost()
+    assert link.interrupted
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(link.connected(), 0.01)
+    link.restored()
+    async with asyncio.timeout(1):
+        await link.connected()

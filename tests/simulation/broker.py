@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relay.broker.errors import RedisUnavailable
+from relay.broker.gate import Gate
 from relay.broker.subscription import Names
 from relay.feed.entries import Entry, Run
 from relay.wire.position import Position
@@ -118,6 +119,7 @@ class SimulatedBroker:
     def __init__(self, process: "Process") -> None:
         self.address = SimulatedAddress(process)
         self.commands = SimulatedCommands(process)
+        self.gate = Gate()  # opened and closed, but nothing asks it
 
 
 def _text(position: Position | None) -> bytes:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.client import Stream
+from tests.support.forwarder import Forwarder
 from tests.support.history import LOG, position
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
 from tests.support.waiting import at_most, wait_until, within
@@ -115,6 +116,35 @@ def test_acl_denied_and_granted(hub: HubProcess, redis_server: RedisServer) -> N
         assert len(lines(hub, "ERROR")) == 1
         client.execute_command("ACL", "SETUSER", "default", "allchannels")
         live_again(hub, redis_server, time.monotonic())
+
+
+@pytest.mark.long
+def test_all_parts_together_try_a_lost_redis_twice_a_second_at_most(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    """The listener, the receiver of kicks, the channel layer, presence, journals, and clients that come."""
+    with Forwarder(redis_server.port) as forwarder:
+        channels = " ".join(f"c{n}=public" for n in range(20))
+        hub = start_hub(redis_url=forwarder.url, RELAY_CHANNELS=f"demo_stream=public {channels}")
+        with Stream(hub.url, "/stream/?channel=c0"), Stream(hub.url) as stream:
+            hub.wait_for_streams(2)
+            for n in range(20):
+                redis_server.publish("not written yet", f"c{n}")
+            redis_server.publish("seen")
+            seen = stream.event().id
+            forwarder.target = 1
+            forwarder.reset()
+            hub.wait_for_redis("lost")
+            time.sleep(2)  # the first attempts come sooner
+            before = forwarder.accepted
+            for _ in range(10):
+                with Stream(hub.url, f"/stream/?last_event_id=1{seen}"):
+                    time.sleep(1)
+            assert 5 < forwarder.accepted - before <= 20
+            forwarder.target = redis_server.port
+            live_again(hub, redis_server, time.monotonic())
+            while stream.event().data != "after":
+                pass
 
 
 @pytest.mark.parametrize("way", ["kill", "no restart"])

@@ -14,6 +14,8 @@ class Forwarder:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.accepted = 0
+        """The number of connections that came."""
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -49,6 +51,7 @@ class Forwarder:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._server.accept()
+                self.accepted += 1
                 self._sockets.append(client)
                 try:
                     upstream = socket.create_connection(("127.0.0.1", self.target))
