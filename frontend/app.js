@@ -4,6 +4,7 @@ import { copyFrom } from "./clipboard.js";
 import { showFigures } from "./figures.js";
 import { formatCount } from "./format.js";
 import { perFrame } from "./frame.js";
+import { HealthWatch } from "./health.js";
 import { bindKeys } from "./keys.js";
 import { Rate } from "./rate.js";
 import { HUB_EVENTS, reconnection, recordOf } from "./record.js";
@@ -17,6 +18,8 @@ import { nextTheme, theme } from "./theme.js";
 const WORDS = {
   [State.CONNECTING]: "Connecting…",
   [State.LIVE]: "Live",
+  [State.AWAY]: "Redis is away",
+  [State.SILENT]: "No answer from the hub",
   [State.RECONNECTING]: "Reconnecting…",
   [State.OFFLINE]: "Offline",
 };
@@ -27,6 +30,7 @@ const tally = new Tally();
 const rate = new Rate();
 const paintFigures = perFrame(() => showFigures(byId("figures"), tally));
 const stream = new Stream(document.body.dataset.stream, HUB_EVENTS, { state: showState, event: takeEvent, back: takeReturn });
+const health = new HealthWatch(document.body.dataset.health, (found) => stream.health(found));
 
 function takeEvent(event) {
   rate.count(Date.now());
@@ -74,12 +78,17 @@ function copyCommand({ currentTarget }) {
   copyFrom(currentTarget, byId("command").textContent);
 }
 
+function lookAgain() {
+  stream.wake();
+  health.look();
+}
+
 function watchConnection() {
   addEventListener("online", () => stream.online());
   addEventListener("offline", () => stream.offline());
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", () => stream.wake());
-  document.addEventListener("visibilitychange", () => document.hidden || stream.wake());
+  document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
 }
 
 function bindControls() {
@@ -110,3 +119,4 @@ paintFigures();
 new Summary(tally);
 watchConnection();
 stream.open();
+health.look();

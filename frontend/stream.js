@@ -1,7 +1,11 @@
+import { Health } from "./health.js";
+
 /** How the connection stands. */
 export const State = Object.freeze({
   CONNECTING: "connecting",
   LIVE: "live",
+  AWAY: "away",
+  SILENT: "silent",
   RECONNECTING: "reconnecting",
   OFFLINE: "offline",
 });
@@ -9,6 +13,8 @@ export const State = Object.freeze({
 const CEILING_MS = 30_000;
 const GIVEN_UP_MS = 60_000;
 const REFUSAL_MS = 150;
+const UNHEARD_MS = 60_000;
+const TROUBLES = { [Health.AWAY]: State.AWAY, [Health.SILENT]: State.SILENT };
 
 /** The wait before attempt `failures + 1`: 1–2 s, 2–4 s, … 15–30 s; spread so that browsers do not return as one. */
 export function backoffMs(failures, random = Math.random) {
@@ -22,6 +28,9 @@ export function backoffMs(failures, random = Math.random) {
  * EventSource reconnects by itself after a broken connection, and honours the server's `retry:`; that is
  * left to it. It gives up for ever on any status but 200, and then a new one is made here, with backoff.
  * A new one knows no last event id, so the id goes into the query.
+ *
+ * An EventSource does not notice a connection that died without a word. `health` and `wake` replace one that
+ * may have.
  */
 export class Stream {
   #url;
@@ -35,6 +44,10 @@ export class Stream {
   #lostAt = null;
   #wasLive = false;
   #state = null;
+  #shown = null;
+  #trouble = null;
+  #suspect = false;
+  #heardAt = 0;
 
   /**
    * @param {string} url
@@ -51,13 +64,11 @@ export class Stream {
     this.#on = on;
   }
 
-  get state() {
-    return this.#state;
-  }
-
   /** Connects now, in place of any connection there is. */
   open() {
     this.#drop();
+    this.#suspect = false;
+    this.#heardAt = Date.now();
     this.#enter(this.#lostAt === null ? State.CONNECTING : this.#down());
     const source = new EventSource(this.#address());
     source.onopen = () => this.#opened();
@@ -72,9 +83,20 @@ export class Stream {
     this.#lost();
   }
 
-  /** Somebody looks at the page again: do not let them wait for a timer of ours. */
+  /** Somebody looks at the page again: do not let them wait for a timer of ours, or on a connection that may be dead. */
   wake() {
-    if (!this.#source) this.open();
+    if (!this.#source || Date.now() - this.#heardAt > UNHEARD_MS) this.open();
+  }
+
+  /** What the hub says of itself. Once it answers again, a connection from before is replaced. */
+  health(health) {
+    if (health === Health.SILENT) {
+      this.#suspect = true;
+      this.#lost();
+    }
+    this.#trouble = TROUBLES[health] ?? null;
+    if (this.#suspect && (health === Health.WELL || health === Health.AWAY)) this.open();
+    this.#show();
   }
 
   /** The network is back: a connection that was not heard of since may be dead without knowing it. */
@@ -106,9 +128,12 @@ export class Stream {
     this.#on.event({ type, data, id: lastEventId });
   }
 
-  /** An event on a connection that `offline` had written off: nothing was lost. */
+  /** An event on a connection that `offline` or `health` had written off: nothing was lost. */
   #alive() {
+    this.#heardAt = Date.now();
     this.#lostAt = null;
+    this.#suspect = false;
+    this.#trouble = null;
     this.#enter(State.LIVE);
   }
 
@@ -152,8 +177,15 @@ export class Stream {
   }
 
   #enter(state) {
-    if (state === this.#state) return;
     this.#state = state;
+    this.#show();
+  }
+
+  /** An open connection says nothing of what is behind it. */
+  #show() {
+    const state = (this.#state === State.LIVE && this.#trouble) || this.#state;
+    if (state === this.#shown) return;
+    this.#shown = state;
     this.#on.state(state);
   }
 

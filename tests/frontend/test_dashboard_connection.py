@@ -133,6 +133,9 @@ class _Answer(BaseHTTPRequestHandler):
     server: StandIn
 
     def do_GET(self) -> None:
+        if self.path == "/health/":  # what stands in is no hub
+            self.send_error(404)
+            return
         answers = self.server.answers
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         self.server.asked.append((self.path, self.headers["Last-Event-ID"]))

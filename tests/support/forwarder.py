@@ -4,6 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
+from typing import Self
 
 
 class Forwarder:
@@ -19,7 +20,7 @@ class Forwarder:
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> "Forwarder":
+    def __enter__(self) -> Self:
         self._start(self._accept)
         return self
 
@@ -62,10 +63,13 @@ class Forwarder:
                 self._start(self._pump, client, upstream)
                 self._start(self._pump, upstream, client)
 
+    def _pass(self, source: socket.socket, sink: socket.socket, data: bytes) -> None:
+        sink.sendall(data)
+
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
-                sink.sendall(data)
+                self._pass(source, sink, data)
         for each in (source, sink):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
