@@ -57,7 +57,7 @@ class Publish(Subcommand):
     ) -> None:
         received = 0
         progress = Progress(sys.stderr, count)
-        with redis.Redis.from_url(url) as client:
+        with RedisAddress(url).sync_client() as client:
             try:
                 for message in messages:
                     received = client.publish(channel, message)

@@ -63,6 +63,15 @@ def test_the_rights_of_the_documentation_are_enough(
         assert client.keys("*check*") == []
 
 
+def test_the_rights_of_the_documentation_are_enough_in_another_database(
+    check: Check, redis_server: RedisServer
+) -> None:
+    url = user_of_the_documentation(redis_server).removesuffix("/0") + "/1"
+    assert check(REDIS_URL=url)[::2] == (0, [])
+    url = user_of_the_documentation(redis_server, "-select").removesuffix("/0") + "/1"
+    assert check(REDIS_URL=url)[0] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -124,13 +124,17 @@ def test_all_parts_together_try_a_lost_redis_twice_a_second_at_most(
 ) -> None:
     """The listener, the receiver of kicks, the channel layer, presence, journals, and clients that come."""
     with Forwarder(redis_server.port) as forwarder:
-        channels = " ".join(f"c{n}=public" for n in range(20))
-        hub = start_hub(redis_url=forwarder.url, RELAY_CHANNELS=f"demo_stream=public {channels}")
-        with Stream(hub.url, "/stream/?channel=c0"), Stream(hub.url) as stream:
+        names = ["demo_stream", *(f"c{n}" for n in range(20))]
+        hub = start_hub(redis_url=forwarder.url, RELAY_CHANNELS=" ".join(names))
+        query = "&".join(f"channel={name}" for name in names)
+        with Stream(hub.url, f"/stream/?{query}"), Stream(hub.url) as stream:
             hub.wait_for_streams(2)
-            for n in range(20):
-                redis_server.publish("not written yet", f"c{n}")
-            redis_server.publish("seen")
+            with redis_server.client() as client:
+                wait_until(lambda: len(client.pubsub_channels("c*")) == 20, "all are subscribed to")
+            while not stream.line().startswith(b"id:"):
+                pass
+            for name in names:  # the journals have yet to write it
+                redis_server.publish("seen", name)
             seen = stream.event().id
             forwarder.target = 1
             forwarder.reset()
@@ -163,21 +167,23 @@ def test_a_hub_under_daphne_waits_for_a_redis_that_is_not_there_yet(
         assert stream.event().data == "at once"
 
 
+@pytest.mark.parametrize("database", [0, 1])
 def test_a_user_with_the_documented_rights_is_enough(
-    start_hub: StartHub, redis_server: RedisServer
+    start_hub: StartHub, redis_server: RedisServer, database: int
 ) -> None:
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "hub", "on", ">pw", *documented_rights())
-    hub = start_hub(redis_url=f"redis://hub:pw@127.0.0.1:{redis_server.port}/0")
+    hub = start_hub(redis_url=f"redis://hub:pw@127.0.0.1:{redis_server.port}/{database}")
     with Stream(hub.url) as stream:
         hub.wait_for_streams(1)
         redis_server.publish("allowed")
         first = stream.event()
         assert first.data == "allowed"
-    with redis_server.client() as client:
+    with redis_server.client(db=database) as client:
         wait_until(lambda: client.xlen(LOG) == 2, "the history is written")
     with Stream(hub.url, "/stream/?rewind=all") as stream:
         again = stream.event()
         assert (again.id, again.data) == (first.id, first.data)
+        assert client.acl_log() == []
     assert "WARNING" not in hub.log()
     assert "ERROR" not in hub.log()

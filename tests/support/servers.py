@@ -52,8 +52,9 @@ Taken = Callable[[], list[tuple[str, bytes]]]
 class RedisServer:
     """A redis-server on a port of its own; `stop` and `start` again keep the port."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, program: str = "") -> None:
         self.port = free_port()
+        self.program = program or find_redis_server()
         self.options = options
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
@@ -61,7 +62,7 @@ class RedisServer:
         self.start()
 
     def start(self, *options: str) -> None:
-        command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         # A machine that is busy with other things must not look like a subscriber that is too slow.
         command += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
