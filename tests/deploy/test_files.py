@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,16 @@ def test_the_systemd_unit_has_no_word_that_systemd_does_not_know() -> None:
     )
     wrong = [line for line in done.stderr.splitlines() if "is not executable" not in line]
     assert [line for line in wrong if UNIT.name in line] == []
+
+
+def test_the_database_of_the_systemd_unit_lies_where_it_may_write() -> None:
+    text = UNIT.read_text()
+    [state] = re.findall(r"^StateDirectory=(\S+)$", text, re.M)
+    [database] = re.findall(r"^Environment=DATABASE_URL=sqlite:///(\S+)$", text, re.M)
+    assert str(Path(database).parent) == f"/var/lib/{state}"
+    assert "ProtectSystem=strict" in text
+    # A variable of the file that follows replaces it.
+    assert text.index("DATABASE_URL=") < text.index("EnvironmentFile=")
 
 
 def test_kubernetes_runs_the_image_with_no_rights() -> None:

@@ -23,6 +23,10 @@ error_log stderr warn;
 events {}
 http {
     access_log off;
+    gzip on;  # as many a site has it
+    gzip_types *;
+    gzip_min_length 1;
+    gzip_proxied any;
     client_body_temp_path body;
     proxy_temp_path proxy;
     fastcgi_temp_path fastcgi;
@@ -134,6 +138,17 @@ def test_a_browser_gets_each_event_at_once_over_http_2(place: Place) -> None:
         place.redis.publish("at once")
         assert "data: at once\n" in lines  # reads no further than that
         curl.terminate()
+
+
+@pytest.mark.parametrize("path", ["/stream/", "/stream"])
+def test_a_stream_is_neither_compressed_nor_redirected(place: Place, path: str) -> None:
+    answer = place.curl(path, "--compressed").stdout
+    assert answer.startswith("HTTP/2 200")
+    assert "content-type: text/event-stream" in answer
+    assert "content-encoding" not in answer
+    assert "\nretry: " in answer
+    page = place.curl("/", "--compressed").stdout
+    assert "content-encoding: gzip" in page  # the site's own pages are
 
 
 def test_each_client_counts_by_its_own_address_whatever_it_claims(place: Place) -> None:

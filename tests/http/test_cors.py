@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient
+from django.urls import set_script_prefix
 from pytest_django import Settings
 
 from tests.support.tokens import TOKEN_KEY, token
@@ -61,3 +62,18 @@ async def test_each_set_of_channels_has_a_cookie_and_a_form_that_is_none_is_refu
         assert {morsel["path"] for morsel in answer.cookies.values()} == {"/stream"}
     assert len(cookies) == 2
     assert token() not in str(cookies)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_cookie_of_a_token_reaches_the_stream_of_a_site_below_a_path(
+    settings: Settings,
+) -> None:
+    settings.RELAY_STREAM_PATH = "live/stream/"
+    client = AsyncClient()
+    await client.aforce_login(await User.objects.acreate_user("ann"))
+    set_script_prefix("/shop/")
+    try:
+        answer = await client.post("/token/", {"channel": "desk", "cookie": "1"})
+    finally:
+        set_script_prefix("/")
+    assert [morsel["path"] for morsel in answer.cookies.values()] == ["/shop/live/stream"]

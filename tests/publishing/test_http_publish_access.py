@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+import redis
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import AsyncClient, Client
@@ -141,3 +142,12 @@ async def test_the_documented_rights_are_enough(
         assert await relay.apublish("demo_stream", "x") == 0
         assert relay.publish("demo_stream", "x") == 0
         assert client.acl_log()[0]["object"] == "orders"
+    with redis.Redis.from_url(settings.REDIS_URL) as publisher:
+        for words in (
+            ("DEL", "relay:{demo_stream}:log"),
+            ("SET", "relay:{demo_stream}:epoch", "9999999999999"),
+            ("DEL", "relay:kicks"),
+            ("SET", "relay:processes", "x"),
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError, match="key"):
+                publisher.execute_command(*words)

