@@ -12,8 +12,10 @@ from pytest_django import Settings
 from relay import conf
 from relay.access import database
 from relay.access.database import DatabaseCheck
+from tests.support.client import ask
 from tests.support.core import HandClock
 from tests.support.servers import StartHub
+from tests.support.site import Site
 from tests.support.waiting import wait_until
 
 
@@ -105,3 +107,22 @@ async def test_an_answer_counts_for_a_second(
     clock.now = 1.1
     assert await check.state() == "lost"
     assert asked.times == 2
+
+
+@pytest.mark.parametrize("rule", ["breaking", "breaking_async"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_connection_that_broke_costs_one_request_at_most(
+    start_hub: StartHub, site: Site, rule: str, kept: bool
+) -> None:
+    """Each request leaves a broken connection behind; one that is kept is noticed by its next use."""
+    changed = {"RELAY_CHANNELS": f"desk=tests.support.rules.{rule}"}
+    if kept:
+        changed["DJANGO_SETTINGS_MODULE"] = "tests.support.mortal_settings"
+    hub = start_hub(**{**site.env, **changed})
+    cookie = {"Cookie": site.people["ann"].cookie}
+    answers = [ask(hub.url, "/stream/?channel=desk", headers=cookie).status for _ in range(6)]
+    assert answers[0] == 200
+    assert 200 in answers[1:3]
+    assert 200 in answers[3:5]
+    if not kept:
+        assert set(answers) == {200}

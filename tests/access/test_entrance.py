@@ -1,6 +1,7 @@
 """Who gets in: unusual users and backends, several cookies, slow rules, pages of other origins."""
 
 import asyncio
+import json
 import time
 import uuid
 from typing import Any
@@ -253,6 +254,20 @@ async def test_a_refusal_can_be_an_event() -> None:
     assert event.startswith(b'event: hub.error\ndata: {"title": "Unauthorized", "status": 401')
     with pytest.raises(Problem):
         await ask(b"channel=a")
+
+
+async def test_a_token_that_has_expired_can_be_an_event_of_its_own() -> None:
+    """The browser repeats the old address: the page reads that its token is the reason."""
+    old = f"channel=a&errors=stream&token={token(exp=int(time.time()) - 1)}"
+    answer = await ask(old.encode(), (b"accept", b"text/event-stream"))
+    assert isinstance(answer, Answer)
+    assert answer.status == 200
+    event = answer.body.split(b"\n\n")[1]
+    assert json.loads(event.split(b"data: ")[1]) == {
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "The token has expired.",
+    }
 
 
 def test_answers_are_not_embedded() -> None:

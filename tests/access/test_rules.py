@@ -4,12 +4,15 @@ import logging
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
+from unittest import mock
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.http import Http404
 
+from relay.access import rules
 from relay.access.identity import Viewer
 from relay.access.problem import Problem
 from relay.access.rules import require
@@ -158,3 +161,21 @@ async def test_any_other_error_refuses_with_its_traceback(
     assert record.levelname == "ERROR"
     assert record.getMessage() == "The access rule of order.{pk} failed; nobody gets in by it."
     assert record.exc_info is not None
+
+
+async def no_questions(user: Any, channel: Target, scope: Any) -> bool:
+    return True
+
+
+async def with_a_question(user: Any, channel: Target, scope: Any) -> bool:
+    return await sync_to_async(lambda: True)()
+
+
+@pytest.mark.parametrize(("rule", "closed"), [(no_questions, 0), (with_a_question, 1)])
+async def test_an_asynchronous_rule_leaves_no_connection_to_the_database_behind(
+    rule: Any, closed: int
+) -> None:
+    """Its queries have a thread of their own, which Django does not know of."""
+    with mock.patch.object(rules, "close_old_connections") as close:
+        assert await admits(rule)
+    assert close.call_count == closed

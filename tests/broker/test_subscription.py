@@ -176,3 +176,33 @@ async def test_a_refused_name_leaves_those_that_stand() -> None:
         await more
     assert received == [b"still"]
     assert not transport.aborted
+
+
+class ClosingTransport(FakeTransport):
+    """As on Python 3.12 and 3.13: a write on a connection that was reset raises TypeError."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.aborted:
+            raise TypeError("'NoneType' object is not callable")
+        super().write(data)
+
+
+async def test_nothing_is_written_on_a_connection_that_closes() -> None:
+    subscription = Subscription((), lambda messages: None)
+    transport = ClosingTransport()
+    subscription.connection_made(transport)
+    subscribed = asyncio.create_task(subscription.subscribe(Names(["c"])))
+    await asyncio.sleep(0)
+    feed(subscription, HELLO)
+    await subscribed
+    written = transport.written
+    transport.abort()
+    subscription.ping()
+    subscription.unsubscribe(Names(["c"], ["d.*"]))
+    late = asyncio.create_task(subscription.subscribe(Names(["e"])))
+    await asyncio.sleep(0)
+    assert transport.written == written
+    subscription.connection_lost(ConnectionResetError(errno.ECONNRESET, "reset"))
+    with pytest.raises(ConnectionResetError):
+        await late
+    assert "reset" in await subscription.closed

@@ -1,13 +1,19 @@
 """A sign-out that takes its time, and sessions that disappear without one."""
 
+import os
+import subprocess
+import sys
+import time
 from datetime import timedelta
 from unittest import mock
 
 import pytest
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -16,7 +22,10 @@ from relay.control.kick import Kick
 from relay.control.kick_ledger import HOLD_SECONDS, SIGN_OUT_HOLD_SECONDS, KickLedger
 from relay.control.kick_notes import Noted
 from tests.control.test_kick_ledger import Owner, Stream
-from tests.support.servers import RedisServer
+from tests.support.client import Stream as OpenStream
+from tests.support.servers import ROOT, RedisServer, StartHub
+from tests.support.site import MakeSite
+from tests.support.waiting import wait_until, within
 
 
 @pytest.fixture
@@ -55,6 +64,58 @@ def test_a_short_kick_does_not_hide_a_sign_out_before_it() -> None:
     assert not ledger.reached(Stream(Owner("8")), 4)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_signing_out_kicks_for_longer(settings: Settings, redis_server: RedisServer) -> None:
+    settings.REDIS_URL = redis_server.url
+    client = Client()
+    client.force_login(user := User.objects.create_user("ann"))
+    client.logout()
+    assert noted(redis_server) == {Kick(str(user.pk), by_sign_out=True)}
+
+
+SIGN_OUT = """
+import time
+from django.contrib.auth import logout
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
+
+class Slow(SessionStore):
+    def flush(self):
+        time.sleep(4)
+        super().flush()
+
+request = HttpRequest()
+request.user, request.session = User.objects.get(username="ann"), Slow("{session}")
+logout(request)
+"""
+
+
+def test_who_is_back_before_a_slow_sign_out_has_ended_the_session_gets_no_stream(
+    start_hub: StartHub, redis_server: RedisServer, make_site: MakeSite
+) -> None:
+    site = make_site(RELAY_CHANNELS="desk=signed-in", REDIS_URL=redis_server.url)
+    hub = start_hub(**site.env, redis_url=redis_server.url)
+    ann = site.people["ann"]
+    code = SIGN_OUT.replace("{session}", ann.session)
+    words = [sys.executable, "manage.py", "shell", "-v0", "-c", code]
+    with subprocess.Popen(words, cwd=ROOT, env={**os.environ, **site.env}) as signing_out:
+        wait_until(lambda: noted(redis_server), "the kick is noted", 20)
+        time.sleep(HOLD_SECONDS + 0.3)
+        with (
+            within(2),
+            OpenStream(hub.url, "/stream/?channel=desk", headers={"Cookie": ann.cookie}) as back,
+        ):
+            assert list(back.events()) == []
+        assert signing_out.poll() is None, "the session was still valid"
+
+
+def noted(redis_server: RedisServer) -> set[Kick | None]:
+    """The kicks in Redis."""
+    with redis_server.client() as client:
+        return {Kick.decode(entry) for entry in client.zrange("relay:{control}:kicks", 0, -1)}
+
+
 def test_a_session_that_is_deleted_kicks_its_user(kicked: list[str]) -> None:
     session("7").delete()
     session("8").flush()
@@ -82,6 +143,4 @@ def test_a_kick_needs_no_event_loop_and_no_channel_layer(
     with mock.patch.object(kicks, "async_to_sync", side_effect=AssertionError):
         assert kicks.kick(user="7") == 0
         assert kicks.kick_at_sign_out("8") == 0
-    with redis_server.client() as client:
-        found = [Kick.decode(entry) for entry in client.zrange("relay:{control}:kicks", 0, -1)]
-    assert {(kick.user, kick.by_sign_out) for kick in found if kick} == {("7", False), ("8", True)}
+    assert noted(redis_server) == {Kick("7"), Kick("8", by_sign_out=True)}

@@ -119,6 +119,27 @@ async def test_presence_needs_redis_alone(get: Get) -> None:
     assert await get("/presence/desk/", cookie=f"a=b; relay_token={claims}") == seen
 
 
+class Plain:
+    """A backend of a site's own, with no more than Django's documentation asks for."""
+
+    def authenticate(self, request: Any, **credentials: Any) -> None:
+        return None
+
+    def get_user(self, user_id: Any) -> User | None:
+        return User.objects.filter(pk=user_id).first()
+
+
+async def test_a_backend_needs_no_more_than_get_user_for_the_views(settings: Settings) -> None:
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.Plain"]
+    client = AsyncClient()
+    await client.aforce_login(await User.objects.acreate_user("ann"), f"{__name__}.Plain")
+    answer = await client.post("/token/", {"channel": "desk"})
+    assert (answer.status_code, answer.json()["channels"]) == (200, ["desk"])
+    assert checked(await client.get("/presence/desk/")) == (200, {"channel": "desk", "count": 0})
+    refused = await client.post("/publish/news/", b"x", content_type="text/plain")
+    assert refused.status_code == 403  # somebody, who may not
+
+
 async def test_a_rule_gets_a_scope_of_the_same_form(get: Get) -> None:
     assert (await get("/presence/order.7/", x_order="7"))[0] == 200
     assert (await get("/presence/order.8/", x_order="7"))[0] == 401

@@ -127,6 +127,17 @@ def post_as(client: Client, headers: dict[str, str], body: str = "x") -> Any:
     return client.post("/publish/orders/", body, content_type=kind, headers=headers)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_user_and_a_token_of_the_same_name_do_not_share_an_idempotency_key(taken: Taken) -> None:
+    user = person("ann", may_publish=True)
+    bearer = f"Bearer {token(sub=str(user.pk), publish=['orders'])}"
+    own = {"X-CSRFToken": "a" * 32, "Idempotency-Key": "k"}
+    for _ in range(2):
+        assert done(post_as(browser_of(user), own)) == (1, 1)
+        assert done(post_as(Client(), {"Authorization": bearer, "Idempotency-Key": "k"})) == (1, 1)
+    assert taken() == [("orders", b"x"), ("orders", b"x")]
+
+
 async def test_the_documented_rights_are_enough(
     settings: Settings, redis_server: RedisServer
 ) -> None:

@@ -6,6 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+from django.test import RequestFactory
+from django.views.debug import get_default_exception_reporter_filter, technical_500_response
+from pytest_django import Settings
+
 from hub.logs import JsonFormatter, SecretFilter
 from tests.support.servers import ROOT
 
@@ -23,9 +28,10 @@ print(json.dumps({name: getattr(settings, name) for name in names}))
 """
 
 
-def settings_of(**env: str) -> tuple[dict[str, object], str]:
+def settings_of(before: str = "", **env: str) -> tuple[dict[str, object], str]:
+    """The settings, after code that is executed before; CalledProcessError where they are refused."""
     done = subprocess.run(
-        [sys.executable, "-c", SHOW],
+        [sys.executable, "-c", before + SHOW],
         cwd=ROOT,
         env={**os.environ, **env},
         capture_output=True,
@@ -73,13 +79,59 @@ def test_a_line_of_the_log_is_one_json_object() -> None:
     assert "ValueError: two" in entry["traceback"]
 
 
+PASSWORD = "hunter" + "2"
+POSTGRES = f"postgres://hub:{PASSWORD}@db.example.org/hub"
+
+
+def error_page() -> str:
+    """What DEBUG shows of an error. It has the code around it and the variables as well."""
+    try:
+        raise ValueError("a bug")
+    except ValueError:
+        page = technical_500_response(RequestFactory().get("/"), *sys.exc_info())
+    return page.content.decode()
+
+
+def test_the_driver_of_postgresql_is_asked_for_at_once() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        settings_of("import sys; sys.modules['psycopg'] = None", DATABASE_URL=POSTGRES)
+    last = refused.value.stderr.splitlines()[-1]
+    assert last.endswith("Run: pip install 'relay-hub[postgres]'.")
+    assert PASSWORD not in refused.value.stderr
+
+
+def test_with_the_driver_postgresql_is_taken() -> None:
+    pytest.importorskip("psycopg")
+    load = "from django.db import connection; assert connection.vendor == 'postgresql'\n"
+    settings_of(DATABASE_URL=POSTGRES)
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", load],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": POSTGRES},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_error_page_of_debug_hides_what_the_settings_hide(settings: Settings) -> None:
+    settings.DEBUG = True
+    settings.REDIS_URL = f"redis://:{PASSWORD}@127.0.0.1/0"
+    settings.CHANNEL_LAYERS = {"default": {"CONFIG": {"hosts": [settings.REDIS_URL]}}}
+    assert isinstance(get_default_exception_reporter_filter(), SecretFilter)
+    text = error_page()
+    assert "a bug" in text
+    assert "REDIS_URL" in text
+    assert PASSWORD not in text
+
+
 def test_an_error_page_shows_no_password_of_redis() -> None:
-    url = "redis://:hunter2@127.0.0.1/0"
+    url = f"redis://:{PASSWORD}@127.0.0.1/0"
     layers = {"default": {"CONFIG": {"hosts": [url]}}}
     hidden = SecretFilter()
     shown = [
         hidden.cleanse_setting("CHANNEL_LAYERS", layers),
         hidden.cleanse_setting("REDIS_URL", url),
     ]
-    assert "hunter2" not in str(shown)
+    assert PASSWORD not in str(shown)
     assert hidden.cleanse_setting("ALLOWED_HOSTS", ["a.org"]) == ["a.org"]

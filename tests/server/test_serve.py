@@ -4,18 +4,21 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import redis
 
+from relay.server import embedded_redis
 from relay.server.embedded_redis import (
     EmbeddedRedis,
     _Output,
     accepts_connections,
     find_redis_server,
+    packaged_server,
 )
 from tests.support.client import Stream
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub, free_port
@@ -202,6 +205,25 @@ def test_the_output_of_the_embedded_redis_is_read() -> None:
     assert process.wait(10) == 0
     assert output.last_line() == "the last"
     output.close()
+
+
+@pytest.mark.parametrize("find", [find_redis_server, packaged_server])
+def test_an_embedded_redis_that_writes_much_starts_and_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: Callable[[], str]
+) -> None:
+    program = tmp_path / "chatty-redis"
+    program.write_text(
+        "#!/bin/sh\n"
+        "yes 'a line of a log' | head -c 1000000\n"
+        "(sleep 0.5; yes 'and another one' | head -c 1000000) &\n"
+        f'exec {find()} "$@"\n'
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr(embedded_redis, "find_redis_server", lambda: str(program))
+    port = free_port()
+    with EmbeddedRedis(port) as embedded, redis.Redis.from_url(embedded.url) as client:
+        time.sleep(1)
+        assert client.ping()
 
 
 def test_an_embedded_redis_that_cannot_start_says_why(taken_port: int) -> None:

@@ -118,6 +118,24 @@ def test_acl_denied_and_granted(hub: HubProcess, redis_server: RedisServer) -> N
         live_again(hub, redis_server, time.monotonic())
 
 
+def test_resets_by_a_firewall(start_hub: StartHub, redis_server: RedisServer) -> None:
+    """Each connection to Redis is reset, while it is idle and while it is used, time and again."""
+    with Forwarder(redis_server.port) as forwarder:
+        hub = start_hub(redis_url=forwarder.url)
+        with Stream(hub.url) as stream:
+            hub.wait_for_streams(1)
+            for n in range(5):
+                for _ in range(20):
+                    redis_server.publish("x")
+                forwarder.reset()
+                hub.wait_for_redis("live")
+                redis_server.publish(f"after {n}")
+                while stream.event().data != f"after {n}":
+                    pass
+        assert "Traceback" not in hub.log()
+        assert "this is a bug" not in hub.log()
+
+
 @pytest.mark.long
 def test_all_parts_together_try_a_lost_redis_twice_a_second_at_most(
     start_hub: StartHub, redis_server: RedisServer

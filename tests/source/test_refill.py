@@ -9,6 +9,7 @@ import pytest
 from relay.history import journal, pacer
 from relay.source import refill
 from relay.source.refill import fill
+from relay.wire.position import Position
 
 
 class Intake:
@@ -17,10 +18,14 @@ class Intake:
     def __init__(self) -> None:
         self.promoted = asyncio.Event()
         self.given_up = False
+        self.filled = 0
 
     @property
     def held(self) -> bool:
         return not (self.promoted.is_set() or self.given_up)
+
+    def fill(self, session: object, entry: object) -> None:
+        self.filled += 1
 
     def give_up(self, session: object) -> None:
         self.given_up = True
@@ -81,4 +86,51 @@ def test_a_hole_waits_longer_than_any_process_needs_to_write_what_it_heard() -> 
     """A watcher writes after two looks; a process with a hole of its own fills that first."""
     look = pacer.QUICK.watch[1]
     two_looks = 2 * (look + look)  # each is a pause, and after a marker another one
+    assert two_looks < refill.SILENCE_SECONDS  # without any news for so long it is given up
     assert two_looks + journal.GRACE_SECONDS < refill.FILL_SECONDS
+
+
+class Slowly:
+    """A history in which one entry after the other appears, each after a while."""
+
+    def __init__(self, seconds: float, number: int) -> None:
+        self.number, self._seconds = number, seconds
+        self.read_at = 0.0
+
+    async def read(self, start: object, number: int, size_bytes: int) -> list[object]:
+        now = asyncio.get_running_loop().time()
+        if not self.number or now - self.read_at < self._seconds:
+            return []
+        self.read_at = now
+        self.number -= 1
+        return [object()]
+
+
+async def test_news_from_the_history_extends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that writes may have had a hole of its own to fill first."""
+    monkeypatch.setattr(refill, "SILENCE_SECONDS", 0.4)
+    monkeypatch.setattr(refill, "FILL_SECONDS", 5.0)
+    entered = Entered(alone=False)
+    entered.channel.feed.position = Position(1, 1)
+    history = entered.channel.history = Slowly(0.2, 5)
+    loop = asyncio.get_running_loop()
+    await asyncio.wait_for(fill(entered), 10)  # type: ignore[arg-type]
+    assert (history.number, entered.intake.filled) == (0, 5)
+    assert entered.intake.given_up
+    assert 0.35 <= loop.time() - history.read_at < 1.5
+
+
+async def test_news_that_never_ends_does_not_extend_it_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refill, "SILENCE_SECONDS", 0.4)
+    monkeypatch.setattr(refill, "FILL_SECONDS", 0.6)
+    entered = Entered(alone=False)
+    entered.channel.feed.position = Position(1, 1)
+    entered.channel.history = Slowly(0.1, 1000)
+    begin = asyncio.get_running_loop().time()
+    filling = asyncio.create_task(fill(entered))  # type: ignore[arg-type]
+    await asyncio.sleep(0.3)
+    entered.channel.history = Slowly(0.0, 0)
+    await asyncio.wait_for(filling, 5)
+    assert asyncio.get_running_loop().time() - begin < 1.5
