@@ -94,7 +94,24 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     for name in re.findall(
         r"`((?:relay|hub|tests|frontend|bench|scripts|docs)/[^`\s]*)`", page.read_text()
     ):
-        assert (ROOT / name).exists(), name
+        assert (ROOT / name.partition("::")[0]).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    for name, function in re.findall(r"`(tests/[^`:]+\.py)::([^`]+)`", page.read_text()):
+        pattern = rf"^(async )?def {re.escape(function)}\("
+        assert re.search(pattern, (ROOT / name).read_text(), re.M), f"{name}::{function}"
+
+
+def test_every_case_has_a_test_or_a_page() -> None:
+    """A page is named with a heading that it has."""
+    rows = re.findall(r"^\| .+ \| .+ \| .+ \| (.+) \|$", doc("cases.md"), re.M)
+    assert len(rows) > 150
+    for row in rows:
+        assert "`tests/" in row or "`docs/" in row or row in {"test", "---"}, row
+        for name, heading in re.findall(r'`docs/([^`]+)`, [`"]([^`"]+)[`"]', row):
+            assert re.search(rf"^#+ `?{re.escape(heading)}`?$", doc(name), re.M), (name, heading)
 
 
 def test_every_package_has_its_row_in_the_architecture() -> None:
