@@ -19,7 +19,7 @@ run:  ## serve the hub on http://127.0.0.1:8000/ (HOST, PORT, REDIS_URL)
 
 test:  ## run all tests, those in a browser included
 	@scripts/setup requirements-dev.txt
-	@scripts/find-chromium
+	@scripts/test-programs
 	@$(PYTEST) $(ARGS)
 
 check: lint  ## lint, types and the fast tests: no hub, no browser
