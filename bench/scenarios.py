@@ -439,7 +439,7 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
         Resume("resume-elsewhere", 10_000, 300, restarted=True),
         Idle("idle", 10_000, 15),
         Idle("channels", 5_000, 15, apart=True, settle_seconds=10),
-        Rounds("rounds", 9_000, 20),
+        Rounds("rounds", 9_000, 10),
     )
 
 
