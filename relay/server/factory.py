@@ -12,6 +12,7 @@ from relay.http.body_limits import BodyLimits
 from relay.server import bounds, internals
 from relay.server.budget import Budget
 from relay.server.channel import HubChannel
+from relay.sockets.poller import AVAILABLE
 
 logger = logging.getLogger("relay")
 
@@ -70,7 +71,9 @@ class HubFactory(HTTPFactory):  # type: ignore[misc]
 
 
 def _hands_over() -> bool:
-    """Whether streams get their sockets: only from versions whose inner names are known to be the same."""
+    """Whether streams get their sockets: on Linux, and from versions that are known to be the same inside."""
+    if not AVAILABLE:
+        return False
     newer = internals.newer_than_tested()
     if newer:
         logger.warning("%s is newer than what was tested. Streams cost more memory and CPU.", newer)
