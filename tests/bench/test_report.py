@@ -71,8 +71,8 @@ def test_the_tables_show_targets_ratios_faults_and_what_is_missing() -> None:
     results.note("live-1000", "django-eventstream", "not run, not installed")
     text = report.tables(results, [Live("live-1000", 1_000, 50, 10)], SERVERS)
     shown = rows(text)
-    assert ["live-1000", "CPU µs per delivery", "≤ 1 × nchan", "1.000 × nchan", "yes"] in shown
-    assert ["live-1000", "p99 ms", "≤ 1 × nchan", "–", "not measured"] in shown
+    assert ["live-1000", "CPU µs per delivery", "≤ 0.75 × nchan", "1.000 × nchan", "no"] in shown
+    assert ["live-1000", "p99 ms", "≤ 0.85 × nchan", "–", "not measured"] in shown
     assert ["Relay Hub", "12.00 (1.00 ×)", "–", "–", "–", "none", "25%", "50%"] in shown
     assert "3 lost (75.0%), 2 doubled" in text
     assert "- django-eventstream: not run, not installed." in text

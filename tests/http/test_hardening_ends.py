@@ -117,7 +117,7 @@ def test_a_stream_whose_consumer_fails_after_it_began_is_cut(
         while True:
             stream.line()
     assert time.monotonic() - begin < at_most(3)
-    assert "A stream failed; this is a bug." in hub.log()
+    hub.wait_for_log("A stream failed; this is a bug.")
     assert ask(hub.url, "/health/").status == 200
 
 
