@@ -204,7 +204,7 @@ def test_500_clients_leave_without_a_trace(hub: HubProcess, redis_server: RedisS
         with within(3):
             hub.wait_for_streams(0)
             wait_until(lambda: process.num_fds() <= before + 1, "file descriptors are back")
-    assert hub.health()["tasks"] == tasks
+    wait_until(lambda: hub.health()["tasks"] <= tasks, "no task of theirs is left")
     time.sleep(1.2)  # a round of Daphne's own bookkeeping, which is where it would complain
     assert "took too long" not in hub.log()
     assert "Traceback" not in hub.log()
