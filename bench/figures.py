@@ -18,8 +18,8 @@ class Figure:
 
 FIGURES = {
     "cpu_us": Figure("CPU µs per delivery", 2),
-    "off_cpu_us": Figure("log off", 2),
-    "log_ratio": Figure("log on ÷ log off", 3, has_ratio=False),
+    "off_cpu_us": Figure("history off", 2),
+    "history_ratio": Figure("history on ÷ off", 3, has_ratio=False),
     "p50_ms": Figure("p50 ms", 1),
     "p99_ms": Figure("p99 ms", 1),
     "max_ms": Figure("slowest ms", 1, has_ratio=False),
@@ -61,9 +61,9 @@ TARGETS = (
     Target("live-5000", "p99_ms", 0.85, ratio=True),
     Target("live-10000", "cpu_us", 0.75, ratio=True),
     Target("live-10000", "p99_ms", 0.85, ratio=True),
-    Target("log-100", "log_ratio", 1.05),
-    Target("log-1000", "log_ratio", 1.05),
-    Target("log-5000", "log_ratio", 1.05),
+    Target("history-100", "history_ratio", 1.05),
+    Target("history-1000", "history_ratio", 1.05),
+    Target("history-5000", "history_ratio", 1.05),
     Target("burst", "deliveries_per_s", 30, at_least=True, ratio=True),
     Target("ingest", "messages_per_s", 150_000, at_least=True),
     Target("resume", "all_live_s", 3),

@@ -47,7 +47,7 @@ Redis is configured not to disconnect a slow subscriber, and its CPU is not coun
 - **Deliveries/s** is the number of deliveries divided by the time from the first message to the
   last read. Messages/s is the same for one stream. "Messages per CPU second" is per second of the
   server's CPU, without the time for which the server waited.
-- **Log on, log off** compares a hub with a history and one without (`RELAY_HISTORY_SIZE=0`). Both
+- **History on, history off** compares a hub with a history and one without (`RELAY_HISTORY_SIZE=0`). Both
   run at the same time on the same core and the same Redis and get their messages in turn, so that
   both find the machine in the same state. Two processes of one program still differ by a few per
   cent. So there are several rounds with new processes, started in alternating order. CPU is counted
@@ -59,7 +59,11 @@ Redis is configured not to disconnect a slow subscriber, and its CPU is not coun
 - **Opened streams.** 50 streams are opened and closed first. Then all are opened, up to 256 at a
   time, on one channel or each on a channel of its own. Memory is the growth of the server's
   resident set (Pss), without kernel buffers. Idle is measured with every server's default
-  heartbeat.
+  heartbeat. Closing is counted until a second after the last stream was closed.
+- **Rounds.** In one process streams are opened with the head of a browser (15 fields), served and
+  closed, again and again. The last round is compared with the first.
+- **Relay Hub** is `manage.py relay serve`. **Relay Hub, daphne** is the same hub under Daphne's own
+  command.
 - **nchan** runs with one worker, messages in memory, a buffer that holds the whole load and no
   access log. **The bare send loop** is a minimal Python program that subscribes to Redis and
   sends every read as one chunk to every connection: the least that Python must do.

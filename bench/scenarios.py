@@ -111,12 +111,12 @@ class HistoryCost:
     per_second: float
     seconds: float
     rounds: int = 4
-    figures = "cpu_us", "off_cpu_us", "log_ratio"
+    figures = "cpu_us", "off_cpu_us", "history_ratio"
 
     @property
     def title(self) -> str:
         return (
-            f"log on and log off side by side, {self.streams:,} streams and {self.per_second:g}"
+            f"history on and off side by side, {self.streams:,} streams and {self.per_second:g}"
             f" messages/s each, {self.rounds} × {self.seconds:g} s"
         )
 
@@ -125,7 +125,7 @@ class HistoryCost:
         rounds = [self._round(servers[:: (1, -1)[n % 2]], place) for n in range(self.rounds)]
         on, off = (sum(one.cpu_us[kind] for one in rounds) / self.rounds for kind in servers)
         return Result(
-            {"cpu_us": on, "off_cpu_us": off, "log_ratio": on / off},
+            {"cpu_us": on, "off_cpu_us": off, "history_ratio": on / off},
             sum((one.tally for one in rounds), start=Tally()),
             reduce(add, (one.cost for one in rounds)),
             sorted({note for one in rounds for note in one.notes}),
@@ -414,9 +414,9 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
             Live("live-1000", 100, 50, 2),
             Live("live-5000", 500, 5, 2),
             Live("live-10000", 1_000, 2, 2),
-            HistoryCost("log-100", 10, 20, 1, rounds=2),
-            HistoryCost("log-1000", 100, 25, 1, rounds=2),
-            HistoryCost("log-5000", 500, 5, 1, rounds=2),
+            HistoryCost("history-100", 10, 20, 1, rounds=2),
+            HistoryCost("history-1000", 100, 25, 1, rounds=2),
+            HistoryCost("history-5000", 500, 5, 1, rounds=2),
             FlatOut("burst", 100, 1_000),
             FlatOut("ingest", 10, 20_000),
             Resume("resume", 200, 100),
@@ -430,9 +430,9 @@ def scenarios(*, quick: bool) -> tuple[Scenario, ...]:
         Live("live-1000", 1_000, 50, 10),
         Live("live-5000", 5_000, 5, 10),
         Live("live-10000", 10_000, 2, 10),
-        HistoryCost("log-100", 100, 20, 16),
-        HistoryCost("log-1000", 1_000, 25, 8),
-        HistoryCost("log-5000", 5_000, 5, 8),
+        HistoryCost("history-100", 100, 20, 16),
+        HistoryCost("history-1000", 1_000, 25, 8),
+        HistoryCost("history-5000", 5_000, 5, 8),
         FlatOut("burst", 1_000, 3_000),
         FlatOut("ingest", 10, 300_000),
         Resume("resume", 10_000, 300),

@@ -109,12 +109,12 @@ class Hub(Server):
         self._channel = channel
 
     def without_history(self) -> "Hub":
-        settings = {"RELAY_HISTORY_SIZE": "0", "RELAY_PREFIX": "relay-log-off"}
+        settings = {"RELAY_HISTORY_SIZE": "0", "RELAY_PREFIX": "relay-history-off"}
         return Hub(
-            f"{self.name}-log-off",
-            f"{self.title}, log off",
+            f"{self.name}-history-off",
+            f"{self.title}, history off",
             self._settings | settings,
-            f"{self._channel}_log_off",
+            f"{self._channel}_history_off",
         )
 
     def version(self) -> str:

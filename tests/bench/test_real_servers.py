@@ -79,14 +79,14 @@ def test_who_cannot_come_back_is_left_out(place: Place) -> None:
 
 
 @pytest.mark.long
-def test_log_on_and_log_off_run_side_by_side(place: Place) -> None:
+def test_log_on_and_history_off_run_side_by_side(place: Place) -> None:
     with redis.Redis(port=place.redis_port) as client:
         measured = HistoryCost("log", 20, 50, 1, rounds=2).run(Hub("hub", "hub"), place)
         assert client.keys("relay:{demo_stream}:log")
-        assert not client.keys("*log_off*:log")
+        assert not client.keys("*history_off*:log")
     assert measured.tally == Tally(delivered=2 * 2 * 20 * 50)
     figures = measured.figures
-    assert figures["log_ratio"] == pytest.approx(figures["cpu_us"] / figures["off_cpu_us"])
+    assert figures["history_ratio"] == pytest.approx(figures["cpu_us"] / figures["off_cpu_us"])
     assert figures["off_cpu_us"] > 0
     floor = next(server for server in SERVERS if server.name == "floor")
     with pytest.raises(Missing, match="no history"):
