@@ -145,7 +145,9 @@ class Hub(Server):
 
 
 class HubUnderDaphne(Hub):
-    """This project under Daphne's own command."""
+    """This project under Daphne's own command, whose queue of connections has 50 places."""
+
+    resumes = False
 
     def without_history(self) -> "Hub":
         raise Missing("its history is the same")

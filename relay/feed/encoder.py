@@ -17,6 +17,9 @@ class Encoder:
         self._max_bytes = max_bytes
         self._stats = stats
         self._envelope = envelope
+        self._fits = (max_bytes - 8) // 7  # for sure: a line end turns one byte into at most seven
+        self.plain_bytes = -1 if envelope else self._fits
+        """ASCII of up to so many bytes needs no more than `sse.message`."""
 
     def encode(self, payload: bytes, epoch: int, offset: int) -> bytes:
         """Returns the event of the message at this position."""
@@ -27,9 +30,7 @@ class Encoder:
         return self._plain(data, epoch, offset)
 
     def _plain(self, data: bytes, epoch: int, offset: int) -> bytes:
-        # Computing the exact size costs a scan. A line end turns one byte into at most seven, so a
-        # message far below the limit needs no scan.
-        if len(data) * 7 + 8 > self._max_bytes:
+        if len(data) > self._fits:  # the exact size costs a scan
             size = sse.message_size(data)
             if size > self._max_bytes:
                 self._stats.oversize += 1

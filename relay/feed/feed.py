@@ -1,7 +1,6 @@
 """One channel in this process: its messages, numbered, encoded once and kept in one ring."""
 
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple, Protocol
 
 from relay.feed.encoder import Encoder
@@ -43,10 +42,13 @@ class Follower(Protocol):
         """Receives every message and gap, in order, after it was appended to the feed's ring."""
 
 
-@cache
-def _note(kind: Kind, event_at: int) -> Note:
-    """Returns one shared object for equal notes: a ring holds tens of thousands of them."""
-    return Note(kind, event_at)
+MESSAGE = Kind.MESSAGE  # read for each message, and the attribute of an enumeration is slow
+
+
+MESSAGE_NOTES = tuple(Note(MESSAGE, event_at) for event_at in range(64))
+"""Shared by equal entries, because a ring holds tens of thousands. No id has more bytes."""
+
+HEARTBEAT = Note(Kind.HEARTBEAT, 0)
 
 
 class Feed:
@@ -64,7 +66,8 @@ class Feed:
         self.marked = Flag()
         """Set with the first marker."""
         self._followers: tuple[Follower, ...] = ()
-        self._encoder = encoder
+        self._encode = encoder.encode
+        self._plain_bytes = encoder.plain_bytes
         self._stats = stats
 
     # -- input
@@ -74,12 +77,15 @@ class Feed:
         timeline = self.timeline
         self._stats.messages += 1
         epoch, offset = timeline.epoch, timeline.advance()
-        event = self._encoder.encode(payload, epoch, offset)
+        if len(payload) <= self._plain_bytes and payload.isascii():
+            event = sse.message(payload)
+        else:
+            event = self._encode(payload, epoch, offset)
         if source:
             source = sse.quoted(source)
         frame = sse.numbered(epoch, offset, event)
         event_at = len(frame) - len(event)
-        note = Note(Kind.MESSAGE, event_at, source) if source else _note(Kind.MESSAGE, event_at)
+        note = Note(MESSAGE, event_at, source) if source else MESSAGE_NOTES[event_at]
         self.ring.append(frame, timeline.count, time_ms, note)
         if self._followers:
             self._pass_on(FeedEvent(Position(epoch, offset), event, Kind.MESSAGE, source, time_ms))
@@ -121,8 +127,7 @@ class Feed:
         """Appends a comment that carries the position, for every stream."""
         at = self.timeline.position
         identity = sse.bare_id(*at) if at else b"\n"
-        note = _note(Kind.HEARTBEAT, 0)
-        self.ring.append(sse.COMMENT + identity, self.timeline.count, time_ms, note)
+        self.ring.append(sse.COMMENT + identity, self.timeline.count, time_ms, HEARTBEAT)
 
     # -- the content of the ring
 

@@ -89,14 +89,14 @@ class Ring:
 
     def append(self, frame: bytes, count: int, time_ms: int, note: Any = None) -> None:
         """Appends a frame. `count` is the number of messages up to and including it."""
-        self._frames.append(frame)
+        frames, size = self._frames, len(frame)
+        frames.append(frame)
         self._notes.append(note)
         self._counts.append(count)
         self._times.append(time_ms)
-        self.size_bytes += len(frame)
-        self.added_bytes += len(frame)
-        kept = len(self._frames) - self._head
-        if kept > self.max_entries or self.size_bytes > self.max_bytes:
+        self.size_bytes += size
+        self.added_bytes += size
+        if len(frames) - self._head > self.max_entries or self.size_bytes > self.max_bytes:
             self._trim()
 
     def count_at(self, index: int) -> int:

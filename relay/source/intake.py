@@ -62,13 +62,15 @@ class Intake:
         now_ms = self._clock.now_ms()
         receive, channel = self._feed.receive, self._channel
         for message in messages:
-            payload = message[-1]
             if message[1] != channel:
-                self._marker(session, payload, now_ms)
+                self._marker(session, message[-1], now_ms)
             elif session is self._live:
-                receive(payload, now_ms, message[2] if len(message) == 4 else b"")
+                if len(message) == 3:
+                    receive(message[2], now_ms)
+                else:
+                    receive(message[3], now_ms, message[2])
             elif session is self._next:
-                self._hold(session, payload, message[2] if len(message) == 4 else b"", now_ms)
+                self._hold(session, message[-1], message[2] if len(message) == 4 else b"", now_ms)
         self._readers.wake()
 
     def renewed(self) -> None:
