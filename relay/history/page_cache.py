@@ -1,8 +1,10 @@
 """A cache of history pages, each read once for all clients that need it at the same time."""
 
 import asyncio
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
+from operator import attrgetter
 
 from relay.feed.entries import Entry
 from relay.history.history import History
@@ -17,6 +19,9 @@ TAIL_SECONDS = 0.05
 
 KEPT_SECONDS = 2.0
 """How long a full page is cached. Only trimming can change it."""
+
+
+_POSITION = attrgetter("position")
 
 
 class PageCache:
@@ -40,7 +45,7 @@ class PageCache:
         aligned = Position(position.epoch, following - following % PAGE_ENTRIES)
         entries = await self._page(aligned)
         if not entries or entries[-1].position > position:
-            return [entry for entry in entries if entry.position > position]
+            return entries[bisect_right(entries, position, key=_POSITION) :]
         if len(entries) == PAGE_ENTRIES:
             return []  # cannot happen: a full page from `aligned` on reaches beyond `position`
         return await self._page(Position(position.epoch, following))

@@ -43,7 +43,7 @@ class Arrivals:
                 self._stats.resumed += isinstance(start, After) and not gap and not step.gap
                 yield Handover(step.place, _frame(step.gap) if step.gap else b"")
             else:
-                yield b"".join(_frame(piece) for piece in step)
+                yield b"".join([_frame(piece) for piece in step])
 
 
 def _frame(piece: Piece) -> bytes:

@@ -122,13 +122,14 @@ class Replay:
     def _pieces(self, position: Position, entries: Sequence[Entry]) -> list[Piece]:
         pieces = []
         for entry in entries:
-            missed = missed_between(position, entry)
-            if missed != 0:
-                reason = _reason(position, entry)
-                pieces.append(self._gap(position, before(entry.position), missed, reason))
-            if entry.event is not None:
-                pieces.append(Piece(entry.position, entry.event, entry.source))
-            position = entry.position
+            at, event = entry.position, entry.event
+            if event is None or at.offset != position.offset + 1 or at.epoch != position.epoch:
+                missed = missed_between(position, entry)
+                if missed != 0:
+                    pieces.append(self._gap(position, before(at), missed, _reason(position, entry)))
+            if event is not None:
+                pieces.append(Piece(at, event, entry.source))
+            position = at
         return pieces
 
     def _give_up(self, position: Position) -> Rest:
