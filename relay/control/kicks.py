@@ -53,7 +53,7 @@ def send(kick: Kick) -> int:
             async_to_sync(_tell_by_layer)(keys.group, refusal)
         except (
             RuntimeError
-        ) as error:  # a greenlet in a thread whose event loop runs; the kick is noted
+        ) as error:  # a greenlet whose thread runs an event loop; the kick is noted
             _report_delay(error)
     return processes
 

@@ -18,6 +18,12 @@ STREAM_HEADERS = [
     *problem.NOT_EMBEDDED,
 ]
 
+
+def field_lines(headers: Headers) -> bytes:
+    """Returns header fields as they go onto a connection (RFC 9112, section 5)."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
 ERROR_EVENT = "hub.error"
 """The event that says why there is no stream; its data is the problem (RFC 9457) as JSON."""
 
@@ -36,8 +42,7 @@ class Answer:
         headers = list(self.headers)
         if not any(name.lower() == b"content-length" for name, _ in headers):
             headers.append((b"Content-Length", b"%d" % len(self.body)))
-        fields = b"".join(b"%b: %b\r\n" % field for field in headers)
-        return b"%b%b\r\n%b" % (status, fields, self.body)
+        return b"%b%b\r\n%b" % (status, field_lines(headers), self.body)
 
     @classmethod
     def refusal(cls, refusal: Problem) -> "Answer":

@@ -1,14 +1,9 @@
 """The head of a stream's response, for a connection on which the hub itself speaks HTTP."""
 
-from relay.http.answer import STREAM_HEADERS
+from relay.http.answer import STREAM_HEADERS, field_lines
 from relay.types import Headers
 
-
-def _lines(headers: Headers) -> bytes:
-    return b"".join(b"%b: %b\r\n" % header for header in headers)
-
-
-_FIELDS = _lines(STREAM_HEADERS)
+_FIELDS = field_lines(STREAM_HEADERS)
 
 
 def stream_head(http_version: bytes, headers: Headers) -> bytes:
@@ -17,4 +12,4 @@ def stream_head(http_version: bytes, headers: Headers) -> bytes:
     The body is chunked with HTTP/1.1 and ends with the connection before (RFC 9112, section 6.3).
     """
     framing = b"Transfer-Encoding: chunked\r\n" if http_version == b"1.1" else b""
-    return b"HTTP/%b 200 OK\r\n%b%b%b\r\n" % (http_version, _FIELDS, _lines(headers), framing)
+    return b"HTTP/%b 200 OK\r\n%b%b%b\r\n" % (http_version, _FIELDS, field_lines(headers), framing)

@@ -51,8 +51,8 @@ class RedisFault(Exception):
 
 def require_subscription(url: str, channel: str) -> None:
     """Raises RedisFault unless Redis answers and lets us subscribe to the channel."""
-    name = RedisAddress(url).name
-    client = RedisAddress(url).sync_client("relay-check")
+    address = RedisAddress(url)
+    name, client = address.name, address.sync_client("relay-check")
     try:
         with client.pubsub() as pubsub:
             pubsub.subscribe(channel)
