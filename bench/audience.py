@@ -80,7 +80,7 @@ def audience(server: Server, place: Place, streams: int) -> Iterator[Audience]:
 def gathered(running: Running, loop: Loop, place: Place, streams: int) -> Iterator[Audience]:
     """Opens the streams on a server that runs already."""
     with (
-        Crowd(loop, running.address, running.path) as crowd,
+        running.crowd(loop) as crowd,
         Publisher(loop, running.dialect) as publisher,
     ):
         crowd.open(streams, OPEN_SECONDS)

@@ -12,7 +12,15 @@ from bench.errors import BenchError
 from bench.ledger import Ledger, Reception, Tally, tally
 from bench.loop import READABLE, WRITABLE, Loop
 from bench.tape import Tape
-from bench.wire import ChunkedBody, EventStream, PlainBody, WireError, read_head
+from bench.wire import (
+    ChunkedBody,
+    EventStream,
+    PlainBody,
+    Unwrap,
+    WireError,
+    as_it_is,
+    read_head,
+)
 
 IN_FLIGHT = 256
 """How many streams are opened concurrently."""
@@ -30,7 +38,7 @@ class Stream:
         self._number = number
         self._head = b""
         self._body: ChunkedBody | PlainBody = PlainBody()
-        self._events = EventStream()
+        self._events = EventStream(crowd.unwrap)
         self._socket = socket.socket()
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -129,12 +137,18 @@ class Crowd(Closing):
     """All streams of a phase. A context manager that closes every socket."""
 
     def __init__(
-        self, loop: Loop, address: tuple[str, int], path: str, fields: Mapping[str, str] = PLAIN
+        self,
+        loop: Loop,
+        address: tuple[str, int],
+        path: str,
+        fields: Mapping[str, str] = PLAIN,
+        unwrap: Unwrap = as_it_is,
     ) -> None:
         """`{}` in `path` is replaced by the number of the stream; `fields` are those of a request."""
         self.loop = loop
         self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self.address = address
+        self.unwrap = unwrap
         self._path = path
         self.tape = Tape()
         self.ledger = Ledger(0)

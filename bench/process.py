@@ -108,11 +108,15 @@ def cpu_seconds(pids: Sequence[int]) -> float:
 
 
 def memory_bytes(pids: Sequence[int]) -> int:
-    """Returns the resident memory, with a share of each shared page (Pss, proc(5))."""
+    """Returns the resident memory, with a share of each shared page (Pss, proc(5)).
+
+    Pages of files are left out: the share of a program's own changes when another process of the same
+    program starts or ends.
+    """
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                 total += int(line.split()[1]) * 1024
     return total
 

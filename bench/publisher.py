@@ -3,7 +3,7 @@
 import re
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from bench.closing import Closing
@@ -31,12 +31,14 @@ class Dialect(Protocol):
         """Returns the number of whole answers in `data`, and the rest. Raises BenchError at a refusal."""
 
 
+def _as_it_is(payload: bytes) -> bytes:
+    return payload
+
+
 class RedisPublish:
     """PUBLISH. `wrap` makes the published message from the payload."""
 
-    def __init__(
-        self, port: int, channel: str, wrap: Callable[[bytes], bytes] = lambda payload: payload
-    ) -> None:
+    def __init__(self, port: int, channel: str, wrap: Callable[[bytes], bytes] = _as_it_is) -> None:
         self.address = "127.0.0.1", port
         self._head = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n" % (len(channel), channel.encode())
         self._wrap = wrap
@@ -53,14 +55,25 @@ class RedisPublish:
 
 
 class HttpPost:
-    """POST on a keep-alive connection, one message per request."""
+    """POST on a keep-alive connection, one message per request. `wrap` makes its body."""
 
-    def __init__(self, port: int, path: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        path: str,
+        fields: Mapping[str, str] | None = None,
+        wrap: Callable[[bytes], bytes] = _as_it_is,
+    ) -> None:
         self.address = "127.0.0.1", port
-        self._head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ".encode()
+        lines = [f"{name}: {value}\r\n" for name, value in (fields or {}).items()]
+        self._head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{''.join(lines)}Content-Length: "
+        ).encode()
+        self._wrap = wrap
 
     def request(self, payload: bytes) -> bytes:
-        return b"%b%d\r\n\r\n%b" % (self._head, len(payload), payload)
+        body = self._wrap(payload)
+        return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
 
     def count_answers(self, data: bytes) -> tuple[int, bytes]:
         answers = list(_find_statuses(data))

@@ -30,9 +30,10 @@ METHOD = """\
 The server under test has one core. The load client and Redis share another. All traffic is on
 loopback. Every server is started anew for each load. All servers take one load after another before
 the next repeat, which begins with another server. A message is 100 bytes of text. The hub, the bare
-send loop and django-eventstream receive it by `PUBLISH` to one private Redis, nchan by `POST` to
-its publisher location. Each publisher uses one pipelined connection, so that the order is known.
-Redis is configured not to disconnect a slow subscriber, and its CPU is not counted.
+send loop and django-eventstream receive it by `PUBLISH` to one private Redis, nchan, Mercure and
+Centrifugo by `POST`. Each publisher uses one pipelined connection, so that the order is known.
+Redis is configured not to disconnect a slow subscriber, and its CPU is not counted. The servers that
+no target refers to are measured once: the bare send loop, django-eventstream, Mercure, Centrifugo.
 
 - **Deliveries.** The client is one thread on non-blocking sockets. It records every read with its
   time and checks all bytes afterwards with the same decoder for every server: chunk framing,
@@ -58,7 +59,7 @@ Redis is configured not to disconnect a slow subscriber, and its CPU is not coun
   history (`XRANGE` and `XREVRANGE`). Memory is the peak growth of the server's resident set.
 - **Opened streams.** 50 streams are opened and closed first. Then all are opened, up to 256 at a
   time, on one channel or each on a channel of its own. Memory is the growth of the server's
-  resident set (Pss), without kernel buffers. Idle is measured with every server's default
+  resident set (Pss), without kernel buffers and pages of files. Idle is measured with every server's default
   heartbeat. Closing is counted until a second after the last stream was closed.
 - **Rounds.** In one process streams are opened with the head of a browser (15 fields), served and
   closed, again and again. The last round is compared with the first.
@@ -70,6 +71,22 @@ Redis is configured not to disconnect a slow subscriber, and its CPU is not coun
   **django-eventstream** is configured as documented, on Daphne, with its Redis listener and without
   storage. It queues at most 10 messages per stream and drops the rest. A load that a server cannot
   stand is left out or made smaller, as the tables say.
+- **Mercure** runs with its Bolt transport, **Centrifugo** with its memory engine and its
+  unidirectional event streams. Both keep 1,000 messages. Centrifugo puts each message into a JSON
+  object, which the client takes off before it checks the message.
+
+What is unfair, and in whose favour:
+
+- The hub, the bare send loop and django-eventstream get messages from Redis, whose CPU is not
+  counted. The others read them as HTTP requests themselves. This favours the hub where few streams
+  get many messages (burst, ingest), and means little from 1,000 streams on.
+- The hub writes its history to Redis, Mercure to a file, nchan and Centrifugo keep theirs in memory.
+  This favours nchan and Centrifugo.
+- nginx and the two programs in Go can use several cores with one process. One core favours the hub
+  and nginx: the garbage collector of Go has no other core to run on.
+- Centrifugo's streams carry no ids. Its clients come back with an offset in the request, which the
+  load client does not speak. So it is left out where streams come back.
+- Mercure keeps its file locked. So its streams cannot come back to another process.
 """
 
 

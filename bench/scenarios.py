@@ -21,7 +21,7 @@ from bench.audience import (
     settle,
     wait,
 )
-from bench.client import BROWSER, Crowd
+from bench.client import BROWSER
 from bench.errors import BenchError, Missing
 from bench.ledger import Ledger, Tally
 from bench.loop import Loop
@@ -232,9 +232,9 @@ class Idle:
         with (
             server.start(place) as running,
             Loop() as loop,
-            Crowd(loop, running.address, self._path(running)) as crowd,
+            running.crowd(loop, apart=self.apart) as crowd,
         ):
-            with Crowd(loop, running.address, running.path) as first:
+            with running.crowd(loop) as first:
                 first.open(WARM_UP_STREAMS, OPEN_SECONDS)
             settle(loop)
             meter = Meter(running.child.pids(), place)
@@ -259,11 +259,6 @@ class Idle:
             "close_us": closing.cpu_seconds * 1e6 / self.streams,
         }
         return Result(figures, tally, opening)
-
-    def _path(self, running: Running) -> str:
-        if self.apart and not running.own_path:
-            raise Missing("it has one channel")
-        return running.own_path if self.apart else running.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +292,7 @@ class Resume:
                 running = life.enter_context(server.start(place))
                 before.close()
             with (
-                Crowd(loop, running.address, running.path) as crowd,
+                running.crowd(loop) as crowd,
                 Publisher(loop, running.dialect) as publisher,
             ):
                 here = Audience(loop, crowd, publisher, Meter(running.child.pids(), place))
@@ -307,7 +302,7 @@ class Resume:
         if not server.resumes:
             raise Missing("a client cannot come back with an id")
         if self.restarted and not server.keeps:
-            raise Missing("its messages are lost with its process")
+            raise Missing("another process of it does not have its messages")
 
     def _publish(self, here: Audience, running: Running) -> tuple[Ledger, list[bytes]]:
         """Publishes all messages. Returns their ledger, and the id of each."""
@@ -368,7 +363,7 @@ class Rounds:
 
     def run(self, server: Server, place: Place) -> Result:
         with server.start(place) as running, Loop() as loop:
-            with Crowd(loop, running.address, running.path) as first:
+            with running.crowd(loop) as first:
                 first.open(WARM_UP_STREAMS, OPEN_SECONDS)
             settle(loop)
             rounds = [self._round(running, loop, place) for _ in range(self.rounds)]
@@ -388,7 +383,7 @@ class Rounds:
     def _round(self, running: Running, loop: Loop, place: Place) -> tuple[Cost, Cost, Tally]:
         meter = Meter(running.child.pids(), place)
         with (
-            Crowd(loop, running.address, running.path, BROWSER) as crowd,
+            running.crowd(loop, BROWSER) as crowd,
             Publisher(loop, running.dialect) as publisher,
         ):
             meter.start()

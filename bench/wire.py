@@ -6,6 +6,7 @@ over chunks and reads. It rejects everything that is malformed.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.message import PADDING, TOKEN
@@ -22,6 +23,14 @@ _find_ids = re.compile(
     re.MULTILINE,
 ).findall
 _is_message = re.compile(rb"(%b)%b\Z" % (TOKEN, re.escape(PADDING))).match
+
+
+Unwrap = Callable[[bytes], bytes]
+"""Takes whole events, and returns them as they would be if a server added nothing to the data."""
+
+
+def as_it_is(events: bytes) -> bytes:
+    return events
 
 
 class WireError(Exception):
@@ -119,10 +128,11 @@ class Found:
 class EventStream:
     """Splits a body into events (WHATWG HTML, section 9.2.6) and finds our messages in them."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_rest", "_unwrap")
 
-    def __init__(self) -> None:
+    def __init__(self, unwrap: Unwrap = as_it_is) -> None:
         self._rest = b""
+        self._unwrap = unwrap
 
     def feed(self, body: bytes) -> Found:
         if self._rest:
@@ -131,7 +141,7 @@ class EventStream:
         if cut == 1:
             self._rest = body
             return Found([])
-        events, self._rest = body[:cut], body[cut:]
+        events, self._rest = self._unwrap(body[:cut]), body[cut:]
         tokens = _find_messages(events)
         lines = events.count(b"\ndata:") + events.startswith(b"data:")
         if len(tokens) == lines and b"event:" not in events:

@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.process import Child, cpu_seconds, forget_memory_peak, memory_peak_bytes
 from bench.results import Results
 from bench.scenarios import Live
-from bench.servers import SERVERS, Hub, Place
+from bench.servers import SERVERS, Hub, Place, nchan
 from tests.support.servers import ROOT
 from tests.support.waiting import wait_until
 
@@ -24,15 +24,39 @@ def run_loads(results: Results, server: servers.Server, place: Place) -> str:
 
 
 def test_a_missing_nginx_is_a_note_and_not_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "_nginx", lambda: "")
+    monkeypatch.setattr(nchan, "_nginx", lambda: "")
     results = Results()
-    nchan = next(server for server in SERVERS if server.name == "nchan")
-    line = run_loads(results, nchan, Place(0, 0, 1, 1))
+    server = next(server for server in SERVERS if server.name == "nchan")
+    line = run_loads(results, server, Place(0, 0, 1, 1))
     assert "apt install nginx libnginx-mod-nchan" in line
     assert "apt install nginx libnginx-mod-nchan" in report.tables(
         results, [Live("live-1000", 1, 1, 1)], SERVERS
     )
     assert not results.failed
+
+
+@pytest.mark.parametrize("name", ["mercure", "centrifugo"])
+def test_a_missing_program_is_a_note_and_not_an_end(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    server = next(server for server in SERVERS if server.name == name)
+    results = Results()
+    assert "go install github.com/" in run_loads(results, server, Place(0, 0, 1, 1))
+    assert not results.failed
+
+
+def test_a_whole_run_measures_once_what_no_target_refers_to() -> None:
+    compared = [server for server in SERVERS if server.name in {"hub", "nchan", "mercure"}]
+
+    def names(repeat: int, whole: bool) -> list[str]:
+        return [one.name for one in command_line._taking_part(compared, repeat, whole=whole)]
+
+    assert names(1, whole=True) == ["hub", "nchan", "mercure"]
+    assert names(2, whole=True) == ["nchan", "hub"]
+    assert names(3, whole=True) == ["hub", "nchan"]
+    assert names(2, whole=False) == ["nchan", "mercure", "hub"]
+    assert names(3, whole=False) == ["mercure", "hub", "nchan"]
 
 
 def test_a_server_that_does_not_start_is_one_clear_line() -> None:

@@ -30,7 +30,12 @@ def test_the_real_hub_loses_and_doubles_nothing(place: Place) -> None:
     assert measured.figures["cpu_us"] > 0
 
 
-@pytest.mark.parametrize("name", ["floor", "nchan"])
+INSTALLED = [server.name for server in SERVERS if server.installed()]
+
+
+@pytest.mark.parametrize(
+    "name", sorted({"floor", "nchan"} | {"mercure", "centrifugo"} & {*INSTALLED})
+)
 def test_other_servers_are_checked_in_the_same_way(place: Place, name: str) -> None:
     server = next(server for server in SERVERS if server.name == name)
     if not server.installed():
@@ -41,7 +46,7 @@ def test_other_servers_are_checked_in_the_same_way(place: Place, name: str) -> N
 
 
 def test_idle_streams_of_the_real_hub_have_a_cost_and_stay_open(place: Place) -> None:
-    measured = Idle("idle", 100, 0.3).run(Hub("hub", "hub"), place)
+    measured = Idle("idle", 1_000, 0.3).run(Hub("hub", "hub"), place)
     assert measured.tally == Tally()
     assert measured.figures["open_us"] > 0
     assert measured.figures["memory_kib"] > 0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bench.errors import BenchError
 from bench.ledger import Ledger, Reception, Tally, tally
 from bench.publisher import HttpPost, RedisPublish
+from bench.servers import centrifugo
 from bench.wire import ChunkedBody, EventStream, WireError, message_ids, read_head
 from tests.support.bench_stage import HEAD, RETRY, STYLES, chunk
 
@@ -33,6 +34,32 @@ def cut(data: st.DataObject, whole: bytes) -> list[bytes]:
     places = data.draw(st.sets(st.integers(1, len(whole) - 1), max_size=30))
     edges = [0, *sorted(places), len(whole)]
     return [whole[a:b] for a, b in pairwise(edges)]
+
+
+@given(st.data())
+def test_what_a_server_puts_around_a_message_is_taken_off(data: st.DataObject) -> None:
+    ledger = Ledger(1)
+    around = b'data: {"channel":"demo_stream","pub":{"data":"%b","offset":%d,"epoch":"Ab1"}}\n\n'
+    body = b'\r\ndata: {"connect":{"client":"c","ping":25}}\n\n'
+    body += b"data: {}\n\n".join(around % (ledger.payload(0), n) for n in range(5))
+    events, reception = EventStream(centrifugo.unwrap), Reception(ledger)
+    for piece in cut(data, body):
+        reception.take(events.feed(piece), 1)
+    assert tally(ledger, [reception], broken=False) == Tally(delivered=5)
+
+
+def test_a_reply_that_is_no_message_is_corrupt() -> None:
+    error = b'data: {"disconnect":{"code":3008}}\n\n'
+    assert EventStream(centrifugo.unwrap).feed(error).corrupt == 1
+
+
+def test_the_body_of_a_request_is_what_the_server_expects() -> None:
+    post = HttpPost(80, "/p", {"X-API-Key": "k"}, lambda payload: b"<%b>" % payload)
+    head, _, body = post.request(b"text").partition(b"\r\n\r\n")
+    assert body == b"<text>"
+    assert head.split(b"\r\n") == [
+        *(b"POST /p HTTP/1.1", b"Host: 127.0.0.1:80", b"X-API-Key: k", b"Content-Length: 6"),
+    ]
 
 
 def test_no_changed_byte_goes_unseen() -> None:
