@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check ways soak lint bench lock
+.PHONY: help run test check ways soak crowd lint bench lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -32,6 +32,10 @@ ways:  ## the tests of streams again, under Daphne's own command and under anoth
 soak:  ## ten minutes of faults on real hubs; nothing may be lost or doubled (ARGS="--seconds N --seed N")
 	@scripts/setup requirements-dev.txt
 	@SECRET_KEY=for-the-soak-only $(PYTHON_IN_VENV) -m tests.soak $(ARGS)
+
+crowd:  ## ten minutes of ten thousand clients that come and go; every message is counted (ARGS as for soak)
+	@scripts/setup requirements-dev.txt
+	@SECRET_KEY=for-the-crowd-only $(PYTHON_IN_VENV) -m tests.crowd $(ARGS)
 
 lint:  ## ruff and mypy
 	@scripts/setup requirements-dev.txt

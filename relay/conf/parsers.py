@@ -28,6 +28,10 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
     return parse
 
 
+def workers(value: Any) -> int:
+    return 0 if value == "auto" else whole(1, 256)(value)
+
+
 def seconds(low: float, high: float) -> Callable[[Any], float]:
     def parse(value: Any) -> float:
         if isinstance(value, bool) or not low <= float(value) <= high:

@@ -46,6 +46,9 @@ class Settings:
     session_check_seconds: float
     new_channels_per_minute: int
     new_channels_per_address: int
+    workers: int
+    """0: one for each core."""
+    drain_seconds: float
 
     def catalogue(self) -> Catalogue:
         """What RELAY_CHANNELS says, and the default channel, which needs no entry."""

@@ -53,6 +53,7 @@ _LIMITED = "streams (0: no limit)"
 _NEW = "channels a minute (0: no limit)"
 _KEY = "Use a secret of at least 32 characters."
 _JWKS = "Use a JSON Web Key Set (RFC 7517) with RS256 keys of at least 2048 bits, each with a kid."
+_WORKERS = "Use a whole number of processes from 1 to 256, or auto: one for each core."
 _PATH = "Use a path such as stream/ or live/stream/, of letters, digits and . _ ~ -."
 
 # A new setting gets a new check id. The id of a setting that was removed is not used again.
@@ -91,6 +92,8 @@ TABLE = (
     _seconds("relay.E029", "session_check_seconds", 900.0, 0.0, 86_400.0),
     _whole("relay.E030", "new_channels_per_minute", 6000, (0, 1_000_000), _NEW),
     _whole("relay.E031", "new_channels_per_address", 0, (0, 1_000_000), _NEW),
+    Setting("relay.E032", "workers", "1", parsers.workers, _WORKERS),
+    _seconds("relay.E033", "drain_seconds", 5.0, 0.0, 3600.0),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in TABLE}

@@ -1,6 +1,7 @@
 """Assembles the parts: one hub per process, from the connection to Redis to the open streams."""
 
 import asyncio
+import random
 
 from relay.access.database import DatabaseCheck
 from relay.broker.broker import Broker
@@ -12,7 +13,7 @@ from relay.control.kick_receiver import KickReceiver
 from relay.control.presence import Presence
 from relay.control.processes import Processes
 from relay.engine.channels import Channels
-from relay.engine.stream import Admission, Full, Stream, jitter
+from relay.engine.stream import Admission, Full, Stream, jitter, longest
 from relay.engine.streams import Streams
 from relay.engine.supervisor import Supervisor
 from relay.feed.backpressure import Backpressure
@@ -25,6 +26,12 @@ from relay.wire import sse
 
 TICK_SECONDS = 1.0
 """How often stalled clients are cut. A heartbeat period that is shorter shortens the tick."""
+
+DRAIN_STEP_SECONDS = 0.01
+"""Streams that end within so short a time end together."""
+
+BACK_SECONDS = 1.0
+"""How long a client takes to come back when its pause is over."""
 
 FLUSH_SECONDS = 0.2
 """How long a stopping hub waits for the server to write the last bytes to the sockets."""
@@ -69,6 +76,24 @@ class Hub:
         self._stopping = True
         for delivery in self.channels:
             delivery.finish(self.retry)
+
+    async def drain(self, seconds: float) -> None:
+        """Refuses new streams and ends the open ones in random order, evenly over `seconds`.
+
+        Then stays subscribed until their clients must be back elsewhere: a channel that only they had
+        is heard by no other process before.
+        """
+        self._stopping = True
+        streams = list(self.streams)
+        random.shuffle(streams)
+        began = self._context.clock.time()
+        for number, stream in enumerate(streams):
+            pause = began + seconds * number / len(streams) - self._context.clock.time()
+            if pause > DRAIN_STEP_SECONDS:
+                await asyncio.sleep(pause)
+            self.end(stream)
+        if streams:
+            await asyncio.sleep(longest(self.settings.retry_ms) / 1000 + BACK_SECONDS)
 
     async def stop(self) -> None:
         """Ends the streams, writes what the histories lack, then ends all tasks."""

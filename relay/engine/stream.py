@@ -9,10 +9,17 @@ from relay.engine.delivery import Delivery
 from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
 
+JITTER = 0.5, 1.5
+
 
 def jitter(milliseconds: int) -> int:
     """Returns 0.5 to 1.5 times as much, so that clients do not reconnect all at once."""
-    return round(milliseconds * random.uniform(0.5, 1.5))
+    return round(milliseconds * random.uniform(*JITTER))
+
+
+def longest(milliseconds: int) -> float:
+    """Returns the most that `jitter` makes of it."""
+    return milliseconds * max(JITTER)
 
 
 class Full(Exception):

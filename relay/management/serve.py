@@ -3,8 +3,9 @@
 import os
 import re
 import sys
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 
 from django.apps import apps
@@ -20,11 +21,16 @@ from django.utils.module_loading import import_string
 from relay import conf
 from relay.asgi import relay_application
 from relay.broker.address import RedisAddress
+from relay.conf import parsers
 from relay.management.redis_check import RedisFault, require_subscription
 from relay.management.subcommand import Options, Subcommand
 from relay.server.embedded_redis import USER as EMBEDDED_USER
 from relay.server.embedded_redis import EmbeddedRedis, accepts_connections
 from relay.types import Application
+from relay.workers.listening import listen
+from relay.workers.parent import Parent, WorkersFailed
+from relay.workers.process import Launch, own_command, start_directory
+from relay.workers.words import Orders
 
 LOCAL_PORT = 6379
 
@@ -40,12 +46,20 @@ class Serve(Subcommand):
         parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
         parser.add_argument("--port", default=os.environ.get("PORT", "8000"))
         parser.add_argument("--site", action="store_true", help="serve the site's own pages, too")
+        parser.add_argument(
+            "--workers",
+            help="how many processes serve: a number, or auto for one on each core (RELAY_WORKERS)",
+        )
+        parser.add_argument("--worker", help=SUPPRESS)  # the descriptors that a parent hands over
 
     def run(self, options: Options) -> None:
-        host, port = options["host"] or "127.0.0.1", _port(options["port"] or "8000")
         _require_daphne()
+        if options["worker"]:
+            self._work(options["worker"], whole_site=options["site"])
+            return
+        host, port = options["host"] or "127.0.0.1", _port(options["port"] or "8000")
         self._check()
-        url = conf.load().redis_url
+        url, workers = conf.load().redis_url, _workers(options["workers"])
         embedded = not hasattr(django_settings, "REDIS_URL") and not accepts_connections(LOCAL_PORT)
         with ExitStack() as stack:
             try:
@@ -57,7 +71,10 @@ class Serve(Subcommand):
             except (RuntimeError, RedisFault) as error:
                 raise CommandError(str(error)) from None
             where = RedisAddress(url).name + (" (embedded, nothing is kept)" if embedded else "")
-            self._serve(host, port, _application(whole_site=options["site"]), where)
+            if workers is None:
+                self._serve(host, port, _application(whole_site=options["site"]), where)
+            else:
+                self._serve_with_workers(host, port, workers, where, url if embedded else "")
 
     def _check(self) -> None:
         for message in run_checks():
@@ -70,21 +87,42 @@ class Serve(Subcommand):
     def _serve(self, host: str, port: int, application: Application, redis_name: str) -> None:
         from relay.server.daphne import HubServer
 
-        def listening(host: str, port: int) -> None:
-            shown = f"[{host}]" if ":" in host else host
-            settings = conf.load()
-            self.stdout.write(f"Relay Hub on http://{shown}:{port}/ with Redis {redis_name}")
-            command = f'{_redis_cli(settings.redis_url)} publish {settings.channel} "Test Event"'
-            self.stdout.write(f"Try: {command}")
-            sys.stdout.flush()
-
-        server = HubServer(application, host, port, listening)
+        server = HubServer(application, (host, port), partial(self._say_where, redis_name))
         server.run()
         if server.failure:
-            raise CommandError(
-                f"cannot listen on {host}:{port}: {server.failure}."
-                " Choose another address with HOST and PORT."
-            )
+            raise _cannot_listen(host, port, server.failure)
+
+    def _work(self, descriptors: str, *, whole_site: bool) -> None:
+        from relay.workers.worker import handed_over, serve_for
+
+        listening, link = handed_over(descriptors)
+        if redis_url := link.orders().redis_url:
+            _use_redis(redis_url)
+        serve_for(link, _application(whole_site=whole_site), listening)
+
+    def _serve_with_workers(
+        self, host: str, port: int, workers: int, redis_name: str, redis_url: str
+    ) -> None:
+        try:
+            sockets = listen(host, port, workers)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from None
+        at = sockets[0].getsockname()[:2]
+        shown = f"{redis_name}, {workers} {'worker' if workers == 1 else 'workers'}"
+        launch = Launch(own_command(), start_directory(), Orders(redis_url))
+        try:
+            say_where = partial(self._say_where, shown, *at)
+            Parent(launch, sockets, conf.load().drain_seconds, say_where).run()
+        except WorkersFailed as error:
+            raise CommandError(f"{error}.") from None
+
+    def _say_where(self, redis_name: str, host: str, port: int) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        settings = conf.load()
+        self.stdout.write(f"Relay Hub on http://{shown}:{port}/ with Redis {redis_name}")
+        command = f'{_redis_cli(settings.redis_url)} publish {settings.channel} "Test Event"'
+        self.stdout.write(f"Try: {command}")
+        sys.stdout.flush()
 
 
 def _require_daphne() -> None:
@@ -119,6 +157,24 @@ def _port(value: Any) -> int:
     if not 0 <= port <= 65535:
         raise CommandError(f"PORT is not valid: {value!r}. Use a whole number from 0 to 65535.")
     return port
+
+
+def _workers(value: str | None) -> int | None:
+    """Returns how many workers are to serve; None if this process is to serve itself."""
+    if value is None and (set_to := conf.load().workers) == 1:
+        return None
+    try:
+        number = set_to if value is None else parsers.workers(value)
+    except ValueError:
+        hint = "Use a whole number from 1 to 256, or auto."
+        raise CommandError(f"--workers is not valid: {value!r}. {hint}") from None
+    return number or len(os.sched_getaffinity(0))
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> CommandError:
+    return CommandError(
+        f"cannot listen on {host}:{port}: {error}. Choose another address with HOST and PORT."
+    )
 
 
 def _published_channels() -> list[str]:

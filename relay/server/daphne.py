@@ -23,6 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument
 
 from relay.http.application import stream_paths
+from relay.server import internals
 from relay.server.door import Door
 
 logger = logging.getLogger("relay")
@@ -37,17 +38,29 @@ END_SECONDS = 2.0
 
 
 class HubServer(Server):
-    """Serves until SIGTERM or SIGINT; `failure` tells afterwards why it could not."""
+    """Serves until SIGTERM or SIGINT; `failure` tells afterwards why it could not.
+
+    `where` is an address to listen at, or a socket that listens already and is the server's from now on.
+    """
 
     def __init__(
-        self, application: Any, host: str, port: int, on_listening: Callable[[str, int], None]
+        self,
+        application: Any,
+        where: tuple[str, int] | socket.socket,
+        on_listening: Callable[[str, int], None],
     ) -> None:
+        own = isinstance(where, socket.socket)
         super().__init__(
             application,
-            endpoints=[_endpoint(host, port)],
+            endpoints=["adopted"] if own else [_endpoint(*where)],  # Daphne will not have none
             server_name="",
             verbosity=0,
+            ready_callable=self._adopt if own else None,
         )
+        if own:
+            self.endpoints: list[str] = []
+        self._where = where
+        self._port: Any = None
         self._on_listening = on_listening
         self._seconds = 0  # since the applications were checked
         self.failure: Exception | None = None
@@ -57,8 +70,20 @@ class HubServer(Server):
         _raise_file_limit()
         super().run()
 
+    def stop_listening(self) -> None:
+        """Accepts no more. What was accepted is served on."""
+        self._port.stopListening()
+
+    def _adopt(self) -> None:
+        assert isinstance(self._where, socket.socket)
+        with self._where as ours:  # Twisted takes a duplicate
+            self.listen_success(
+                internals.reactor.adoptStreamPort(ours.fileno(), ours.family, self.http_factory)
+            )
+
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
+        self._port = port
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)

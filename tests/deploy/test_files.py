@@ -16,7 +16,7 @@ DEPLOY = ROOT / "deploy"
 KUBERNETES: list[dict[str, Any]] = list(
     yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
 )
-UNIT = DEPLOY / "relay-hub@.service"
+UNIT = DEPLOY / "relay-hub.service"
 
 
 SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")

@@ -25,6 +25,7 @@ PACKAGES = [
     "engine",
     "http",
     "server",
+    "workers",
     "testing",
 ]
 """A module imports from its own package and from those before it."""

@@ -70,7 +70,11 @@ class Follower(threading.Thread):
     """
 
     def __init__(
-        self, urls: Sequence[str], cut_seconds: float | None = None, last_id: str = ""
+        self,
+        urls: Sequence[str],
+        cut_seconds: float | None = None,
+        last_id: str = "",
+        path: str = "/stream/",
     ) -> None:
         super().__init__(daemon=True)
         self.urls = list(urls)
@@ -78,6 +82,7 @@ class Follower(threading.Thread):
         self.last_id = last_id
         self.connects = 0
         self.failure: Exception | None = None
+        self._path = path
         self._cut_seconds = cut_seconds
         self._stopping = False
         self._stream: Stream | None = None
@@ -110,7 +115,7 @@ class Follower(threading.Thread):
     def _follow(self, url: str) -> None:
         self.connects += 1
         try:
-            with Stream(url, last_id=self.last_id, timeout=30.0) as stream:
+            with Stream(url, self._path, last_id=self.last_id, timeout=30.0) as stream:
                 self._stream = stream
                 try:
                     self._read(stream)

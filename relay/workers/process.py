@@ -1,0 +1,120 @@
+"""A worker, as its parent sees it: a process, and a pair of Unix sockets to it."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from relay import tasks
+from relay.workers.words import Orders, Word, line_of, word_of
+
+SILENCE_SECONDS = 30.0
+"""A worker that says nothing for this long hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How workers are started."""
+
+    command: Sequence[str]
+    """The command line, to which the descriptors of the worker are added."""
+    directory: str
+    orders: Orders
+
+
+def own_command() -> list[str]:
+    """Returns the command line of this process, so that a worker runs the code that is there now."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def start_directory() -> str:
+    """Returns the path of the working directory as the shell gave it: by a symbolic link, as a rule,
+    where each release has a directory of its own."""
+    named = os.environ.get("PWD", "")
+    with suppress(OSError):
+        if os.path.samefile(named, "."):
+            return named
+    return os.getcwd()
+
+
+class WorkerProcess:
+    """`start` it, then watch `ready` and `ended`."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self.ready = asyncio.Event()
+        """Whether its hub was live."""
+        self.hung = False
+        """Whether it was killed because it said nothing any more."""
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, launch: Launch, listening: socket.socket) -> "WorkerProcess":
+        """Starts a worker that accepts connections from `listening`."""
+        ours, theirs = socket.socketpair()
+        descriptors = listening.fileno(), theirs.fileno()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *launch.command,
+                f"--worker={descriptors[0]},{descriptors[1]}",
+                cwd=launch.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=descriptors,
+                start_new_session=True,  # Ctrl-C is for the parent, which then ends the workers
+            )
+        reader, writer = await asyncio.open_connection(sock=ours)
+        writer.write(launch.orders.line())
+        return cls(process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ended(self) -> int:
+        """Returns its exit code, negative for a signal, when it has ended."""
+        code = await self._process.wait()
+        await tasks.end([self._listening])
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+        return code
+
+    def drain(self) -> None:
+        """Has it end its streams little by little, and then itself."""
+        with suppress(OSError):
+            self._writer.write(line_of(Word.DRAIN))
+
+    def stop(self) -> None:
+        """Has it end its streams and itself at once."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _listen(self) -> None:
+        """Reads until the worker ends. Kills one that hangs."""
+        with suppress(OSError):
+            while True:
+                try:
+                    async with asyncio.timeout(SILENCE_SECONDS):
+                        line = await self._reader.readline()
+                except TimeoutError:
+                    self.hung = True
+                    self.kill()
+                    return
+                if not line:
+                    return
+                if word_of(line) is Word.READY:
+                    self.ready.set()
