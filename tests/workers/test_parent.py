@@ -26,8 +26,8 @@ link = socket.socket(fileno=link)
 orders = link.recv(1000)
 log = open({log!r}, "a", buffering=1)
 {first}
-link.send(b'"ready"\\n')
 log.write("live %d\\n" % os.getpid())
+link.send(b'"ready"\\n')
 {then}
 while (word := link.recv(100)):
     break
