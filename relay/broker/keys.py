@@ -45,6 +45,10 @@ class HubKeys:
         """How the name of the presence of one process begins; the id of the process follows."""
         return f"{self.prefix}:{{control}}:presence:"
 
+    def seats(self, digest: str) -> str:
+        """How many streams one user or address has, for each process."""
+        return f"{self.prefix}:{{control}}:seats:{digest}"
+
     @property
     def control(self) -> str:
         """The channel on which all hub processes are told to look for kicks."""

@@ -12,6 +12,7 @@ from relay.conf import Settings
 from relay.control.kick_receiver import KickReceiver
 from relay.control.presence import Presence
 from relay.control.processes import Processes
+from relay.control.seats import Seats
 from relay.engine.channels import Channels
 from relay.engine.stream import Admission, Full, Stream, jitter, longest
 from relay.engine.streams import Streams
@@ -52,7 +53,12 @@ class Hub:
         keys = HubKeys(settings.prefix)
         processes = Processes(broker.commands, keys)
         self.presence = Presence(broker.commands, keys, processes)
-        self.streams = Streams(settings, self.presence, self.stats)
+        limits = {
+            "user": settings.max_streams_per_user,
+            "address": settings.max_streams_per_address,
+        }
+        self._seats = Seats(limits, broker.commands, keys, processes)
+        self.streams = Streams(settings, self.presence, self._seats, self.stats)
         self.kicks = KickReceiver(self, broker.commands, keys, self._context.link, processes)
         self.poller = Poller()
         self._ends: dict[Stream, Timer] = {}
@@ -70,6 +76,7 @@ class Hub:
         self._supervisor.start(self._tick, "ticker")
         self._supervisor.start(self.kicks.run, "receiver of kicks")
         self._supervisor.start(self.presence.run, "presence")
+        self._supervisor.start(self._seats.run, "seats")
 
     def end_streams(self) -> None:
         """Ends every open stream properly and refuses new ones. May be called repeatedly."""

@@ -1,28 +1,26 @@
 """The open streams of this process, and the limits of their number."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from relay.access.identity import subject_of
 from relay.conf import Settings
 from relay.control.presence import Presence
+from relay.control.seats import Seats
 from relay.engine.stream import Full, Owner, Stream
 from relay.stats import Stats
 
+TAKEN = "All streams are taken."
+
 
 class Streams:
-    """Counts streams per user and address against the limits, and per channel for presence."""
+    """Holds each stream against the limits, and counts it per channel for presence."""
 
-    def __init__(self, settings: Settings, presence: Presence, stats: Stats) -> None:
+    def __init__(self, settings: Settings, presence: Presence, seats: Seats, stats: Stats) -> None:
         self._max = settings.max_streams
-        self._limits = {
-            "user": settings.max_streams_per_user,
-            "address": settings.max_streams_per_address,
-        }
         self._presence = presence
+        self._seats = seats
         self._stats = stats
         self._streams: set[Stream] = set()
-        self._owned: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -34,28 +32,33 @@ class Streams:
         return stream in self._streams
 
     def check_room(self, owner: Owner) -> None:
-        """Raises Full when another stream would exceed a limit of the process, user or address."""
-        if len(self._streams) >= self._max or any(
-            self._limits[kind] and self._owned[kind, key] >= self._limits[kind]
-            for kind, key in _counted(owner)
-        ):
-            raise Full("All streams are taken.")
+        """Raises Full when another stream would exceed a limit in this process alone."""
+        if len(self._streams) >= self._max or self._seats.any_full(_counted(owner)):
+            raise Full(TAKEN)
+
+    async def take_seat(self, owner: Owner) -> None:
+        """Takes the seat of a stream that is to be opened. Raises Full when its owner has no more.
+
+        Call `give_back` if it is not opened.
+        """
+        if not await self._seats.take(_counted(owner)):
+            raise Full(TAKEN)
+
+    def give_back(self, owner: Owner) -> None:
+        self._seats.leave(_counted(owner))
 
     def add(self, stream: Stream) -> None:
+        """Adds a stream, whose seat was taken."""
         self._streams.add(stream)
-        self._owned.update(_counted(stream.owner))
         self._presence.enter(stream.names, stream.owner.user)
         self._stats.streams_opened += 1
         self._stats.streams_open = len(self._streams)
 
     def remove(self, stream: Stream) -> None:
-        """Removes a stream, which must have been added."""
+        """Removes a stream, which must have been added. Its seat is free."""
         self._streams.remove(stream)
         self._presence.leave(stream.names, stream.owner.user)
-        for key in _counted(stream.owner):
-            self._owned[key] -= 1
-            if not self._owned[key]:
-                del self._owned[key]
+        self.give_back(stream.owner)
         self._stats.streams_open = len(self._streams)
 
 

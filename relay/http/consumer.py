@@ -66,7 +66,7 @@ class StreamConsumer(AsyncHttpConsumer):
         try:
             admitted = await admit(self.scope, hub.settings, hub.catalogue)
             if isinstance(admitted, Admitted):
-                _require_room(hub, admitted)
+                await _take_room(hub, admitted)
             return admitted
         except Problem as problem:
             return Answer.refusal(problem)
@@ -75,14 +75,18 @@ class StreamConsumer(AsyncHttpConsumer):
             return turned_away.answer(hub.refusal_retry(), hub.settings.overload_retry_ms)
 
     async def _stream(self, hub: Hub, admitted: Admitted, asked_at: float) -> None:
-        detached = _take_connection(self.scope, self.base_send)
-        if detached is not None:
-            _open_on_socket(hub, detached, admitted, asked_at)
-            return
-        await self.send_headers(headers=[*STREAM_HEADERS, *admitted.headers])
-        await self.send_body(hub.retry(), more_body=True)
-        writer = AsgiWriter(self.base_send)
-        stream = hub.join(writer, admitted.admission, asked_at)
+        try:
+            detached = _take_connection(self.scope, self.base_send)
+            if detached is not None:
+                _open_on_socket(hub, detached, admitted, asked_at)
+                return
+            await self.send_headers(headers=[*STREAM_HEADERS, *admitted.headers])
+            await self.send_body(hub.retry(), more_body=True)
+            writer = AsgiWriter(self.base_send)
+            stream = hub.join(writer, admitted.admission, asked_at)
+        except BaseException:
+            hub.streams.give_back(admitted.admission.owner)
+            raise
         try:
             await writer.run(self._client_gone())
         finally:
@@ -114,10 +118,15 @@ def _open_on_socket(hub: Hub, detached: Detached, admitted: Admitted, asked_at: 
     writer.send_head()
 
 
-def _require_room(hub: Hub, admitted: Admitted) -> None:
-    """Raises TurnedAway when the process has all the streams or channels it may have, or stops."""
+async def _take_room(hub: Hub, admitted: Admitted) -> None:
+    """Takes the seat of the stream.
+
+    Raises TurnedAway when the process has all the streams or channels it may have, or stops, or when the
+    client has all the streams that it may have.
+    """
     try:
         hub.check_room(admitted.admission)
+        await hub.streams.take_seat(admitted.admission.owner)
     except Full as full:
         raise TurnedAway(
             gettext(str(full)),
