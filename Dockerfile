@@ -15,5 +15,5 @@ ENV DATABASE_URL=sqlite:////var/lib/relay-hub/db.sqlite3
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=4s --retries=5 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/', timeout=3)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=3)"]
 CMD ["scripts/container"]

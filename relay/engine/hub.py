@@ -69,6 +69,11 @@ class Hub:
         """Whether the subscription is live and every part runs."""
         return self._context.link.live and not self._supervisor.failing
 
+    @property
+    def takes_streams(self) -> bool:
+        """Whether there is room for another stream, and the process does not stop."""
+        return not self._stopping and len(self.streams) < self.settings.max_streams
+
     def start(self) -> None:
         """Starts every part: the channels, the listener, heartbeats, kicks and presence."""
         self.channels.start()

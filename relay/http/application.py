@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from relay import conf
 from relay.access.problem import Problem
 from relay.engine.lifespan import get_hub, lifespan
+from relay.http import probes
 from relay.http.consumer import StreamConsumer
-from relay.http.pages import Pages, send_problem
+from relay.http.pages import Pages, send_answer, send_problem
 from relay.http.refusal import refuse as refuse_request
 from relay.types import Application, Receive, Send
 
@@ -22,7 +23,7 @@ NOT_HERE = _("This process serves live streams. The site's pages are served by a
 
 
 class RelayApplication:
-    """Streams are at `stream_path`, below the site's root; everything else is `site`'s."""
+    """Streams are at `stream_path`, below the site's root, and probes beside them; all else is `site`'s."""
 
     def __init__(self, site: Application | None, stream_path: str) -> None:
         self._site = site
@@ -45,9 +46,14 @@ class RelayApplication:
                     await self._site(scope, receive, send)
 
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        get_hub()  # no server may have started it, and `/health/` must not wait for the first stream
-        if path_below_root(scope) in self._paths:
+        hub = (
+            get_hub()
+        )  # no server may have started it, and probes must not wait for the first stream
+        path = path_below_root(scope)
+        if path in self._paths:
             await self._streams(scope, receive, send)
+        elif path in probes.PATHS:
+            await send_answer(await probes.answer_probe(path, scope["method"], hub), send)
         elif self._site is None:
             await send_problem(Problem(404, NOT_HERE), send)
         elif self._pages is not None:

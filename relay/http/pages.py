@@ -90,7 +90,11 @@ def _unreadable() -> Problem:
 
 async def send_problem(refusal: Problem, send: Send) -> None:
     """Answers with a problem."""
-    answer = Answer.refusal(refusal)
+    await send_answer(Answer.refusal(refusal), send)
+
+
+async def send_answer(answer: Answer, send: Send) -> None:
+    """Sends a response that is complete."""
     start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
     await send(start)
     await send({"type": "http.response.body", "body": answer.body})

@@ -32,7 +32,7 @@ def test_the_hub_waits_for_a_healthy_redis_and_is_watched_itself() -> None:
     service = COMPOSE["services"]["hub"]
     assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
     assert "healthcheck" in COMPOSE["services"]["redis"]
-    assert "/health/" in service["healthcheck"]["test"][-1]
+    assert "/readyz" in service["healthcheck"]["test"][-1]
     assert service["environment"]["REDIS_URL"] == "redis://redis:6379/0"
     assert service["ports"] == ["127.0.0.1:8000:8000"]
 
