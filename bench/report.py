@@ -33,7 +33,8 @@ the next repeat, which begins with another server. A message is 100 bytes of tex
 send loop and django-eventstream receive it by `PUBLISH` to one private Redis, nchan, Mercure and
 Centrifugo by `POST`. Each publisher uses one pipelined connection, so that the order is known.
 Redis is configured not to disconnect a slow subscriber, and its CPU is not counted. The servers that
-no target refers to are measured once: the bare send loop, django-eventstream, Mercure, Centrifugo.
+no target refers to are measured once: the hub with workers, the bare send loop, django-eventstream,
+Mercure and Centrifugo.
 
 - **Deliveries.** The client is one thread on non-blocking sockets. It records every read with its
   time and checks all bytes afterwards with the same decoder for every server: chunk framing,
@@ -63,6 +64,8 @@ no target refers to are measured once: the bare send loop, django-eventstream, M
   heartbeat. Closing is counted until a second after the last stream was closed.
 - **Rounds.** In one process streams are opened with the head of a browser (15 fields), served and
   closed, again and again. The last round is compared with the first.
+- **Relay Hub, 2 workers** is `manage.py relay serve --workers 2`, with both workers on the one core: it
+  shows what a second process costs, not what a second core brings.
 - **Relay Hub** is `manage.py relay serve`. **Relay Hub, daphne** is the same hub under Daphne's own
   command.
 - **nchan** runs with one worker, messages in memory, a buffer that holds the whole load and no

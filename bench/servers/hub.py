@@ -70,6 +70,15 @@ class Hub(Server):
         return [*serve, "--port", str(port)]
 
 
+class HubWithWorkers(Hub):
+    """This project with several workers, which here share a core: what a second one costs."""
+
+    repeats = 1
+
+    def without_history(self) -> "Hub":
+        raise Missing("its history is the same")
+
+
 class HubUnderDaphne(Hub):
     """This project under Daphne's own command, whose queue of connections has 50 places."""
 
