@@ -8,16 +8,21 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from relay.broker.commands import Commands
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import HubKeys
+from relay.broker.outage import Outage
 from relay.control.processes import Processes
 from relay.flag import Flag
 
-EXPIRY_MS = 86_400_000
-"""How long the seats of an owner are kept after the last change. Streams do not last as long."""
+REFRESH_SECONDS = 30.0
+"""How often all numbers are written again, for Redis may have lost them."""
+
+EXPIRY_MS = 120_000
+"""How long a number counts after it was written."""
 
 AGAIN_SECONDS = 1.0
 """The pause before what could not be written is tried again."""
@@ -42,6 +47,10 @@ class Seats:
         self._here: Counter[Owner] = Counter()
         self._changed: dict[Owner, None] = {}
         self._some_changed = Flag()
+        self._outage = Outage(
+            "The streams of users and addresses cannot be counted together: %s. Each process counts alone.",
+            "The streams of users and addresses are counted together again.",
+        )
 
     def limited(self, owners: Iterable[Owner]) -> list[Owner]:
         """Returns those that have a limit."""
@@ -56,58 +65,71 @@ class Seats:
 
         Call `leave` when the stream has ended or could not be opened.
         """
-        self.enter(owners)
         limited = self.limited(owners)
         if not limited:
             return True
+        if self.any_full(limited):
+            return False
+        self._here.update(limited)  # written only after the answer: it may be no
+        asked = {owner: self._here[owner] for owner in limited}
         arguments: list[str | int] = [self._processes.id, EXPIRY_MS]
-        for owner in limited:
-            arguments += [self._limits[owner[0]], self._here[owner]]
+        for owner, number in asked.items():
+            arguments += [self._limits[owner[0]], number]
         keys = [self._keys.processes, *map(self._key, limited)]
+        taken = False
         try:
             taken = bool(await self._commands.script("seats_take", keys, arguments))
         except RedisUnavailable:
-            return True
-        except BaseException:
-            self.leave(owners)
-            raise
-        if not taken:
-            self.leave(owners)
+            taken = True
+            self._note(limited)
+        finally:
+            if not taken:
+                self._here.subtract(limited)
+            # What others have changed meanwhile may have been overtaken by this number.
+            self._note(owner for owner in limited if self._here[owner] != asked[owner])
         return taken
-
-    def enter(self, owners: Iterable[Owner]) -> None:
-        for owner in self.limited(owners):
-            self._here[owner] += 1
-            self._note(owner)
 
     def leave(self, owners: Iterable[Owner]) -> None:
         for owner in self.limited(owners):
             self._here[owner] -= 1
-            if not self._here[owner]:
-                del self._here[owner]
-            self._note(owner)
+            self._note([owner])
 
     async def run(self) -> None:
         """Writes the changed numbers until cancelled."""
+        loop = asyncio.get_running_loop()
         while self._limits:
-            await self._some_changed.wait()
-            self._some_changed.clear()
-            try:
-                while self._changed:
-                    await self._write()
-            except RedisUnavailable:
-                await asyncio.sleep(AGAIN_SECONDS)
-                self._some_changed.set()
+            refresh_at = loop.time() + REFRESH_SECONDS
+            with suppress(TimeoutError):
+                while True:
+                    async with asyncio.timeout_at(refresh_at):
+                        await self._some_changed.wait()
+                    self._some_changed.clear()
+                    await self._write_all()
+            self._note(self._here)
 
-    def _note(self, owner: Owner) -> None:
-        self._changed[owner] = None
+    def _note(self, owners: Iterable[Owner]) -> None:
+        self._changed.update(dict.fromkeys(owners))
         self._some_changed.set()
+
+    async def _write_all(self) -> None:
+        try:
+            while self._changed:
+                await self._write()
+            self._outage.end(self)
+        except RedisUnavailable as error:
+            if error.refused:  # the listener reports a lost Redis
+                self._outage.begin(self, error)
+            await asyncio.sleep(AGAIN_SECONDS)
+            self._some_changed.set()
 
     async def _write(self) -> None:
         owners = list(islice(self._changed, WRITE_OWNERS))
         for owner in owners:
             del self._changed[owner]
         numbers = [self._here[owner] for owner in owners]
+        for owner, number in zip(owners, numbers, strict=True):
+            if not number:
+                self._here.pop(owner, None)
         arguments = [self._processes.id, EXPIRY_MS, *numbers]
         try:
             await self._commands.script("seats_write", [*map(self._key, owners)], arguments)

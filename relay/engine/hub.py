@@ -38,6 +38,11 @@ FLUSH_SECONDS = 0.2
 """How long a stopping hub waits for the server to write the last bytes to the sockets."""
 
 
+def drain_bound(settings: Settings) -> float:
+    """Returns how long `Hub.drain` takes at the most, in seconds."""
+    return settings.drain_seconds + longest(settings.retry_ms) / 1000 + BACK_SECONDS
+
+
 class Hub:
     """Call `start` and `stop` in the event loop of the server, `join` and `leave` for each stream."""
 
@@ -89,8 +94,8 @@ class Hub:
         for delivery in self.channels:
             delivery.finish(self.retry)
 
-    async def drain(self, seconds: float) -> None:
-        """Refuses new streams and ends the open ones in random order, evenly over `seconds`.
+    async def drain(self) -> None:
+        """Refuses new streams and ends the open ones in random order, over RELAY_DRAIN_SECONDS.
 
         Then stays subscribed until their clients must be back elsewhere: a channel that only they had
         is heard by no other process before.
@@ -100,12 +105,13 @@ class Hub:
         random.shuffle(streams)
         began = self._context.clock.time()
         for number, stream in enumerate(streams):
-            pause = began + seconds * number / len(streams) - self._context.clock.time()
+            due = began + self.settings.drain_seconds * number / len(streams)
+            pause = due - self._context.clock.time()
             if pause > DRAIN_STEP_SECONDS:
                 await asyncio.sleep(pause)
             self.end(stream)
         if streams:
-            await asyncio.sleep(longest(self.settings.retry_ms) / 1000 + BACK_SECONDS)
+            await asyncio.sleep(drain_bound(self.settings) - self.settings.drain_seconds)
 
     async def stop(self) -> None:
         """Ends the streams, writes what the histories lack, then ends all tasks."""
@@ -132,7 +138,7 @@ class Hub:
         """Raises Full when the stream cannot be opened now."""
         if self._stopping:
             raise Full("This process stops.")
-        self.streams.check_room(admission.owner)
+        self.streams.check_room()
         self.channels.check_room(admission)
 
     def join(self, writer: Writer, admission: Admission, asked_at: float) -> Stream:

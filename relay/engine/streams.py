@@ -31,9 +31,9 @@ class Streams:
     def __contains__(self, stream: object) -> bool:
         return stream in self._streams
 
-    def check_room(self, owner: Owner) -> None:
-        """Raises Full when another stream would exceed a limit in this process alone."""
-        if len(self._streams) >= self._max or self._seats.any_full(_counted(owner)):
+    def check_room(self) -> None:
+        """Raises Full when the process has all the streams that it may have."""
+        if len(self._streams) >= self._max:
             raise Full(TAKEN)
 
     async def take_seat(self, owner: Owner) -> None:

@@ -124,9 +124,15 @@ async def _take_room(hub: Hub, admitted: Admitted) -> None:
     Raises TurnedAway when the process has all the streams or channels it may have, or stops, or when the
     client has all the streams that it may have.
     """
+    owner = admitted.admission.owner
     try:
-        hub.check_room(admitted.admission)
-        await hub.streams.take_seat(admitted.admission.owner)
+        hub.streams.check_room()
+        await hub.streams.take_seat(owner)
+        try:
+            hub.check_room(admitted.admission)  # what may have changed meanwhile, too
+        except Full:
+            hub.streams.give_back(owner)
+            raise
     except Full as full:
         raise TurnedAway(
             gettext(str(full)),

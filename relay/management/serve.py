@@ -22,11 +22,13 @@ from relay import conf
 from relay.asgi import relay_application
 from relay.broker.address import RedisAddress
 from relay.conf import parsers
+from relay.engine.hub import drain_bound
 from relay.management.redis_check import RedisFault, require_subscription
 from relay.management.subcommand import Options, Subcommand
 from relay.server.embedded_redis import USER as EMBEDDED_USER
 from relay.server.embedded_redis import EmbeddedRedis, accepts_connections
 from relay.types import Application
+from relay.workers.cores import usable_cores
 from relay.workers.listening import listen
 from relay.workers.parent import Parent, WorkersFailed
 from relay.workers.process import Launch, own_command, start_directory
@@ -112,7 +114,7 @@ class Serve(Subcommand):
         launch = Launch(own_command(), start_directory(), Orders(redis_url))
         try:
             say_where = partial(self._say_where, shown, *at)
-            Parent(launch, sockets, conf.load().drain_seconds, say_where).run()
+            Parent(launch, sockets, drain_bound(conf.load()), say_where).run()
         except WorkersFailed as error:
             raise CommandError(f"{error}.") from None
 
@@ -168,7 +170,7 @@ def _workers(value: str | None) -> int | None:
     except ValueError:
         hint = "Use a whole number from 1 to 256, or auto."
         raise CommandError(f"--workers is not valid: {value!r}. {hint}") from None
-    return number or len(os.sched_getaffinity(0))
+    return number or usable_cores()
 
 
 def _cannot_listen(host: str, port: int, error: Exception) -> CommandError:

@@ -15,15 +15,17 @@ import resource
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from daphne.server import Server
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument
+from twisted.internet.error import ReactorNotRunning
 
 from relay.http.application import stream_paths
-from relay.server import internals
+from relay.server import bounds, internals
 from relay.server.door import Door
 
 logger = logging.getLogger("relay")
@@ -70,9 +72,15 @@ class HubServer(Server):
         _raise_file_limit()
         super().run()
 
-    def stop_listening(self) -> None:
-        """Accepts no more. What was accepted is served on."""
+    def stop_listening(self, *, answer_waiting: bool) -> None:
+        """Accepts no more. What was accepted is served on, and what waits for it as well if wanted."""
+        if answer_waiting:
+            internals.accept_waiting(self._port, bounds.ACCEPTED_AT_THE_END)
         self._port.stopListening()
+
+    def stop(self) -> None:
+        with suppress(ReactorNotRunning):  # SIGTERM may have come before
+            super().stop()
 
     def _adopt(self) -> None:
         assert isinstance(self._where, socket.socket)

@@ -15,6 +15,9 @@ from relay.flag import Flag
 from relay.wire.notices import GapReason
 from relay.wire.position import Position
 
+MAX_EPOCH = 2**52
+"""In microseconds it lies in the year 2112, and Lua and JavaScript know each greater number up to 2**53."""
+
 MAX_HELD_BYTES = 64 * 1024 * 1024
 """The most that is held back. Beyond it the hole is given up."""
 
@@ -121,7 +124,7 @@ class Intake:
             self._next = None
 
     def _marker(self, session: Session, payload: bytes, now_ms: int) -> None:
-        if not (payload.isdigit() and len(payload) <= 15):
+        if not (payload.isdigit() and len(payload) <= 16 and int(payload) <= MAX_EPOCH):
             return  # not a marker of a hub
         epoch = int(payload)
         if session is self._live:

@@ -11,8 +11,9 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
     Port 0 stands for any free one. Raises OSError when the address is taken, also by another parent
     of the same user, whose sockets the kernel would let this one join.
     """
+    wanted = socket.AF_INET6 if ":" in host else socket.AF_INET
     family, _, _, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        host, port, wanted, socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     with _socket(family) as alone:
         alone.bind(address)
@@ -36,6 +37,4 @@ def _socket(family: int) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setblocking(False)  # two workers may accept from it during a rolling restart
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     return made

@@ -15,6 +15,7 @@ from relay import tasks
 from relay.workers.notify import ServiceManager
 from relay.workers.process import Launch, WorkerProcess
 from relay.workers.slot import Slot
+from relay.workers.words import Word
 
 logger = logging.getLogger("relay")
 
@@ -36,11 +37,11 @@ class Parent:
         self,
         launch: Launch,
         sockets: Sequence[socket.socket],
-        drain_seconds: float,
+        drain_bound: float,
         on_live: Callable[[], None],
     ) -> None:
         self._slots = [Slot(number, each, launch) for number, each in enumerate(sockets, 1)]
-        self._drain_seconds = drain_seconds
+        self._drain_bound = drain_bound
         self._on_live = on_live
         self._manager = ServiceManager()
         self._retired: set[asyncio.Task[None]] = set()
@@ -64,10 +65,15 @@ class Parent:
         finally:
             self._manager.stopping()
             await tasks.end([alive, *self._keepers])
+            for slot in self._slots:
+                slot.close()
             await self._end_all()
 
     async def _start(self) -> None:
-        await asyncio.gather(*(slot.start() for slot in self._slots))
+        try:
+            await asyncio.gather(*(slot.start() for slot in self._slots))
+        except OSError as error:
+            raise WorkersFailed(f"the workers could not be started: {error}") from None
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         if not await self._live(workers) and not self._ending.is_set():
             raise WorkersFailed("the workers could not be started; their errors are above")
@@ -108,19 +114,36 @@ class Parent:
     async def _roll(self) -> None:
         logger.info("Rolling restart: starting %s new workers.", len(self._slots))
         self._manager.reloading()
-        news = await asyncio.gather(*(slot.another() for slot in self._slots))
-        if await self._live(news):
+        news = await self._start_others()
+        if len(news) == len(self._slots) and await self._live(news):
             await tasks.end(self._keepers)
             for slot, worker in zip(self._slots, news, strict=True):
                 self._retire(slot.replace(worker))
             self._keep()
             logger.info("Rolling restart: the new workers are live; the old ones drain.")
         else:
-            logger.error("Rolling restart: the new workers do not become live. The old ones go on.")
-            for worker in news:
+            await self._give_up(news)
+            if not self._ending.is_set():
+                logger.error("Rolling restart: new workers do not become live. The old ones go on.")
+        if not self._ending.is_set():
+            self._manager.ready()
+
+    async def _give_up(self, news: Sequence[WorkerProcess]) -> None:
+        for worker in news:
+            if worker.ready.is_set():  # it has clients already
+                self._retire(worker)
+            else:
                 worker.kill()
-            await asyncio.gather(*(worker.ended() for worker in news))
-        self._manager.ready()
+                await worker.ended()
+
+    async def _start_others(self) -> list[WorkerProcess]:
+        """Returns a new worker for each slot, or fewer where the system could not start them."""
+        starts = (slot.another() for slot in self._slots)
+        started = await asyncio.gather(*starts, return_exceptions=True)
+        for error in started:
+            if isinstance(error, Exception):
+                logger.error("A new worker cannot be started: %s.", error)
+        return [each for each in started if isinstance(each, WorkerProcess)]
 
     async def _live(self, workers: Sequence[WorkerProcess]) -> bool:
         """Whether all of them are live, before one ends, the time is up, or this process is to end."""
@@ -148,9 +171,9 @@ class Parent:
         """Returns when the worker has ended: when it was drained, asked to stop at once, or killed."""
         ended = asyncio.ensure_future(worker.ended())
         if not self._at_once.is_set():
-            worker.drain()
+            worker.tell(Word.CLOSE if self._ending.is_set() else Word.DRAIN)
             at_once = asyncio.create_task(self._at_once.wait())
-            bound = self._drain_seconds + END_SECONDS
+            bound = self._drain_bound + END_SECONDS
             await asyncio.wait([ended, at_once], timeout=bound, return_when=asyncio.FIRST_COMPLETED)
             await tasks.end([at_once])
         if not ended.done():

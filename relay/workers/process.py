@@ -5,14 +5,16 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-from relay import tasks
 from relay.workers.words import Orders, Word, line_of, word_of
 
 SILENCE_SECONDS = 30.0
 """A worker that says nothing for this long hangs."""
+
+END_SECONDS = 1.0
+"""How long after the end of a process the end of its socket may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ class WorkerProcess:
         """Starts a worker that accepts connections from `listening`."""
         ours, theirs = socket.socketpair()
         descriptors = listening.fileno(), theirs.fileno()
-        with theirs:
+        with ExitStack() as stack:
+            stack.enter_context(theirs)
+            ours_if_it_fails = stack.enter_context(ExitStack())
+            ours_if_it_fails.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 *launch.command,
                 f"--worker={descriptors[0]},{descriptors[1]}",
@@ -72,6 +77,7 @@ class WorkerProcess:
                 pass_fds=descriptors,
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends the workers
             )
+            ours_if_it_fails.pop_all()
         reader, writer = await asyncio.open_connection(sock=ours)
         writer.write(launch.orders.line())
         return cls(process, reader, writer)
@@ -83,16 +89,12 @@ class WorkerProcess:
     async def ended(self) -> int:
         """Returns its exit code, negative for a signal, when it has ended."""
         code = await self._process.wait()
-        await tasks.end([self._listening])
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        await asyncio.wait([self._listening], timeout=END_SECONDS)
         return code
 
-    def drain(self) -> None:
-        """Has it end its streams little by little, and then itself."""
-        with suppress(OSError):
-            self._writer.write(line_of(Word.DRAIN))
+    def tell(self, word: Word) -> None:
+        """Has it end its streams little by little, and then itself: DRAIN or CLOSE."""
+        self._writer.write(line_of(word))
 
     def stop(self) -> None:
         """Has it end its streams and itself at once."""
@@ -105,16 +107,19 @@ class WorkerProcess:
 
     async def _listen(self) -> None:
         """Reads until the worker ends. Kills one that hangs."""
-        with suppress(OSError):
-            while True:
-                try:
-                    async with asyncio.timeout(SILENCE_SECONDS):
-                        line = await self._reader.readline()
-                except TimeoutError:
-                    self.hung = True
-                    self.kill()
-                    return
-                if not line:
-                    return
+        try:
+            while line := await self._next_line():
                 if word_of(line) is Word.READY:
                     self.ready.set()
+        except TimeoutError:
+            self.hung = True
+            self.kill()
+        except OSError:
+            pass  # it has ended
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _next_line(self) -> bytes:
+        async with asyncio.timeout(SILENCE_SECONDS):
+            return await self._reader.readline()

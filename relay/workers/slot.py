@@ -37,6 +37,10 @@ class Slot:
         """Starts a worker beside the present one, which accepts from the same socket."""
         return await WorkerProcess.start(self._launch, self._listening)
 
+    def close(self) -> None:
+        """Closes the socket: nobody accepts from it any more when the worker has closed it, too."""
+        self._listening.close()
+
     async def keep(self) -> None:
         """Starts a worker anew whenever it has died. Returns when that does not help any more.
 
@@ -54,7 +58,10 @@ class Slot:
             self._report(self.worker, code)
             await asyncio.sleep(backoff.next())
             began = loop.time()
-            self.worker = await self.another()
+            try:
+                self.worker = await self.another()
+            except OSError as error:  # the dead one stays, and counts as dead once more
+                logger.error("Worker %s cannot be started: %s.", self.number, error)
         logger.error("Worker %s has died %s times in a row. Giving up.", self.number, DEATHS)
 
     def replace(self, worker: WorkerProcess) -> WorkerProcess:

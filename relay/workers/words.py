@@ -6,14 +6,16 @@ from enum import StrEnum
 
 
 class Word(StrEnum):
-    """`READY` and `BEAT` come from a worker, `DRAIN` from its parent."""
+    """`READY` and `BEAT` come from a worker, the others, of which it gets one, from its parent."""
 
     READY = "ready"
     """Its hub is live."""
     BEAT = "beat"
     """Its event loop turns."""
     DRAIN = "drain"
-    """Accept no more, end the streams little by little, then end."""
+    """Accept no more, end the streams little by little, then end. Another worker has the socket too."""
+    CLOSE = "close"
+    """The same, but no other worker has the socket."""
 
 
 BEAT_SECONDS = 1.0

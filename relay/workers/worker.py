@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 from relay import tasks
 from relay.engine.hub import Hub
@@ -35,16 +36,16 @@ class ParentLink:
         """Waits until the parent says to drain, or is gone. Then drains, and stops the server."""
         reader, writer = await asyncio.open_connection(sock=self._socket)
         beats = asyncio.create_task(_say_that_it_lives(hub, writer))
+        word = Word.CLOSE  # as when it is gone
+        with suppress(OSError):
+            if line := await reader.readline():
+                word = word_of(line)
         try:
-            while line := await reader.readline():
-                if word_of(line) is Word.DRAIN:
-                    break
-        except OSError:
-            pass  # as when it is gone
-        server.stop_listening()
-        await hub.drain(hub.settings.drain_seconds)
-        await tasks.end([beats])
-        server.stop()
+            server.stop_listening(answer_waiting=word is Word.CLOSE)
+            await hub.drain()
+        finally:
+            await tasks.end([beats])
+            server.stop()
 
 
 def handed_over(descriptors: str) -> tuple[socket.socket, ParentLink]:
@@ -67,9 +68,10 @@ def serve_for(link: ParentLink, application: Application, listening: socket.sock
 
 
 async def _say_that_it_lives(hub: Hub, writer: asyncio.StreamWriter) -> None:
-    while not hub.live:
-        await asyncio.sleep(READY_POLL_SECONDS)
-    writer.write(line_of(Word.READY))
+    ready = False
     while True:
-        writer.write(line_of(Word.BEAT))
-        await asyncio.sleep(BEAT_SECONDS)
+        if hub.live and not ready:
+            ready = True
+            writer.write(line_of(Word.READY))
+        writer.write(line_of(Word.BEAT))  # also before, and while Redis is away
+        await asyncio.sleep(BEAT_SECONDS if ready else READY_POLL_SECONDS)

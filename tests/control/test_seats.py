@@ -1,13 +1,13 @@
 """Limits per user and address hold over all processes, whatever happens to one of them."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
 
+from relay import tasks
 from relay.broker.address import RedisAddress
 from relay.broker.commands import Commands
 from relay.broker.keys import HubKeys
@@ -38,9 +38,7 @@ async def process(
     try:
         yield one
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await tasks.end([task])
         await commands.aclose()
 
 

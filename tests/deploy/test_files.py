@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from relay import __version__, conf
+from relay.engine.hub import drain_bound
+from relay.workers import parent
 from tests.support.servers import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -70,3 +72,11 @@ def test_every_setting_that_a_file_names_is_one(path: Any) -> None:
     named = set(re.findall(r"\b(RELAY_[A-Z_]+|REDIS_URL)\b", path.read_text()))
     assert named <= set(conf.NAMES)
     assert path.name in (ROOT / "docs/operations.md").read_text()
+
+
+def test_systemd_tells_the_parent_alone_to_stop() -> None:
+    """Else each worker would end its streams at once, and none would be drained."""
+    text = UNIT.read_text()
+    assert re.findall(r"^KillMode=(\S+)$", text, re.M) == ["mixed"]
+    [seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.M)
+    assert int(seconds) > drain_bound(conf.load()) + 2 * parent.END_SECONDS

@@ -25,7 +25,7 @@ from tests.support.servers import RedisServer, free_port
 KEYS = Keys.of("relay", "demo_stream")
 SIZE = 8
 SECONDS = 1000.0
-EPOCH = 2_000_000_000_000
+EPOCH = 2_000_000_000_000_000
 """Later than any clock, so that epochs do not depend on the time of the test."""
 
 NOW = time.time_ns() // 1_000_000

@@ -75,7 +75,7 @@ async def test_a_process_that_stops_is_not_ready(redis_server: RedisServer) -> N
     hub.start()
     await until(lambda: hub.live)
     assert (await answer_probe("/readyz", "GET", hub)).status == 200
-    await hub.drain(0)
+    await hub.drain()
     assert (await answer_probe("/readyz", "GET", hub)).status == 503
     assert (await answer_probe("/livez", "GET", hub)).status == 200
     await hub.stop()

@@ -152,4 +152,4 @@ class Stream:
 
 def next_epoch(now_ms: int, known: int, counter: int | None, newest: Position | None) -> int:
     """What relay/broker/scripts/epoch_open.lua takes."""
-    return max(now_ms, known + 1, (counter or 0) + 1, (newest.epoch if newest else 0) + 1)
+    return max(now_ms * 1000, known + 1, (counter or 0) + 1, (newest.epoch if newest else 0) + 1)

@@ -104,7 +104,7 @@ class SimulatedRedis:
         """From here on it is above every epoch: what numbering needs where the counter is lost."""
         self._frozen_ms = None
         newest = max(channel.order.epoch for channel in self.channels.values())
-        self._ahead_ms += max(0, newest + 1 - self.now_ms())
+        self._ahead_ms += max(0, newest // 1000 + 1 - self.now_ms())
 
     @property
     def counts(self) -> bool:

@@ -1,5 +1,6 @@
 """Real servers for the tests: a private redis-server and the hub itself, each a process of its own."""
 
+import atexit
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +20,7 @@ import psutil
 import redis
 
 from relay.server.embedded_redis import find_redis_server
+from tests.support.fork_server import Forked, ForkServer
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +46,14 @@ def release_ports() -> None:
     """Gives all ports back; called when a test run ends."""
     while _reserved:
         _reserved.pop().close()
+
+
+@cache
+def fork_server() -> ForkServer:
+    """The one of this test process."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
 
 
 Taken = Callable[[], list[tuple[str, bytes]]]
@@ -136,7 +147,7 @@ class HubProcess:
             **{name: str(value) for name, value in settings.items()},
         }
         self.output = tempfile.NamedTemporaryFile(prefix="hub-", suffix=".log")  # noqa: SIM115
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.start()
 
     @property
@@ -147,7 +158,17 @@ class HubProcess:
         words = [word.replace("{port}", str(self.port)) for word in self.command]
         if words == ["manage.py", "relay", "serve"]:
             words += ["--host", "127.0.0.1", "--port", str(self.port)]
-        self.process = subprocess.Popen(
+        self.process = self._run(words)
+        try:
+            wait_until(self._ready, "the hub is up", 20.0)
+        except AssertionError as error:
+            self.kill()
+            raise AssertionError(f"{error}:\n{self.log()}") from None
+
+    def _run(self, words: list[str]) -> "subprocess.Popen[bytes] | Forked":
+        if words[0] == "manage.py" and "PYTHONPATH" not in self.env:
+            return fork_server().start(words[1:], self.env, self.output)
+        return subprocess.Popen(
             [sys.executable, *words],
             cwd=ROOT,
             env=self.env,
@@ -155,11 +176,6 @@ class HubProcess:
             stdout=self.output,
             stderr=subprocess.STDOUT,
         )
-        try:
-            wait_until(self._ready, "the hub is up", 20.0)
-        except AssertionError as error:
-            self.kill()
-            raise AssertionError(f"{error}:\n{self.log()}") from None
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

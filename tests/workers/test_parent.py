@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from relay.workers import parent, process, slot
+from relay.workers.cores import usable_cores
 from relay.workers.listening import listen
 from relay.workers.notify import ServiceManager
 from relay.workers.parent import Parent, WorkersFailed
@@ -46,14 +47,14 @@ def log(tmp_path: Path) -> Path:
 class Stage:
     """A parent of two workers that run a script."""
 
-    def __init__(self, log: Path, drain_seconds: float = 0.1) -> None:
+    def __init__(self, log: Path, drain_bound: float = 0.1) -> None:
         self.log = log
         self.script = log.with_name("worker.py")
         self.write()
         self.sockets = listen("127.0.0.1", 0, 2)
         self.live = 0
         launch = Launch([sys.executable, str(self.script)], str(log.parent), Orders("redis://x"))
-        self.parent = Parent(launch, self.sockets, drain_seconds, self._on_live)
+        self.parent = Parent(launch, self.sockets, drain_bound, self._on_live)
 
     def write(self, first: str = "", then: str = "") -> None:
         self.script.write_text(WORKER.format(log=str(self.log), first=first, then=then))
@@ -209,7 +210,7 @@ async def test_a_worker_that_does_not_end_is_killed(
 
 
 async def test_sigint_does_not_wait_for_streams(log: Path) -> None:
-    with closing(Stage(log, drain_seconds=60)) as stage:
+    with closing(Stage(log, drain_bound=60)) as stage:
         stage.write(then="time.sleep(60)")
         task = await run(stage)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -219,7 +220,60 @@ async def test_sigint_does_not_wait_for_streams(log: Path) -> None:
         await asyncio.wait_for(task, 5)
 
 
+async def test_a_folder_that_is_gone_changes_nothing_for_the_workers_that_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "BACKOFF_SECONDS", (0.01, 0.02))
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "log").touch()
+    with closing(Stage(release / "log")) as stage:
+        task = await run(stage)
+        release.rename(tmp_path / "gone")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: "The old ones go on." in caplog.text, 10)
+        assert "A new worker cannot be started" in caplog.text
+        os.kill(int(pids_in(tmp_path / "gone" / "log")[0]), signal.SIGKILL)
+        await until(
+            lambda: (
+                "Worker 1 cannot be started" in caplog.text
+                or "Worker 2 cannot be started" in caplog.text
+            ),
+            10,
+        )
+        (tmp_path / "gone").rename(release)
+        await stage.wait_for("live", 3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await task
+        assert len(stage.lines("drained")) == 2
+
+
+def pids_in(log: Path) -> list[str]:
+    return [line.split()[1] for line in log.read_text().splitlines()]
+
+
+async def test_a_folder_that_was_never_there_is_one_clear_error(stage: Stage) -> None:
+    launch = Launch([sys.executable], "/nonexistent", Orders(""))
+    with pytest.raises(WorkersFailed, match=r"could not be started: .*nonexistent"):
+        await Parent(launch, stage.sockets, 0.1, stage._on_live)._run()
+
+
 # -- where workers are started
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", None), ("150000 100000", 2), ("10000 100000", 1), ("100 x", None), ("", None)],
+)
+def test_the_quota_of_a_container_counts(tmp_path: Path, quota: str, cores: int | None) -> None:
+    available = len(os.sched_getaffinity(0))
+    group = tmp_path / "cgroup"
+    group.write_text("0::/system.slice/hub.service\n")
+    folder = tmp_path / "system.slice" / "hub.service"
+    folder.mkdir(parents=True)
+    if quota:
+        (folder / "cpu.max").write_text(quota + "\n")
+    assert usable_cores(group, tmp_path) == min(cores or available, available)
 
 
 def test_a_release_behind_a_symbolic_link_is_followed(

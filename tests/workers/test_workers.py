@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -174,6 +175,50 @@ def test_it_ends_with_its_workers_and_their_streams(two: HubProcess, number: int
         assert two.process.wait(10) == 0
     assert not any(worker.is_running() for worker in workers)
     assert "Traceback" not in two.log()
+
+
+def test_without_redis_a_new_worker_waits_and_is_not_killed(
+    start_hub: StartHub, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    quick = tmp_path / "quick.py"
+    quick.write_text(
+        "import sys\nfrom relay.workers import process, slot\n"
+        "process.SILENCE_SECONDS, slot.DEATHS = 1.5, 3\n"
+        "from django.core.management import execute_from_command_line\n"
+        "execute_from_command_line(sys.argv)\n"
+    )
+    words = [str(quick), "relay", "serve", "--port", "{port}", "--workers", "2"]
+    hub = start_hub(command=words, PYTHONPATH=str(ROOT), DJANGO_SETTINGS_MODULE="hub.settings")
+    hub.wait_for_log("2 workers")
+    redis_server.kill()
+    victim = workers_of(hub)[0]
+    victim.kill()
+    hub.wait_for_log(f"(process {victim.pid}) ended")
+    wait_until(lambda: len(workers_of(hub)) == 2, "there are two again")
+    new = {worker.pid for worker in workers_of(hub)}
+    time.sleep(6)  # four times as long as a silent one would live
+    assert {worker.pid for worker in workers_of(hub)} == new
+    redis_server.start()
+    hub.wait_for_redis("live", 15)
+
+
+def test_nobody_waits_for_a_parent_that_ends(start_hub: StartHub) -> None:
+    hub = start_hub(RELAY_WORKERS="2", RELAY_DRAIN_SECONDS="4")
+    hub.wait_for_log("2 workers")
+    streams = [Stream(hub.url) for _ in range(8)]
+    assert hub.process is not None
+    hub.process.send_signal(signal.SIGTERM)
+
+    def refused() -> bool:
+        with socket.socket() as late:
+            return late.connect_ex(("127.0.0.1", hub.port)) != 0
+
+    wait_until(refused, "connections are refused", 3)
+    assert hub.process.poll() is None
+    for stream in streams:
+        assert list(stream.events()) == []
+        stream.close()
+    assert hub.process.wait(20) == 0
 
 
 def test_workers_whose_parent_is_killed_end_their_streams_and_themselves(two: HubProcess) -> None:

@@ -2,6 +2,9 @@
 -- KEYS: the counter, the log. ARGV: the marker channel, the newest epoch the caller knows.
 -- Returns the epoch, how many heard of it, and why the counter could not be stored ('' if it was).
 --
+-- Epochs are times in microseconds. After a failover two servers may hand them out for a while, and then
+-- one number for two epochs would give two messages one id. The finer the time, the rarer that is.
+--
 -- Every command is a pcall: where Redis refuses to write, markers are still published, and time or the
 -- caller's own knowledge keeps the epochs growing.
 
@@ -13,7 +16,7 @@ local function epoch_of(id)
 end
 
 local time = redis.call('TIME')
-local epoch = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[2]) + 1)
+local epoch = math.max(time[1] * 1000000 + time[2], tonumber(ARGV[2]) + 1)
 local counter = redis.pcall('GET', KEYS[1])
 if type(counter) == 'string' then
   epoch = math.max(epoch, epoch_of(counter) + 1)

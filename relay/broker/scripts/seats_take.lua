@@ -3,9 +3,11 @@
 -- ms, then for each owner the limit and the number of seats that this process has with the new one.
 -- Returns 1, or 0 if one of the limits is reached; then nothing is changed.
 --
--- Seats of a process that died do not count: it is no longer in the list.
+-- Seats of a process that died do not count: its time in the list is over.
 
-local processes = redis.call('ZRANGE', KEYS[1], 0, -1)
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local processes = redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')
 for index = 2, #KEYS do
   local total = tonumber(ARGV[2 * index])
   for _, process in ipairs(processes) do

@@ -1,0 +1,195 @@
+"""Starts `manage.py` of the hub without importing Django and Twisted each time.
+
+A process that has imported the libraries, and nothing of the hub or of a site, forks for each hub. The
+fork runs manage.py like a new interpreter: with its own environment, settings and event loop.
+"""
+
+import contextlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LIBRARIES = (
+    "asyncio",
+    "channels.generic.http",
+    "cryptography.x509",
+    "django.contrib.staticfiles.handlers",
+    "django.core.asgi",
+    "django.core.management",
+    "django.db.models",
+    "django.views.debug",
+    "hiredis",
+    "jwt",
+    "OpenSSL.SSL",
+    "redis.asyncio",
+    "twisted.internet.ssl",
+    "twisted.protocols.tls",
+    "twisted.web.http",
+)
+MAX_BYTES = 1 << 20
+
+
+class Forked:
+    """As much of subprocess.Popen as the tests need."""
+
+    def __init__(self, server: "ForkServer", pid: int) -> None:
+        self._server = server
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._server.code_of(self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = time.monotonic() + (60.0 if timeout is None else timeout)
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("manage.py", timeout or 60.0)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class ForkServer:
+    """The process that forks, at the other end of a Unix socket. It ends with this one."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())]
+        with theirs:
+            self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
+        self._lock = threading.Lock()
+        self._codes: dict[int, int] = {}
+
+    def start(self, words: Sequence[str], env: dict[str, str], output: IO[bytes]) -> Forked:
+        """Runs `manage.py` with these words, with `output` as standard output and error."""
+        request = json.dumps({"words": words, "env": env}).encode()
+        with self._lock:
+            socket.send_fds(self._socket, [request], [output.fileno()])
+            while True:
+                message = self._read()
+                if "code" not in message:
+                    self._codes.pop(message["pid"], None)  # of an earlier one with this number
+                    return Forked(self, message["pid"])
+
+    def code_of(self, pid: int) -> int | None:
+        """Returns the exit code of a fork, negative for a signal; None while it runs."""
+        with self._lock:
+            self._socket.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self._read()
+            self._socket.setblocking(True)
+            return self._codes.get(pid)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait(10)
+
+    def _read(self) -> dict[str, int]:
+        data = self._socket.recv(MAX_BYTES)
+        if not data:
+            raise AssertionError("the fork server has ended")
+        message: dict[str, int] = json.loads(data)
+        if "code" in message:
+            self._codes[message["pid"]] = message["code"]
+        return message
+
+
+def serve(connection: socket.socket) -> list[str] | None:
+    """Forks for each request. Returns None at the end, and in each fork the words of manage.py."""
+    wakes, wake = socket.socketpair()
+    wakes.setblocking(False)
+    wake.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(wake.fileno())
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        selector.register(wakes, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is wakes:
+                    with contextlib.suppress(BlockingIOError):
+                        wakes.recv(4096)
+                    _reap(connection)
+                    continue
+                data, descriptors, _, _ = socket.recv_fds(connection, MAX_BYTES, 1)
+                if not data:
+                    return None
+                pid = os.fork()
+                if not pid:
+                    signal.set_wakeup_fd(-1)
+                    for each in (connection, wakes, wake):
+                        each.close()
+                    return _become(json.loads(data), descriptors[0])
+                os.close(descriptors[0])
+                connection.send(json.dumps({"pid": pid}).encode())
+
+
+def _reap(connection: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        with contextlib.suppress(OSError):
+            connection.send(json.dumps({"pid": pid, "code": code}).encode())
+
+
+def _become(request: dict[str, object], output: int) -> list[str]:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(request["env"])  # type: ignore[call-overload]
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(output)
+    sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+    words: list[str] = request["words"]  # type: ignore[assignment]
+    return words
+
+
+def main() -> None:
+    for name in LIBRARIES:
+        import_module(name)
+    assert "twisted.internet.reactor" not in sys.modules, "it has an event loop of its own"
+    words = serve(socket.socket(fileno=int(sys.argv[1])))
+    if words is not None:
+        sys.argv = ["manage.py", *words]
+        sys.orig_argv = [sys.executable, "manage.py", *words]
+        runpy.run_path("manage.py", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
