@@ -70,9 +70,17 @@ class StandIn:
         self.stats = Stats()
         self._full = full
 
-    def check_room(self, admission: object) -> None:
+    @property
+    def streams(self) -> "StandIn":
+        return self
+
+    def check_room(self, admission: object = None) -> None:
         if self._full:
             raise Full("All streams are taken.")
+
+    async def take_seat(self, owner: object) -> None: ...
+
+    def give_back(self, owner: object) -> None: ...
 
     def refusal_retry(self) -> bytes:
         return b"retry: 1\n\n"

@@ -183,7 +183,7 @@ def test_without_redis_a_new_worker_waits_and_is_not_killed(
     quick = tmp_path / "quick.py"
     quick.write_text(
         "import sys\nfrom relay.workers import process, slot\n"
-        "process.SILENCE_SECONDS, slot.DEATHS = 1.5, 3\n"
+        "process.SILENCE_SECONDS, slot.DEATHS = 5.0, 2\n"
         "from django.core.management import execute_from_command_line\n"
         "execute_from_command_line(sys.argv)\n"
     )
@@ -196,7 +196,7 @@ def test_without_redis_a_new_worker_waits_and_is_not_killed(
     hub.wait_for_log(f"(process {victim.pid}) ended")
     wait_until(lambda: len(workers_of(hub)) == 2, "there are two again")
     new = {worker.pid for worker in workers_of(hub)}
-    time.sleep(6)  # four times as long as a silent one would live
+    time.sleep(11)  # twice as long as a silent one would live
     assert {worker.pid for worker in workers_of(hub)} == new
     redis_server.start()
     hub.wait_for_redis("live", 15)
