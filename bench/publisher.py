@@ -10,6 +10,7 @@ from bench.closing import Closing
 from bench.errors import BenchError
 from bench.ledger import Ledger
 from bench.loop import READABLE, WRITABLE, Loop
+from bench.wire import as_it_is
 
 READ_BYTES = 64 * 1024
 WRITE_BYTES = 256 * 1024
@@ -31,14 +32,10 @@ class Dialect(Protocol):
         """Returns the number of whole answers in `data`, and the rest. Raises BenchError at a refusal."""
 
 
-def _as_it_is(payload: bytes) -> bytes:
-    return payload
-
-
 class RedisPublish:
     """PUBLISH. `wrap` makes the published message from the payload."""
 
-    def __init__(self, port: int, channel: str, wrap: Callable[[bytes], bytes] = _as_it_is) -> None:
+    def __init__(self, port: int, channel: str, wrap: Callable[[bytes], bytes] = as_it_is) -> None:
         self.address = "127.0.0.1", port
         self._head = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n" % (len(channel), channel.encode())
         self._wrap = wrap
@@ -62,7 +59,7 @@ class HttpPost:
         port: int,
         path: str,
         fields: Mapping[str, str] | None = None,
-        wrap: Callable[[bytes], bytes] = _as_it_is,
+        wrap: Callable[[bytes], bytes] = as_it_is,
     ) -> None:
         self.address = "127.0.0.1", port
         lines = [f"{name}: {value}\r\n" for name, value in (fields or {}).items()]

@@ -29,8 +29,8 @@ Unwrap = Callable[[bytes], bytes]
 """Takes whole events, and returns them as they would be if a server added nothing to the data."""
 
 
-def as_it_is(events: bytes) -> bytes:
-    return events
+def as_it_is(data: bytes) -> bytes:
+    return data
 
 
 class WireError(Exception):

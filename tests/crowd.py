@@ -5,7 +5,6 @@ are cut, kicks, and a rolling stop. Each client goes on from its last event id. 
 doubled, nobody may be sent a gap, and the hub must give back its memory and descriptors.
 """
 
-import argparse
 import random
 import re
 import resource
@@ -20,6 +19,7 @@ from contextlib import ExitStack, suppress
 
 import psutil
 
+from tests.support import long_run
 from tests.support.servers import HubProcess, RedisServer
 from tests.support.site import run_manage
 from tests.support.waiting import wait_until
@@ -355,11 +355,7 @@ class Run:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.crowd", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    options = parser.parse_args()
-    print(f"crowd: {options.seconds:g} s with seed {options.seed}", flush=True)
+    options = long_run.options("crowd", __doc__)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))
     with ExitStack() as stack:

@@ -5,7 +5,6 @@ comes after the other, each when the one before is over, so that one process alw
 then no client may miss a message, get one twice, or be sent a gap. The seed is printed.
 """
 
-import argparse
 import random
 import signal
 import sys
@@ -14,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from tests.support import long_run
 from tests.support.follower import Follower, Publisher, finish
 from tests.support.servers import HubProcess, RedisServer
 from tests.support.waiting import wait_until
@@ -136,11 +136,7 @@ def stopped(hub: HubProcess) -> Iterator[None]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    options = parser.parse_args()
-    print(f"soak: {options.seconds:g} s with seed {options.seed}", flush=True)
+    options = long_run.options("soak", __doc__)
     with ExitStack() as stack:
         soak = Soak(options.seed)
         stack.callback(soak.close)

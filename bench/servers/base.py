@@ -1,5 +1,6 @@
 """What each server that is compared has to offer, and where it runs."""
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -63,6 +64,8 @@ class Server(ABC):
     """Whether a client may come back with its last event id."""
     keeps = False
     """Whether it may also come back to a process that was started since."""
+    program = ""
+    """What has to be on PATH, if anything."""
     install = ""
 
     def __init__(self, name: str, title: str) -> None:
@@ -70,7 +73,7 @@ class Server(ABC):
         self.title = title
 
     def installed(self) -> bool:
-        return True
+        return not self.program or shutil.which(self.program) is not None
 
     def require(self) -> None:
         """Raises Missing, with a way to install it, if it is not installed."""

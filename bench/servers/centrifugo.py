@@ -29,10 +29,8 @@ class Centrifugo(Server):
 
     repeats = 1
     max_messages = 30_000
+    program = "centrifugo"
     install = "go install github.com/centrifugal/centrifugo/v6@latest"
-
-    def installed(self) -> bool:
-        return shutil.which("centrifugo") is not None
 
     def version(self) -> str:
         words = subprocess.run(["centrifugo", "version"], capture_output=True, text=True)

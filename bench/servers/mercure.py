@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -26,10 +25,8 @@ class Mercure(Server):
     repeats = 1
     max_messages = 10_000
     resumes = True
+    program = "mercure"
     install = "go install github.com/dunglas/mercure/caddy/mercure@latest"
-
-    def installed(self) -> bool:
-        return shutil.which("mercure") is not None
 
     def version(self) -> str:
         modules = ["mercure", "list-modules", "--versions"]

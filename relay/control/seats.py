@@ -109,7 +109,8 @@ class Seats:
 
     def _note(self, owners: Iterable[Owner]) -> None:
         self._changed.update(dict.fromkeys(owners))
-        self._some_changed.set()
+        if self._changed:
+            self._some_changed.set()
 
     async def _write_all(self) -> None:
         try:

@@ -38,9 +38,14 @@ FLUSH_SECONDS = 0.2
 """How long a stopping hub waits for the server to write the last bytes to the sockets."""
 
 
+def back_seconds(settings: Settings) -> float:
+    """Returns how long after the end of its stream a client must be back, in seconds."""
+    return longest(settings.retry_ms) / 1000 + BACK_SECONDS
+
+
 def drain_bound(settings: Settings) -> float:
     """Returns how long `Hub.drain` takes at the most, in seconds."""
-    return settings.drain_seconds + longest(settings.retry_ms) / 1000 + BACK_SECONDS
+    return settings.drain_seconds + back_seconds(settings)
 
 
 class Hub:
@@ -111,7 +116,7 @@ class Hub:
                 await asyncio.sleep(pause)
             self.end(stream)
         if streams:
-            await asyncio.sleep(drain_bound(self.settings) - self.settings.drain_seconds)
+            await asyncio.sleep(back_seconds(self.settings))
 
     async def stop(self) -> None:
         """Ends the streams, writes what the histories lack, then ends all tasks."""

@@ -36,6 +36,9 @@ BODIES_BYTES = 64 * 1024 * 1024
 WAITING = 8192
 """Connections without a complete head. The one that has waited longest is cut for a new one."""
 
+BACKLOG = 4096
+"""Connections that wait to be accepted: a thousand browsers may come at once."""
+
 ACCEPTED_AT_THE_END = 4096
 STOP_SECONDS = 1.0
 """What heads that are under way get when the server stops."""

@@ -30,7 +30,6 @@ from relay.server.door import Door
 
 logger = logging.getLogger("relay")
 
-BACKLOG = 4096
 DEAD_PEER_MS = 60_000
 CHECKED_PER_SECOND = 1000
 """How many open requests are looked at, on average, for clients that left more than ten seconds ago."""
@@ -143,7 +142,7 @@ class HubServer(Server):
 
 def _endpoint(host: str, port: int) -> str:
     kind = "tcp6" if ":" in host else "tcp"
-    return f"{kind}:port={port}:interface={quoteStringArgument(host)}:backlog={BACKLOG}"
+    return f"{kind}:port={port}:interface={quoteStringArgument(host)}:backlog={bounds.BACKLOG}"
 
 
 def _raise_file_limit() -> None:

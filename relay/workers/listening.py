@@ -2,7 +2,7 @@
 
 import socket
 
-BACKLOG = 4096
+from relay.server.bounds import BACKLOG
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:

@@ -65,10 +65,8 @@ class WorkerProcess:
         """Starts a worker that accepts connections from `listening`."""
         ours, theirs = socket.socketpair()
         descriptors = listening.fileno(), theirs.fileno()
-        with ExitStack() as stack:
-            stack.enter_context(theirs)
-            ours_if_it_fails = stack.enter_context(ExitStack())
-            ours_if_it_fails.enter_context(ours)
+        with theirs, ExitStack() as unless_started:
+            unless_started.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 *launch.command,
                 f"--worker={descriptors[0]},{descriptors[1]}",
@@ -77,7 +75,7 @@ class WorkerProcess:
                 pass_fds=descriptors,
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends the workers
             )
-            ours_if_it_fails.pop_all()
+            unless_started.pop_all()
         reader, writer = await asyncio.open_connection(sock=ours)
         writer.write(launch.orders.line())
         return cls(process, reader, writer)
