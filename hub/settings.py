@@ -3,6 +3,7 @@
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -98,12 +99,13 @@ if SESSION_COOKIE_SECURE:  # then everybody comes by HTTPS, through a proxy that
 CSRF_FAILURE_VIEW = "relay.http.refusal.csrf_failure"
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 
-CHANNEL_LAYERS = {
-    "default": {
+_redis = os.environ.get("REDIS_URL") or DEFAULTS["REDIS_URL"]
+CHANNEL_LAYERS: dict[str, Any] = {}
+if "+" not in _redis.partition("://")[0]:  # channels_redis reads no other URLs; kicks need no layer
+    CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [os.environ.get("REDIS_URL") or DEFAULTS["REDIS_URL"]]},
+        "CONFIG": {"hosts": [_redis]},
     }
-}
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

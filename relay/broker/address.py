@@ -1,8 +1,8 @@
-"""Where Redis is, and how it is reached."""
+"""Where one server of Redis is, and how it is reached."""
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -18,19 +18,16 @@ from redis.asyncio.connection import (
 from redis.exceptions import RedisError
 
 from relay.broker.gate import Gate
-from relay.broker.pool import open_pool, open_sync_pool
+from relay.broker.pool import COMMAND_SECONDS, open_pool, open_sync_pool
 from relay.broker.probe import Probe
-from relay.broker.subscription import Names, Receive, Subscription
+from relay.broker.subscription import Receive, Subscription
+from relay.broker.urls import ClusterUrl, SentinelUrl, ServerUrl, UnusableOption, parse
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 
 
-class UnusableOption(ValueError):
-    """An option of the URL that redis-py accepts and the hub cannot work with."""
-
-
 class RedisAddress:
-    """Where and how to reach Redis, from a URL as redis-py reads it (redis://, rediss://, unix://).
+    """Where and how to reach one server, from a URL as redis-py reads it (redis://, rediss://, unix://).
 
     Raises ValueError for a URL that redis-py does not accept, UnusableOption for one that the hub
     cannot work with. `name` holds no password and may be logged.
@@ -59,12 +56,14 @@ class RedisAddress:
         """
         return Redis.from_pool(open_pool(self._url, name, gate or Gate()))
 
-    def sync_client(self, name: str = "relay-publish") -> "redis.Redis":
-        """The same for code without an event loop.
+    def sync_client(
+        self, name: str = "relay-publish", seconds: float = COMMAND_SECONDS
+    ) -> "redis.Redis":
+        """The same for code without an event loop, with `seconds` for an answer.
 
         redis-py gives a forked child connections of its own.
         """
-        return redis.Redis.from_pool(open_sync_pool(self._url, name))
+        return redis.Redis.from_pool(open_sync_pool(self._url, name, seconds))
 
     async def probe(self, channel: str) -> None:
         """Publishes an empty message by a connection made for it alone.
@@ -78,24 +77,35 @@ class RedisAddress:
             probe.abort()
             raise
 
-    async def connect(self, names: Names, receive: Receive) -> Subscription:
-        """A connection that is subscribed to `names`.
+    async def connect(self, receive: Receive) -> Subscription:
+        """Returns a connection that is subscribed to nothing yet.
 
-        Raises OSError when Redis cannot be reached, SubscriptionRefused when it says no.
+        Raises OSError when Redis cannot be reached.
         """
-        subscription = await self._open(partial(Subscription, self._auth, receive))
-        try:
-            await subscription.subscribe(names)
-        except BaseException:
-            subscription.abort("the attempt was given up")
-            raise
-        return subscription
+        return await self._open(partial(Subscription, self._auth, receive))
 
     async def _open(self, factory: Callable[[], Protocol]) -> Protocol:
         loop = asyncio.get_running_loop()
         if self._path is not None:
             return (await loop.create_unix_connection(factory, self._path))[1]
         return (await loop.create_connection(factory, self._host, self._port, ssl=self._ssl))[1]
+
+
+def name_of(url: str) -> str:
+    """Returns the name of the server or the deployment, for messages; it holds no password."""
+    parsed = parse(url)
+    return RedisAddress(url).name if isinstance(parsed, ServerUrl) else parsed.name
+
+
+def addresses_of(url: str) -> Sequence[RedisAddress]:
+    """Returns the address of every server that REDIS_URL names. Raises ValueError like RedisAddress."""
+    match parse(url):
+        case SentinelUrl() as sentinels:
+            RedisAddress(sentinels.masters.of("master", 1))
+            return [RedisAddress(sentinels.sentinels.of(*host)) for host in sentinels.hosts]
+        case ClusterUrl() as cluster:
+            return [RedisAddress(cluster.nodes.of(*host)) for host in cluster.hosts]
+    return [RedisAddress(url)]
 
 
 def _connection(url: str) -> AbstractConnection:

@@ -1,16 +1,14 @@
-"""Redis, as one hub process uses it."""
+"""Redis, as one process uses it."""
 
-from functools import partial
-
-from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
-from relay.broker.gate import Gate
+from relay.broker.topology import open_topology
 
 
 class Broker:
-    """The address, for subscribed connections, and the commands, which share a pool and its gate."""
+    """The servers, for subscribed connections, and commands, which go to the master of their key."""
 
     def __init__(self, url: str) -> None:
-        self.address = RedisAddress(url)
-        self.gate = Gate()
-        self.commands = Commands(partial(self.address.client, gate=self.gate))
+        self.topology, self.commands = open_topology(url)
+
+    async def aclose(self) -> None:
+        """Ends the commands that are under way, and closes all connections for commands."""
+        await self.topology.aclose()

@@ -6,18 +6,27 @@ do, and a pipelined command costs a fifth.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import redis
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError
+from redis.exceptions import (
+    AskError,
+    ClusterError,
+    ConnectionError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    TimeoutError,
+    TryAgainError,
+)
 
 from relay import tasks
-from relay.broker.address import RedisAddress
-from relay.broker.errors import RedisUnavailable
+from relay.broker.errors import NotMaster, Redirected, RedisUnavailable, SlotUnsettled
 
 _SCRIPTS = {
     path.stem: path.read_text() for path in Path(__file__).with_name("scripts").glob("*.lua")
@@ -34,8 +43,21 @@ Words = tuple[Any, ...]
 Call = tuple[Words, "asyncio.Future[Any]"]
 
 
-class Commands:
-    """All methods raise RedisUnavailable when Redis cannot or will not."""
+class Commands(Protocol):
+    """Commands and scripts. All methods raise RedisUnavailable when Redis cannot or will not."""
+
+    async def run(self, *words: Any) -> Any:
+        """Runs a command."""
+
+    async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Runs a script by its digest, and sends the whole only where Redis does not know it."""
+
+    async def aclose(self) -> None:
+        """Ends the commands that are under way, and closes the connections."""
+
+
+class ServerCommands:
+    """Commands and scripts at one server."""
 
     def __init__(self, connect: Callable[[], Redis]) -> None:
         self._connect = connect
@@ -59,33 +81,34 @@ class Commands:
             await client.aclose()
 
     async def run(self, *words: Any) -> Any:
+        return await self._result(words, self._queue(words))
+
+    async def run_asking(self, *words: Any) -> Any:
+        """Runs a command on a key whose slot is on its way to this server."""
+        loop = asyncio.get_running_loop()
+        calls: list[Call] = [(("ASKING",), loop.create_future()), (words, loop.create_future())]
+        self._begin(calls)
+        answers = asyncio.gather(*(answer for _, answer in calls))
+        return (await self._result(words, answers))[1]
+
+    async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        return await run_script(self.run, name, keys, arguments)
+
+    async def _result(self, words: Words, answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
+        except NoScriptError:
+            raise
+        except Exception as error:
+            raise unavailable(error, words[0]) from None
+
+    def _queue(self, words: Words) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
         if not self._calls:
             loop.call_soon(self._send)
         answer: asyncio.Future[Any] = loop.create_future()
         self._calls.append((words, answer))
-        try:
-            return await answer
-        except NoScriptError:
-            raise
-        except (ConnectionError, TimeoutError, OSError) as error:
-            raise RedisUnavailable(str(error) or "no answer", refused=False) from None
-        except RedisError as error:
-            raise RedisUnavailable(f"Redis refused {words[0]}: {error}", refused=True) from None
-        except Exception as error:
-            # On Python 3.12 and 3.13.0 to 3.13.9 a write on a transport that was reset raises TypeError or
-            # AttributeError, which redis-py lets through (redis/redis-py#4287).
-            reason = f"the connection failed ({type(error).__name__}: {error})"
-            raise RedisUnavailable(reason, refused=False) from None
-
-    async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Runs a script by its digest, and sends the whole only where Redis does not know it."""
-        text, digest = _script(name)
-        words = [len(keys), *keys, *arguments]
-        try:
-            return await self.run("EVALSHA", digest, *words)
-        except NoScriptError:
-            return await self.run("EVAL", text, *words)
+        return answer
 
     def _send(self) -> None:
         calls = [call for call in self._calls if not call[1].done()]  # the others were cancelled
@@ -133,27 +156,40 @@ def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
         future.set_result(answer)
 
 
-def run_script(
-    address: RedisAddress, name: str, keys: Sequence[str], arguments: Sequence[Any]
+async def run_script(
+    run: Callable[..., Awaitable[Any]], name: str, keys: Sequence[str], arguments: Sequence[Any]
 ) -> Any:
-    """Runs a script for code without an event loop, on a connection of its own.
-
-    Raises RedisUnavailable.
-    """
+    """Runs a script by `run`. Raises what `run` raises."""
+    text, digest = script_text(name)
+    words = [len(keys), *keys, *arguments]
     try:
-        with address.sync_client() as client:
-            text, digest = _script(name)
-            try:
-                return client.evalsha(digest, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return client.eval(text, len(keys), *keys, *arguments)
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise RedisUnavailable(str(error) or "no answer", refused=False) from None
-    except redis.RedisError as error:
-        raise RedisUnavailable(f"Redis refused EVALSHA: {error}", refused=True) from None
+        return await run("EVALSHA", digest, *words)
+    except NoScriptError:
+        return await run("EVAL", text, *words)
+
+
+def unavailable(error: Exception, command: str) -> RedisUnavailable:
+    """Returns what an error of redis-py means to the caller of a command."""
+    match error:
+        case AskError():
+            moved = isinstance(error, MovedError)
+            return Redirected(error.host, error.port, asking=not moved)
+        case ReadOnlyError():
+            return NotMaster(f"Redis refused {command}: {error}", refused=True)
+        case ConnectionError() | TimeoutError() | OSError():
+            return RedisUnavailable(str(error) or "no answer", refused=False)
+        case ClusterError() | RedisClusterException() | TryAgainError():
+            return SlotUnsettled(str(error))
+        case RedisError():
+            return RedisUnavailable(f"Redis refused {command}: {error}", refused=True)
+    # On Python 3.12 and 3.13.0 to 3.13.9 a write on a transport that was reset raises TypeError or
+    # AttributeError, which redis-py lets through (redis/redis-py#4287).
+    reason = f"the connection failed ({type(error).__name__}: {error})"
+    return RedisUnavailable(reason, refused=False)
 
 
 @cache
-def _script(name: str) -> tuple[str, str]:
+def script_text(name: str) -> tuple[str, str]:
+    """Returns the text of a script and its digest."""
     text = _SCRIPTS[name]
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -13,12 +13,24 @@ class Keys:
     prefix: str
     counter: str
     history: str
-    marker: str
+    _tagged: str
 
     @classmethod
     def of(cls, prefix: str, channel: str) -> "Keys":
         tagged = f"{prefix}:{{{channel}}}"
-        return cls(prefix, f"{tagged}:epoch", f"{tagged}:log", f"{tagged}:marker")
+        return cls(prefix, f"{tagged}:epoch", f"{tagged}:log", tagged)
+
+    def marker(self, node: str) -> str:
+        """The channel of the markers of one master; `node` is its id in a cluster, else empty.
+
+        Two nodes of a cluster have two orders of the same messages, so no session may count by the
+        markers of another node.
+        """
+        return f"{self._tagged}:marker" + (f":{node}" if node else "")
+
+    def once(self, digest: str) -> str:
+        """Where the result of one publishing request is kept."""
+        return f"{self._tagged}:once:{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +74,6 @@ class HubKeys:
     def probe(self, connection: str) -> str:
         """The channel on which one connection sends messages to itself."""
         return f"{self.prefix}:probe:{connection}"
-
-    def once(self, digest: str) -> str:
-        """Where the result of one publishing request is kept."""
-        return f"{self.prefix}:once:{digest}"
 
     def rate(self, digest: str) -> str:
         """The bucket that bounds how fast one subject publishes."""

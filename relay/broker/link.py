@@ -11,34 +11,51 @@ class Live(Protocol):
     def live(self) -> bool:
         """Whether what is published now arrives, as far as this process can know."""
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the connection was lost, or could not be made, and is not back yet."""
+
 
 class Link:
-    """What the listener knows and others ask. It starts neither live nor interrupted."""
+    """What the listeners know and others ask. It starts neither live nor interrupted.
+
+    It is live while every listener is, and interrupted while one of them is.
+    """
 
     def __init__(self) -> None:
-        self._live = False
+        self._live: set[object] = set()
+        self._lost: set[object] = set()
         self._connected = asyncio.Event()
         self._connected.set()
         self._called = asyncio.Event()
+        self._doubted = asyncio.Event()
 
     @property
     def live(self) -> bool:
         """Whether what is published reaches this process now, as far as it can know."""
-        return self._live
+        return bool(self._live) and not self._lost
 
     @property
     def interrupted(self) -> bool:
-        """Whether the connection was lost, or could not be made, and is not back yet."""
-        return not self._connected.is_set()
+        """Whether a connection was lost, or could not be made, and is not back yet."""
+        return bool(self._lost)
 
-    def restored(self) -> None:
-        self._live = True
-        self._connected.set()
+    def restored(self, who: object = None) -> None:
+        self._lost.discard(who)
+        self._live.add(who)
+        self._note()
         self.call()  # a call may have been missed meanwhile
 
-    def lost(self) -> None:
-        self._live = False
-        self._connected.clear()
+    def lost(self, who: object = None) -> None:
+        self._live.discard(who)
+        self._lost.add(who)
+        self._note()
+
+    def forget(self, who: object) -> None:
+        """Called when a listener has ended, because nothing is left for it to listen to."""
+        self._live.discard(who)
+        self._lost.discard(who)
+        self._note()
 
     async def connected(self) -> None:
         """Returns when the link is not interrupted."""
@@ -55,3 +72,41 @@ class Link:
         """
         await self._called.wait()
         self._called.clear()
+
+    def doubt(self) -> None:
+        """Called where another server seems to be the master of a channel."""
+        self._doubted.set()
+
+    async def doubted(self) -> None:
+        """Returns after the next `doubt`, as `called` does."""
+        await self._doubted.wait()
+        self._doubted.clear()
+
+    def _note(self) -> None:
+        if self._lost:
+            self._connected.clear()
+        else:
+            self._connected.set()
+
+
+class MasterLink:
+    """One listener's share of the link."""
+
+    def __init__(self, whole: Link) -> None:
+        self.whole = whole
+        self.live = False
+        self.interrupted = False
+
+    def restored(self) -> None:
+        self.live, self.interrupted = True, False
+        self.whole.restored(self)
+
+    def lost(self) -> None:
+        self.live, self.interrupted = False, True
+        self.whole.lost(self)
+        self.whole.doubt()
+
+    def end(self) -> None:
+        """Called when the listener has ended."""
+        self.live = self.interrupted = False
+        self.whole.forget(self)

@@ -9,6 +9,7 @@ import redis
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import ResponseError
 from redis.retry import Retry as SyncRetry
 
@@ -49,15 +50,30 @@ def open_pool(url: str, name: str, gate: Gate) -> BlockingConnectionPool:
     )
 
 
-def open_sync_pool(url: str, name: str) -> redis.BlockingConnectionPool:
+def open_sync_pool(
+    url: str, name: str, seconds: float = COMMAND_SECONDS
+) -> redis.BlockingConnectionPool:
     """Returns the same for threads. A thread waits no longer for a connection than for an answer."""
+    times = {"socket_connect_timeout": seconds, "socket_timeout": seconds, "timeout": seconds}
     return redis.BlockingConnectionPool.from_url(
         url,
-        timeout=COMMAND_SECONDS,
         redis_connect_func=partial(_introduce_sync, name),
         retry=SyncRetry(NoBackoff(), 0),
-        **COMMAND_OPTIONS,
+        **(COMMAND_OPTIONS | times),
     )
+
+
+_OF_NODES = frozenset({"host", "port", "db"})
+"""What the URL of a node says of itself, and not of the cluster, whose only database is 0."""
+
+
+def cluster_options(url: str) -> dict[str, Any]:
+    """Returns what redis-py needs for a cluster, from the URL of one of its nodes."""
+    own = {key: value for key, value in COMMAND_OPTIONS.items() if key != "max_connections"}
+    given = {key: value for key, value in parse_url(url).items() if key not in _OF_NODES}
+    connection = given.pop("connection_class", None)
+    tls = {"ssl": True} if connection is not None else {}
+    return {**given, **tls, **own, "retry": SyncRetry(NoBackoff(), 0)}
 
 
 class _Pool(BlockingConnectionPool):

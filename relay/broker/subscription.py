@@ -14,6 +14,7 @@ from typing import Any, cast
 import hiredis
 
 from relay.broker.errors import SubscriptionRefused
+from relay.broker.names import Names
 
 READ_BYTES = 64 * 1024
 """The most that is taken from the socket in one turn of the event loop."""
@@ -21,15 +22,24 @@ READ_BYTES = 64 * 1024
 
 Receive = Callable[[Sequence[Sequence[bytes]]], None]
 """Takes the messages of one read, each as [b"message", channel, payload], or, of a pattern, as
-[b"pmessage", pattern, channel, payload]."""
+[b"pmessage", pattern, channel, payload], or, of a sharded channel, as [b"smessage", channel, payload].
+[b"sunsubscribe", channel, number] says that the server has ended the delivery of a sharded channel."""
+
+MESSAGES = frozenset({b"message", b"pmessage", b"smessage", b"sunsubscribe"})
+ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ")
+"""How errors begin of a node that has not, or not any more, the slot of a sharded channel."""
+
+CONFIRMATIONS = frozenset({b"subscribe", b"psubscribe", b"ssubscribe"})
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What to subscribe to: channels (SUBSCRIBE) and patterns (PSUBSCRIBE)."""
+class Hello:
+    """What a server says of itself. Each is empty where it does not say."""
 
-    channels: Sequence[str]
-    patterns: Sequence[str] = ()
+    mode: str = ""
+    """`standalone`, `cluster` or `sentinel`."""
+    role: str = ""
+    """`master` or `replica`."""
 
 
 class _Awaited:
@@ -40,11 +50,11 @@ class _Awaited:
     def __init__(self, command: str, names: Iterable[str] = ()) -> None:
         self.command = command
         self.names = {name.encode() for name in names}
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def succeed(self) -> None:
+    def succeed(self, answer: Any = None) -> None:
         if not self.done.done():
-            self.done.set_result(None)
+            self.done.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():
@@ -100,6 +110,30 @@ class Subscription(asyncio.BufferedProtocol):
 
     # -- for the listener
 
+    async def hello(self) -> Hello:
+        """Returns what the server says of itself. For before the first subscription.
+
+        HELLO needs no right. Raises OSError when the connection ends.
+        """
+        try:
+            answer = await self._ask("HELLO")
+        except SubscriptionRefused:
+            return Hello()  # a proxy, or a server that is too old, which `relay check` reports
+        said = dict(zip(answer[::2], answer[1::2], strict=True))
+        return Hello(*(said.get(key, b"").decode() for key in (b"mode", b"role")))
+
+    async def node_id(self) -> str:
+        """Returns the id of this node of the cluster. For before the first subscription.
+
+        Raises SubscriptionRefused when Redis says no, OSError when the connection ends.
+        """
+        return bytes(await self._ask("CLUSTER", "MYID")).decode()
+
+    async def _ask(self, *words: str) -> Any:
+        if self._transport is None or self.closed.done():
+            raise ConnectionError("the connection has ended")
+        return await self._command(*words).done
+
     async def subscribe(self, names: Names) -> None:
         """Returns when Redis has confirmed every name.
 
@@ -108,24 +142,16 @@ class Subscription(asyncio.BufferedProtocol):
         if self._transport is None or self.closed.done():
             raise ConnectionError("the connection has ended")
         waiting = [
-            self._command(command, *words, names=words)
-            for command, words in (
-                ("SUBSCRIBE", names.channels),
-                ("PSUBSCRIBE", names.patterns),
-            )
-            if words
+            self._command(f"{kind}SUBSCRIBE", *words, names=words)
+            for kind, words in names.by_command()
         ]
         await asyncio.gather(*(awaited.done for awaited in waiting))
 
     def unsubscribe(self, names: Names) -> None:
         """Stops delivery of `names`. Messages already on the way may still arrive."""
         if self._transport is not None and not self.closed.done():
-            for command, words in (
-                ("UNSUBSCRIBE", names.channels),
-                ("PUNSUBSCRIBE", names.patterns),
-            ):
-                if words:
-                    self._write(command, *words)
+            for kind, words in names.by_command():
+                self._write(f"{kind}UNSUBSCRIBE", *words)
 
     def ping(self) -> None:
         """Makes Redis say something, through the very path the messages take."""
@@ -166,7 +192,7 @@ class Subscription(asyncio.BufferedProtocol):
         gets = self._reader.gets
         messages: list[Any] = []
         while (reply := gets()) is not False:
-            if type(reply) is list and (reply[0] == b"message" or reply[0] == b"pmessage"):
+            if type(reply) is list and reply[0] in MESSAGES:
                 messages.append(reply)
             else:
                 self._answer(reply)
@@ -174,21 +200,28 @@ class Subscription(asyncio.BufferedProtocol):
             self._receive(messages)
 
     def _answer(self, reply: object) -> None:
-        if isinstance(reply, list):
-            if reply[0] in (b"subscribe", b"psubscribe"):
+        if isinstance(reply, list) and reply[0] != b"server":
+            if reply[0] in CONFIRMATIONS:
                 self._confirm(reply[1])
             return  # otherwise an answer in subscribed mode: to a PING or an UNSUBSCRIBE
         awaited = self._awaited.popleft() if self._awaited else None
-        if isinstance(reply, hiredis.ReplyError) and awaited is not None:
+        if awaited is None:
+            return
+        if isinstance(reply, hiredis.ReplyError):
             self._refused(awaited, reply)
+        else:
+            awaited.succeed(reply)  # of a HELLO it is a list that begins with "server"
 
     def _refused(self, awaited: _Awaited, reply: hiredis.ReplyError) -> None:
+        if str(reply).startswith(ELSEWHERE):
+            awaited.fail(ConnectionError(f"{awaited.command}: {reply}"))
+            return
         error = SubscriptionRefused(f"Redis refused {awaited.command}: {reply}")
-        if awaited.names:
-            awaited.fail(error)
-        elif awaited.command == "AUTH":
+        if awaited.command == "AUTH":
             self._awaited.appendleft(awaited)
             self._fail(error)
+        else:
+            awaited.fail(error)
 
     def _confirm(self, name: bytes) -> None:
         for awaited in self._awaited:

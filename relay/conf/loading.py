@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
+from relay.broker.urls import ClusterUrl, parse
 from relay.conf.catalogue import Catalogue
 from relay.conf.entries import InvalidEntry
 from relay.conf.settings import Settings
@@ -92,6 +93,20 @@ def _unservable(settings: Settings) -> Iterator[Invalid]:
         except ValueError as error:
             setting = find_setting(name)
             yield Invalid(setting.check, f"{name} is not valid: {error}.", setting.hint)
+    if settings.sharded:
+        yield from _unshardable(settings)
+
+
+def _unshardable(settings: Settings) -> Iterator[Invalid]:
+    """What sharded channels cannot do: be at a Redis that is no cluster, or have patterns."""
+    setting = find_setting("RELAY_PUBSUB")
+    if not isinstance(parse(settings.redis_url), ClusterUrl):
+        text = "RELAY_PUBSUB is not valid: sharded channels need REDIS_URL=redis+cluster://…."
+        yield Invalid(setting.check, text, setting.hint)
+    for name, entry in settings.channels:
+        if entry.get("wildcard") is not None:
+            text = f"RELAY_PUBSUB is not valid: sharded channels have no wildcards, as {name} has."
+            yield Invalid(setting.check, text, setting.hint)
 
 
 def _settings() -> Settings:

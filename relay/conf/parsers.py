@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from relay.broker.address import RedisAddress, UnusableOption
+from relay.broker.address import addresses_of
+from relay.broker.urls import UnusableOption
 from relay.conf.catalogue import is_name
 from relay.conf.entries import InvalidEntry
 from relay.conf.origins import Origins
@@ -116,10 +117,17 @@ def _number(text: str) -> int:
 
 def redis_url(value: Any) -> str:
     try:
-        RedisAddress(value)
+        addresses_of(value)
     except UnusableOption as error:
         raise InvalidEntry(str(error)) from None
     return str(value)
+
+
+def pubsub(value: Any) -> str:
+    chosen = str(value).strip()
+    if chosen not in {"classic", "sharded"}:
+        raise ValueError
+    return chosen
 
 
 def origins(value: Any) -> Origins:

@@ -49,6 +49,17 @@ class Settings:
     workers: int
     """0: one for each core."""
     drain_seconds: float
+    pubsub: str
+    """`classic` or `sharded`."""
+
+    @property
+    def sharded(self) -> bool:
+        """Whether channels are sharded channels of a cluster."""
+        return self.pubsub == "sharded"
+
+    @property
+    def publish_command(self) -> str:
+        return "SPUBLISH" if self.sharded else "PUBLISH"
 
     def catalogue(self) -> Catalogue:
         """What RELAY_CHANNELS says, and the default channel, which needs no entry."""

@@ -37,8 +37,10 @@ def _seconds(check: str, field: str, default: float, low: float, high: float) ->
 
 
 _REDIS = (
-    "Use redis://[[user]:password@]host:port/db, rediss://… for TLS, or unix:///path/to/socket."
+    "Use redis://[[user]:password@]host:port/db, rediss://… for TLS, unix:///path/to/socket,"
+    " redis+sentinel://host,host/service or redis+cluster://host,host."
 )
+_PUBSUB = "Use classic, or sharded for a cluster of Redis 7 or later."
 _CHANNEL = (
     "Use up to 255 letters, digits and _ . : / @ ~ ! $ ' , ; ( ) -, and no name that is Redis' own."
 )
@@ -94,6 +96,7 @@ TABLE = (
     _whole("relay.E031", "new_channels_per_address", 0, (0, 1_000_000), _NEW),
     Setting("relay.E032", "workers", "1", parsers.workers, _WORKERS),
     _seconds("relay.E033", "drain_seconds", 5.0, 0.0, 3600.0),
+    Setting("relay.E035", "pubsub", "classic", parsers.pubsub, _PUBSUB),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in TABLE}

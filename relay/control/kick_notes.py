@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands, run_script
+from relay.broker.commands import Commands
 from relay.broker.keys import HubKeys
+from relay.broker.sync import run_script_sync
 from relay.control.kick import Kick
 
 KEEP_SECONDS = 3600.0
@@ -20,9 +20,9 @@ class Noted:
     ms: float
 
 
-def note(address: RedisAddress, keys: HubKeys, kick: Kick) -> tuple[int, str]:
+def note(url: str, keys: HubKeys, kick: Kick) -> tuple[int, str]:
     """Does what KickNotes.note does, for code without an event loop. Raises RedisUnavailable."""
-    number, refusal = run_script(address, "kick_note", *_words(keys, kick))
+    number, refusal = run_script_sync(url, "kick_note", *_words(keys, kick))
     return int(number), refusal.decode()
 
 

@@ -11,8 +11,8 @@ import logging
 from asgiref.sync import async_to_sync
 
 from relay import conf
-from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
+from relay.broker.address import name_of
+from relay.broker.broker import Broker
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import HubKeys
 from relay.control import layer
@@ -43,11 +43,11 @@ def send(kick: Kick) -> int:
     The channel layer is used only where Redis denies the control channel. Raises like `kick`.
     """
     settings = conf.load()
-    address, keys = RedisAddress(settings.redis_url), HubKeys(settings.prefix)
+    keys = HubKeys(settings.prefix)
     try:
-        processes, refusal = note(address, keys, kick)
+        processes, refusal = note(settings.redis_url, keys, kick)
     except RedisUnavailable as error:
-        raise _not_kicked(address, error) from None
+        raise _not_kicked(settings.redis_url, error) from None
     if refusal:
         try:
             async_to_sync(_tell_by_layer)(keys.group, refusal)
@@ -62,20 +62,19 @@ async def akick(*, user: str | None = None, channel: str | None = None, all: boo
     """The same as `kick`, for asynchronous code."""
     kick = Kick.of(user, channel, all)
     settings = conf.load()
-    address, keys = RedisAddress(settings.redis_url), HubKeys(settings.prefix)
-    commands = Commands(address.client)
+    keys, broker = HubKeys(settings.prefix), Broker(settings.redis_url)
     try:
-        processes, refusal = await KickNotes(commands, keys).note(kick)
+        processes, refusal = await KickNotes(broker.commands, keys).note(kick)
     except RedisUnavailable as error:
-        raise _not_kicked(address, error) from None
+        raise _not_kicked(settings.redis_url, error) from None
     finally:
-        await commands.aclose()
+        await broker.aclose()
     await _tell_by_layer(keys.group, refusal)
     return processes
 
 
-def _not_kicked(address: RedisAddress, error: RedisUnavailable) -> RedisUnavailable:
-    text = f"Redis {address.name}: {str(error).rstrip('.')}. Nobody was kicked."
+def _not_kicked(url: str, error: RedisUnavailable) -> RedisUnavailable:
+    text = f"Redis {name_of(url)}: {str(error).rstrip('.')}. Nobody was kicked."
     return RedisUnavailable(text, refused=error.refused)
 
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
+from relay.broker.names import Names
 from relay.broker.outage import Outage
-from relay.broker.subscription import Names
 from relay.conf.catalogue import Target
 from relay.engine.delivery import Delivery
 from relay.feed.context import Context
@@ -36,13 +36,14 @@ class Channel(Delivery):
         self.name = target.name
         self.spec = spec
         self.keys = Keys.of(settings.prefix, target.name)
-        self.names = _names(target, self.keys)
+        self._target = target
+        self._sharded = settings.sharded
         encoder = Encoder(target.name, spec.event_bytes, stats, envelope=spec.envelope)
         ring = Ring(settings.ring_events, settings.ring_bytes)
         self.feed = Feed(target.name, ring, encoder, stats)
         self.intake = Intake(self.feed, context.link, context.clock)
         self.label = spec.pattern
-        self.epochs = Epochs(context.broker.commands, self.keys)
+        self.epochs = Epochs(context.broker, self.keys, settings.publish_command)
         past = self._past(context, outage) if spec.history else None
         self.past = past
         self.history: History | None = past.history if past else None
@@ -51,6 +52,19 @@ class Channel(Delivery):
         fanout = Fanout(self.feed, context)
         self._arrivals = Arrivals(self.feed, self.replay, fanout, stats)
         super().__init__(self.feed, fanout, self._arrivals.catching_up, context.clock)
+
+    @property
+    def key(self) -> str:
+        """The key that decides which server is the channel's master."""
+        return self.keys.history
+
+    def names(self, node: str) -> Names:
+        """Returns what to subscribe to at a master; `node` is its id in a cluster, else empty."""
+        marker = self.keys.marker(node)
+        if self._target.is_wildcard:
+            return Names([marker], [self.name])
+        names = [self.name, marker]
+        return Names(shard_channels=names) if self._sharded else Names(names)
 
     def _past(self, context: Context, outage: Outage) -> Past:
         spec = self.spec
@@ -86,9 +100,3 @@ class Channel(Delivery):
         if not self.spec.always:
             with suppress(RedisUnavailable):
                 await self.epochs.leave()
-
-
-def _names(target: Target, keys: Keys) -> Names:
-    if target.is_wildcard:
-        return Names([keys.marker], [target.name])
-    return Names([target.name, keys.marker])

@@ -16,7 +16,7 @@ from relay.engine.supervisor import Supervisor
 from relay.feed.context import Context
 from relay.feed.ring import Ring
 from relay.history.outage import history_outage
-from relay.source.listener import Listener
+from relay.source.listeners import Listeners
 
 LATEST_EVENTS = 16
 """The number of events in the ring of a conflated group, for each of its channels."""
@@ -27,9 +27,9 @@ GroupKey = tuple[frozenset[str], float | None]
 class Channels:
     """All channels and groups of the process. Iterates over both."""
 
-    def __init__(self, context: Context, listener: Listener, supervisor: Supervisor) -> None:
+    def __init__(self, context: Context, listeners: Listeners, supervisor: Supervisor) -> None:
         self._context = context
-        self._listener = listener
+        self._listeners = listeners
         self._supervisor = supervisor
         self.catalogue = context.settings.catalogue()
         self._withholds = lru_cache(maxsize=4096)(self.catalogue.withholds)
@@ -106,7 +106,7 @@ class Channels:
             self._channels[target.name] = channel
             name = f"journal of {target.name}"
             self._journals[channel] = self._supervisor.start(channel.run, name)
-            self._listener.add(channel)
+            self._listeners.add(channel)
         self._unused.pop(channel, None)
         return channel
 
@@ -152,7 +152,7 @@ class Channels:
     def _leave(self, channel: Channel) -> None:
         del self._channels[channel.name]
         del self._unused[channel]
-        self._listener.remove(channel)
+        self._listeners.remove(channel)
         self._supervisor.start(partial(self._end, channel), f"end of {channel.name}")
 
     async def _end(self, channel: Channel) -> None:

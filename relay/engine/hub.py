@@ -21,7 +21,7 @@ from relay.feed.backpressure import Backpressure
 from relay.feed.context import Context
 from relay.feed.writer import Chunk, Writer
 from relay.sockets.poller import Poller
-from relay.source.listener import Listener
+from relay.source.listeners import Listeners
 from relay.stats import Stats
 from relay.wire import sse
 
@@ -57,8 +57,8 @@ class Hub:
         self.stats = self._context.stats
         self.database = DatabaseCheck(settings, clock)
         self._supervisor = Supervisor(clock)
-        self._listener = Listener(self._context)
-        self.channels = Channels(self._context, self._listener, self._supervisor)
+        self._listeners = Listeners(self._context)
+        self.channels = Channels(self._context, self._listeners, self._supervisor)
         self.catalogue = self.channels.catalogue
         keys = HubKeys(settings.prefix)
         processes = Processes(broker.commands, keys)
@@ -87,7 +87,7 @@ class Hub:
     def start(self) -> None:
         """Starts every part: the channels, the listener, heartbeats, kicks and presence."""
         self.channels.start()
-        self._supervisor.start(self._listener.run, "listener")
+        self._supervisor.start(self._listeners.run, "listener")
         self._supervisor.start(self._tick, "ticker")
         self._supervisor.start(self.kicks.run, "receiver of kicks")
         self._supervisor.start(self.presence.run, "presence")
@@ -123,7 +123,7 @@ class Hub:
         self.end_streams()
         await self.channels.flush()
         await self._supervisor.stop()
-        await self._context.broker.commands.aclose()
+        await self._context.broker.aclose()
         await asyncio.sleep(FLUSH_SECONDS)
         self.poller.close()
 

@@ -23,8 +23,8 @@ from relay.conf.catalogue import Target
 from relay.http.query import require_channel
 from relay.http.refusal import FORGED, problems, require_method
 from relay.publishing.messages import fits
-from relay.publishing.once import Published, once_key
-from relay.publishing.outlet import Outgoing, outlet
+from relay.publishing.once import Outgoing, Published, once_key
+from relay.publishing.outlet import outlet
 from relay.publishing.rates import BURST_SECONDS
 from relay.wire.envelope import unwrap
 

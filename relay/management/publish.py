@@ -5,15 +5,17 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import count as count_from
 from itertools import islice
 from typing import TextIO
 
-import redis
 from django.core.management.base import CommandError
 
 from relay import conf
-from relay.broker.address import RedisAddress
+from relay.broker.address import name_of
+from relay.broker.errors import RedisUnavailable
+from relay.broker.sync import SyncRedis, open_sync, run_sync
 from relay.management.subcommand import Options, Subcommand
 
 SHOW_SECONDS = 0.1
@@ -47,27 +49,31 @@ class Publish(Subcommand):
         messages = _paced(_messages(options["message"], count, rate), rate)
         try:
             self._publish(url, channel, messages, count)
-        except redis.exceptions.RedisError as error:
-            raise CommandError(
-                f"Redis {RedisAddress(url).name}: {error}. Check REDIS_URL."
-            ) from None
+        except RedisUnavailable as error:
+            raise CommandError(f"Redis {name_of(url)}: {error}. Check REDIS_URL.") from None
 
     def _publish(
         self, url: str, channel: str, messages: Iterable[bytes], count: int | None
     ) -> None:
         received = 0
         progress = Progress(sys.stderr, count)
-        with RedisAddress(url).sync_client() as client:
-            try:
-                for message in messages:
-                    received = client.publish(channel, message)
-                    progress.advance()
-            except KeyboardInterrupt:
-                pass
+        server, command = open_sync(url), conf.load().publish_command
+        try:
+            for message in messages:
+                received = run_sync(partial(_send, server, command, channel, message), command)
+                progress.advance()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            server.close()
         progress.clear()
         subscribers = "subscriber" if received == 1 else "subscribers"
         sent = progress.number
         self.stdout.write(f"{sent} published on {channel}, the last to {received} {subscribers}")
+
+
+def _send(server: SyncRedis, command: str, channel: str, message: bytes) -> int:
+    return int(server.client().execute_command(command, channel, message))
 
 
 class Progress:

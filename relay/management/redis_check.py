@@ -2,17 +2,20 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import redis
 
 from relay.broker.address import RedisAddress
+from relay.broker.master import USE
+from relay.broker.sync import open_sync
 from relay.conf import Settings
 
 SECONDS = 5
 OLDEST = (6, 2)
+OLDEST_SHARDED = (7, 0)
 SCRIPT = "return 1"
 
 SAMPLES: tuple[tuple[str | int, ...], ...] = (
@@ -45,18 +48,38 @@ SAMPLES: tuple[tuple[str | int, ...], ...] = (
 """Every command that the hub sends, its scripts included, on keys that exist for the check alone."""
 
 
+CLUSTER_SAMPLES: tuple[tuple[str | int, ...], ...] = (("CLUSTER", "SLOTS"), ("CLUSTER", "MYID"))
+"""The same, of a cluster only."""
+
+CONTAINERS = frozenset({"CLUSTER"})
+"""Commands of which each subcommand is a right of its own."""
+
+
 class RedisFault(Exception):
     """One line for the operator."""
 
 
 def require_subscription(url: str, channel: str) -> None:
-    """Raises RedisFault unless Redis answers and lets us subscribe to the channel."""
-    address = RedisAddress(url)
+    """Raises RedisFault unless every master answers and lets us subscribe to the channel."""
+    server = open_sync(url, "relay-check")
+    try:
+        masters = server.masters()
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
+        raise RedisFault(_unreachable(server.name, error)) from None
+    finally:
+        server.close()
+    for master in masters:
+        _require_subscription(master, server.mode, channel)
+
+
+def _require_subscription(address: RedisAddress, mode: str, channel: str) -> None:
     name, client = address.name, address.sync_client("relay-check")
     try:
         with client.pubsub() as pubsub:
             pubsub.subscribe(channel)
             pubsub.get_message(timeout=SECONDS)
+        for line in _wrong_mode(client, mode):
+            raise RedisFault(f"Redis {name} {line}")
     except redis.exceptions.AuthenticationError as error:
         raise RedisFault(
             f"Redis {name} refused the user or password: {_said(error)}. Check REDIS_URL."
@@ -67,50 +90,70 @@ def require_subscription(url: str, channel: str) -> None:
             f" rights in docs/operations.md, &{channel} among them."
         ) from None
     except (redis.exceptions.RedisError, OSError) as error:
-        raise RedisFault(
-            f"Redis {name} cannot be reached: {_said(error)}. Start it, or set REDIS_URL to one that"
-            " runs."
-        ) from None
+        raise RedisFault(_unreachable(name, error)) from None
     finally:
         client.close()
 
 
+def _unreachable(name: str, error: Exception) -> str:
+    return f"Redis {name} cannot be reached: {_said(error)}. Start it, or set REDIS_URL to one that runs."
+
+
 def find_faults(settings: Settings) -> Iterator[str]:
     """A line for each thing that the hub needs and this Redis does not have or give."""
-    url = settings.redis_url
-    name = RedisAddress(url).name
     try:
-        require_subscription(url, settings.channel)
+        require_subscription(settings.redis_url, settings.channel)
     except RedisFault as fault:
         yield str(fault)
         if "denied" not in str(fault):
             return
-    client = RedisAddress(url).sync_client("relay-check")
-    with client:
+    server = open_sync(settings.redis_url, "relay-check")
+    try:
+        for master in server.masters():
+            yield from _faults_of(master, server.mode, settings)
+    finally:
+        server.close()
+
+
+def _faults_of(address: RedisAddress, mode: str, settings: Settings) -> Iterator[str]:
+    with address.sync_client("relay-check") as client:
         try:
-            yield from (f"Redis {name} {line}" for line in _wrong_server(client))
-            yield from (f"Redis {name} denies {line}" for line in _denied(client, settings))
+            yield from (f"Redis {address.name} {line}" for line in _wrong_server(client, settings))
+            yield from (
+                f"Redis {address.name} denies {line}" for line in _denied(client, mode, settings)
+            )
         except (redis.exceptions.RedisError, OSError) as error:
-            yield f"Redis {name}: {_said(error)}."
+            yield f"Redis {address.name}: {_said(error)}."
 
 
 def describe(url: str) -> str:
-    """The version and the role. Raises RedisError or OSError."""
-    with RedisAddress(url).sync_client("relay-check") as client:
+    """The version and the role of each master. Raises RedisError or OSError."""
+    server = open_sync(url, "relay-check")
+    try:
+        return ", ".join(_describe(address) for address in server.masters())
+    finally:
+        server.close()
+
+
+def _describe(address: RedisAddress) -> str:
+    with address.sync_client("relay-check") as client:
         hello = _hello(client)
-    return f"Redis {RedisAddress(url).name}: version {hello['version']}, {hello['role']}"
+    return f"Redis {address.name}: version {hello['version']}, {hello['role']}"
 
 
-def _wrong_server(client: "redis.Redis") -> Iterator[str]:
+def _wrong_mode(client: "redis.Redis", expected: str) -> Iterator[str]:
+    mode = _hello(client)["mode"]
+    if mode != expected:
+        yield f"{USE.get(mode, 'is in no cluster: use redis:// in REDIS_URL')}."
+
+
+def _wrong_server(client: "redis.Redis", settings: Settings) -> Iterator[str]:
     hello = _hello(client)
     version = str(hello["version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        yield f"has version {version}; the hub needs 6.2 or later."
-    if hello["mode"] == "sentinel":
-        yield "is a Sentinel. REDIS_URL must name the master that it watches."
-    elif hello["mode"] == "cluster":
-        yield "is a node of a cluster. REDIS_URL must name one server, or a master with replicas."
-    elif hello["role"] != "master":
+    oldest = OLDEST_SHARDED if settings.sharded else OLDEST
+    if tuple(int(part) for part in version.split(".")[:2]) < oldest:
+        yield f"has version {version}; the hub needs {'.'.join(map(str, oldest))} or later."
+    if hello["role"] != "master":
         yield "is a replica: what is published on it reaches nobody else. Name its master."
 
 
@@ -122,30 +165,51 @@ def _hello(client: "redis.Redis") -> dict[str, Any]:
     return {_text(key): _text(value) for key, value in answer.items()}
 
 
-def _denied(client: "redis.Redis", settings: Settings) -> Iterator[str]:
+def _denied(client: "redis.Redis", mode: str, settings: Settings) -> Iterator[str]:
     """Tries each right for what it is there for; what it writes is gone after ten seconds."""
-    place = f"{settings.prefix}:check:{secrets.token_hex(8)}"
+    place = _place(client, settings.prefix)
     keys = {kind: f"{place}:{kind}" for kind in ("text", "stream", "set", "hash")}
-    for words in SAMPLES:
+    for words in (*SAMPLES, *(CLUSTER_SAMPLES if mode == "cluster" else ())):
         sample = [w.format(**keys) if isinstance(w, str) and w[0] == "{" else w for w in words]
-        yield from _try(client, f"the command {words[0]} (+{str(words[0]).lower()})", *sample)
+        yield from _try(client, f"the command {words[0]} (+{_right(words)})", *sample)
     with suppress(redis.exceptions.RedisError):
         client.delete(*keys.values())
-    yield from _try(client, f"publishing on {place} (&{settings.prefix}:*)", "PUBLISH", place, "")
+    publish = settings.publish_command
+    yield from _try(client, f"publishing on {place} (&{settings.prefix}:*)", publish, place, "")
     yield from _denied_channels(client, settings)
 
 
+def _place(client: "redis.Redis", prefix: str) -> str:
+    """Returns how names begin of which this server is the master; of a cluster it has some slots."""
+    while True:
+        place = f"{prefix}:{{check:{secrets.token_hex(8)}}}"
+        try:
+            client.get(f"{place}:text")
+        except (redis.exceptions.MovedError, redis.exceptions.AskError):
+            continue
+        except redis.exceptions.NoPermissionError:
+            pass
+        return place
+
+
+def _right(words: Sequence[str | int]) -> str:
+    """Returns the right that a command needs."""
+    if words[0] in CONTAINERS:
+        return f"{words[0]}|{words[1]}".lower()
+    return str(words[0]).lower()
+
+
 def _denied_channels(client: "redis.Redis", settings: Settings) -> Iterator[str]:
-    names = [f"{settings.prefix}:check"]
-    catalogue = settings.catalogue()
+    names, catalogue = [], settings.catalogue()
     for spec in catalogue.specs:
         names.append(spec.sample)
         if spec.wildcard is not None:
             what = f"subscribing to the pattern {spec.pattern} (+psubscribe &{spec.pattern})"
             yield from _try_to_subscribe(client, what, "psubscribe", spec.pattern)
-    for name in names:
-        what = f"subscribing to {name} (+subscribe &{name})"
-        yield from _try_to_subscribe(client, what, "subscribe", name)
+    how = "ssubscribe" if settings.sharded else "subscribe"
+    for command, name in (("subscribe", f"{settings.prefix}:check"), *((how, n) for n in names)):
+        what = f"subscribing to {name} (+{command} &{name})"
+        yield from _try_to_subscribe(client, what, command, name)
 
 
 def _try(client: "redis.Redis", what: str, *words: Any) -> Iterator[str]:
@@ -163,6 +227,8 @@ def _try_to_subscribe(client: "redis.Redis", what: str, how: str, name: str) -> 
         try:
             getattr(pubsub, how)(name)
             pubsub.get_message(timeout=SECONDS)
+        except redis.exceptions.MovedError:
+            pass  # another node has the slot, which says so only to those who have the right
         except redis.exceptions.NoPermissionError:
             yield f"{what}. Give the user of REDIS_URL the rights in docs/operations.md."
 

@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 
 from relay import conf
 from relay.asgi import relay_application
-from relay.broker.address import RedisAddress
+from relay.broker.address import name_of
 from relay.conf import parsers
 from relay.engine.hub import drain_bound
 from relay.management.redis_check import RedisFault, require_subscription
@@ -72,7 +72,7 @@ class Serve(Subcommand):
                 require_subscription(url, conf.load().channel)
             except (RuntimeError, RedisFault) as error:
                 raise CommandError(str(error)) from None
-            where = RedisAddress(url).name + (" (embedded, nothing is kept)" if embedded else "")
+            where = name_of(url) + (" (embedded, nothing is kept)" if embedded else "")
             if workers is None:
                 self._serve(host, port, _application(whole_site=options["site"]), where)
             else:

@@ -6,7 +6,8 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from relay.publishing.messages import outgoing
-from relay.publishing.outlet import Outgoing, outlet
+from relay.publishing.once import Outgoing
+from relay.publishing.outlet import outlet
 
 
 @overload

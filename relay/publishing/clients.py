@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from functools import cache
 
-import redis
-
 from relay import conf
-from relay.broker.address import RedisAddress
+from relay.broker.broker import Broker
 from relay.broker.commands import Commands
+from relay.broker.sync import Client, SyncRedis, open_sync
 
 
 @cache
-def client(url: str) -> "redis.Redis":
-    """Returns the client of this process, for code without an event loop."""
-    return RedisAddress(url).sync_client()
+def _redis(url: str) -> SyncRedis:
+    return open_sync(url)
+
+
+def client(url: str) -> Client:
+    """Returns the client of this process, for code without an event loop. Raises like redis-py."""
+    return _redis(url).client()
 
 
 _Key = tuple[asyncio.AbstractEventLoop, str]
@@ -33,9 +36,9 @@ async def commands() -> Commands:
 
 async def _lifetime(key: _Key) -> AsyncGenerator[Commands, None]:
     """A generator, because asyncio closes those when it ends a loop (`loop.shutdown_asyncgens`)."""
-    commands = Commands(RedisAddress(key[1]).client)
+    broker = Broker(key[1])
     try:
-        yield commands
+        yield broker.commands
     finally:
         del _open[key]
-        await commands.aclose()
+        await broker.aclose()

@@ -7,7 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from relay import conf
 from relay.conf.catalogue import Target
-from relay.publishing.outlet import Outgoing
+from relay.publishing.once import Outgoing
 from relay.wire import sse
 from relay.wire.envelope import unwrap, wrap
 

@@ -6,9 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.broker.commands import Commands
-from relay.broker.keys import HubKeys
+from relay.broker.keys import Keys
+from relay.conf import Settings
 
 KEEP_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Messages of one channel, in their order. A request with a key (`once`) is sent only once."""
+
+    channel: str
+    messages: Sequence[bytes]
+    once: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +33,17 @@ class Published:
 def once_key(prefix: str, subject: str, channel: str, key: str) -> str:
     """Returns where the result of a request is kept. Keys come from clients, so it is a hash."""
     request = json.dumps([subject, channel, key]).encode()
-    return HubKeys(prefix).once(hashlib.sha256(request).hexdigest())
+    return Keys.of(prefix, channel).once(hashlib.sha256(request).hexdigest())
 
 
-async def publish_once(
-    commands: Commands, channel: str, messages: Sequence[bytes], key: str | None
-) -> Published:
-    """Sends all messages with nothing between them, unless that was done under `key` before.
+async def publish_once(commands: Commands, settings: Settings, outgoing: Outgoing) -> Published:
+    """Sends all messages with nothing between them, unless that was done under the key before.
 
     Raises RedisUnavailable. When Redis refused, nothing was sent.
     """
-    keys = [key] if key is not None else []
-    arguments = [channel, KEEP_SECONDS, *messages]
+    keys = [Keys.of(settings.prefix, outgoing.channel).history]
+    if outgoing.once is not None:
+        keys.append(outgoing.once)
+    arguments = [outgoing.channel, KEEP_SECONDS, settings.publish_command, *outgoing.messages]
     again, number, subscribers = await commands.script("publish_once", keys, arguments)
     return Published(int(number), int(subscribers), again == 1)

@@ -1,26 +1,14 @@
 """Where messages leave this process. Every message passes one of the two methods of an outlet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
-import redis
-
 from relay import conf
-from relay.broker.errors import RedisUnavailable
+from relay.broker.sync import run_sync
 from relay.publishing import rates
 from relay.publishing.clients import client, commands
-from relay.publishing.once import Published, publish_once
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """Messages of one channel, in their order. A request with a key (`once`) is sent only once."""
-
-    channel: str
-    messages: Sequence[bytes]
-    once: str | None = None
+from relay.publishing.once import Outgoing, Published, publish_once
 
 
 class Outlet(Protocol):
@@ -41,20 +29,19 @@ class RedisOutlet:
 
     def send(self, outgoing: Outgoing) -> Published:
         [message] = outgoing.messages
-        try:
-            taken_by = client(conf.load().redis_url).publish(outgoing.channel, message)
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            raise RedisUnavailable(str(error) or "no answer", refused=False) from None
-        except redis.RedisError as error:
-            raise RedisUnavailable(f"Redis refused PUBLISH: {error}", refused=True) from None
+        settings = conf.load()
+        words = settings.publish_command, outgoing.channel, message
+        taken_by = run_sync(lambda: client(settings.redis_url).execute_command(*words), words[0])
         return Published(1, int(taken_by), again=False)
 
     async def asend(self, outgoing: Outgoing) -> Published:
         connected = await commands()
-        channel, messages, once = outgoing.channel, outgoing.messages, outgoing.once
-        if once is not None or len(messages) != 1:
-            return await publish_once(connected, channel, messages, once)
-        return Published(1, int(await connected.run("PUBLISH", channel, messages[0])), again=False)
+        settings = conf.load()
+        if outgoing.once is not None or len(outgoing.messages) != 1:
+            return await publish_once(connected, settings, outgoing)
+        [message] = outgoing.messages
+        subscribers = await connected.run(settings.publish_command, outgoing.channel, message)
+        return Published(1, int(subscribers), again=False)
 
     async def take(self, subject: str, per_second: int, number: int) -> float:
         return await rates.take(await commands(), conf.load().prefix, subject, per_second, number)

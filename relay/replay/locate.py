@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from relay.broker.errors import RedisUnavailable
-from relay.broker.link import Link
+from relay.broker.link import Live as LiveLink
 from relay.feed.feed import Feed
 from relay.feed.ring import Place
 from relay.feed.start import After, Live, Rewind, Since, Start
@@ -28,7 +28,7 @@ def before(position: Position) -> Position:
 class Locator:
     """For the streams of one feed; `past` is None without a history."""
 
-    def __init__(self, feed: Feed, past: Past | None, link: Link) -> None:
+    def __init__(self, feed: Feed, past: Past | None, link: LiveLink) -> None:
         self._feed = feed
         self._ring = feed.ring
         self._timeline = feed.timeline

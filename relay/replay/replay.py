@@ -60,7 +60,7 @@ class Replay:
         self._past = past
         self._live = live
         self._stats = context.stats
-        self._locator = Locator(feed, past, context.link)
+        self._locator = Locator(feed, past, live)
 
     def in_ring(self, start: Start) -> Place | None:
         """Returns the place where `start` begins; None unless the ring has everything after it."""

@@ -3,29 +3,40 @@
 import asyncio
 import secrets
 from collections.abc import Collection, Iterable, Sequence
+from functools import reduce
+from operator import add
 from typing import Protocol
 
-from relay.broker.address import RedisAddress
 from relay.broker.errors import SubscriptionRefused
 from relay.broker.keys import HubKeys
-from relay.broker.link import Link
-from relay.broker.subscription import Names, Subscription
+from relay.broker.link import MasterLink
+from relay.broker.master import Master
+from relay.broker.names import Names
+from relay.broker.subscription import Subscription
 from relay.feed.feed import Feed
 from relay.history.history import History
 from relay.source.epochs import Epochs
 from relay.source.intake import Intake, Session
 
+ENDED = b"sunsubscribe"
+
 
 class Channel(Protocol):
     """What a listener needs of a channel."""
 
-    names: Names
     label: str
     """The channel's entry of the catalogue, which a refusal names."""
     feed: Feed
     intake: Intake
     epochs: Epochs
     history: History | None
+
+    @property
+    def key(self) -> str:
+        """The key that decides which server is the channel's master."""
+
+    def names(self, node: str) -> Names:
+        """Returns what to subscribe to at a master; `node` is its id in a cluster, else empty."""
 
     def on_live(self, alone: bool) -> None:
         """Called when the channel is live. `alone`: no other process has this channel."""
@@ -36,10 +47,10 @@ class Entered:
 
     __slots__ = ("alone", "channel", "intake", "session")
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, link: MasterLink) -> None:
         self.channel = channel
         self.intake = channel.intake
-        self.session = Session()
+        self.session = Session(link)
         self.alone = False
         """Whether no other hub process received its marker."""
 
@@ -57,6 +68,11 @@ class Entered:
     def counts(self) -> bool:
         """Whether its messages count, or will when it has caught up with the feed."""
         return self.intake.counts(self.session)
+
+    @property
+    def before(self) -> Session | None:
+        """The session of another master that counts until this one does."""
+        return self.intake.before(self.session)
 
     def note_receivers(self, processes: int) -> None:
         """Records how many processes received its marker, this one included."""
@@ -77,7 +93,9 @@ class Connection:
     processes. A message on the control channel calls the link.
     """
 
-    def __init__(self, keys: HubKeys, link: Link) -> None:
+    def __init__(self, master: Master, keys: HubKeys, link: MasterLink) -> None:
+        self.master = master
+        self.link = link
         self.probe_channel = keys.probe(secrets.token_hex(8))
         self.probed = asyncio.Event()
         """Set by every message on `probe_channel`."""
@@ -85,16 +103,20 @@ class Connection:
         """The number of reads that held a message."""
         self._control_channel = keys.control
         self._control = keys.control.encode()
-        self._link = link
         self._subscription: Subscription | None = None
         self._routes: dict[bytes, Entered] = {}
         self._entered: dict[Channel, Entered] = {}
 
     # -- the connection itself
 
-    async def connect(self, address: RedisAddress) -> None:
+    async def connect(self) -> None:
         """Raises OSError when Redis cannot be reached, SubscriptionRefused when it refuses."""
-        self._subscription = await address.connect(Names([self.probe_channel]), self.receive)
+        self._subscription = await self.master.connect(self.receive)
+        try:
+            await self._subscription.subscribe(Names([self.probe_channel]))
+        except BaseException:
+            self._subscription.abort("the attempt was given up")
+            raise
 
     @property
     def subscription(self) -> Subscription:
@@ -112,7 +134,7 @@ class Connection:
         """
         entered = [self._enter(channel) for channel in channels if not self.has(channel)]
         if entered:
-            await self.subscription.subscribe(_names(e.channel for e in entered))
+            await self.subscription.subscribe(self._names(e.channel for e in entered))
         return entered
 
     async def subscribe_to_control(self) -> None:
@@ -121,7 +143,7 @@ class Connection:
             await self.subscription.subscribe(Names([self._control_channel]))
         except SubscriptionRefused as error:
             raise SubscriptionRefused(f"{self._control_channel}: {error}") from None
-        self._link.call()
+        self.link.whole.call()
 
     def abort(self, reason: str) -> None:
         for entered in self._entered.values():
@@ -145,22 +167,36 @@ class Connection:
         entered = self._entered.get(channel)
         return entered is not None and entered.marked
 
+    def counts(self, channel: Channel) -> bool:
+        """Whether the messages of this connection count for the channel."""
+        entered = self._entered.get(channel)
+        return self.open and entered is not None and entered.marked and entered.counts
+
+    def was_ended(self, channel: Channel) -> bool:
+        """Whether the server has ended the delivery of the channel."""
+        entered = self._entered.get(channel)
+        return entered is not None and entered.session.ended
+
     def remove(self, channel: Channel) -> None:
         """Stops delivery of the channel."""
+        names = channel.names(self.master.node)
         entered = self._entered.pop(channel, None)
         if entered:
             entered.session.marked.set()  # ends the wait for a marker
             entered.drop()
-            for name in _all(channel.names):
+            for name in names:
                 self._routes.pop(name.encode(), None)
         if self._subscription:
-            self._subscription.unsubscribe(channel.names)
+            self._subscription.unsubscribe(names)
 
     def _enter(self, channel: Channel) -> Entered:
-        entered = self._entered[channel] = Entered(channel)
-        for name in _all(channel.names):
+        entered = self._entered[channel] = Entered(channel, self.link)
+        for name in channel.names(self.master.node):
             self._routes[name.encode()] = entered
         return entered
+
+    def _names(self, channels: Iterable[Channel]) -> Names:
+        return reduce(add, (channel.names(self.master.node) for channel in channels))
 
     # -- messages
 
@@ -177,22 +213,18 @@ class Connection:
                 run = []
             current = entered
             if entered is not None:
-                run.append(message)
+                if message[0] == ENDED:
+                    self._note_end(entered)
+                else:
+                    run.append(message)
             elif message[1] == self._control:
-                self._link.call()
-            else:
+                self.link.whole.call()
+            elif message[0] != ENDED:
                 self.probed.set()
         if current is not None:
             current.intake.take(current.session, run)
 
-
-def _all(names: Names) -> Iterable[str]:
-    return (*names.channels, *names.patterns)
-
-
-def _names(channels: Iterable[Channel]) -> Names:
-    names = [channel.names for channel in channels]
-    return Names(
-        [name for each in names for name in each.channels],
-        [name for each in names for name in each.patterns],
-    )
+    def _note_end(self, entered: Entered) -> None:
+        """The slot of the channel has another owner now, or this server has another master."""
+        entered.session.end()
+        self.link.whole.doubt()

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Container, Coroutine, Sequence
 
-from relay.broker.errors import RedisUnavailable, SubscriptionRefused
+from relay.broker.errors import NotMaster, Redirected, RedisUnavailable, SubscriptionRefused
+from relay.broker.master import Master
 from relay.source.connection import Channel, Connection, Entered
 from relay.source.handover import take_over
 from relay.source.refusals import Refusals
@@ -81,6 +82,9 @@ class Entrance:
         try:
             async with asyncio.timeout(ENTER_SECONDS):
                 refusals = await self.enter(connection, channels)
+        except (Redirected, NotMaster):
+            connection.link.whole.doubt()
+            return False
         except OSError:
             return False
         for refusal in refusals:
@@ -113,17 +117,17 @@ class Entrance:
         entered = await connection.subscribe(self._missing(connection, channels))
         for first in range(0, len(entered), AT_ONCE):
             batch = entered[first : first + AT_ONCE]
-            await asyncio.gather(*(_mark(each) for each in batch))
+            await asyncio.gather(*(_mark(each, connection.master) for each in batch))
             for each in batch:
                 if connection.has(each.channel) and not each.held:
                     each.go_live()
 
 
-async def _mark(entered: Entered) -> None:
+async def _mark(entered: Entered, master: Master) -> None:
     """Opens an epoch and waits for a marker."""
     channel = entered.channel
     try:
-        processes = await channel.epochs.open(channel.feed.timeline.newest_epoch)
+        processes = await channel.epochs.open(master, channel.feed.timeline.newest_epoch)
     except RedisUnavailable as error:
         if error.refused:
             raise SubscriptionRefused(str(error)) from None

@@ -1,7 +1,9 @@
 """Opens epochs: publishes a marker, from which every process counts messages from 1 again."""
 
-from relay.broker.commands import Commands
+from relay.broker.broker import Broker
+from relay.broker.errors import NotMaster, Redirected, SlotUnsettled
 from relay.broker.keys import Keys
+from relay.broker.master import Master
 
 FORGET_SECONDS = 300
 """How long Redis keeps what it has of a channel that was left without ever a message."""
@@ -10,23 +12,40 @@ FORGET_SECONDS = 300
 class Epochs:
     """The epochs of one channel. They only grow (relay/broker/scripts/epoch_open.lua)."""
 
-    def __init__(self, commands: Commands, keys: Keys) -> None:
-        self._commands = commands
+    def __init__(self, broker: Broker, keys: Keys, publish: str = "PUBLISH") -> None:
+        self._broker = broker
         self._keys = keys
+        self._publish = publish
 
-    async def open(self, known: int) -> int:
+    async def open(self, master: Master, known: int) -> int:
         """Publishes a marker with a new epoch, above `known`. Returns how many processes received it.
 
-        Raises RedisUnavailable.
+        It runs at the very server that this process listens to, and follows no redirection. While the
+        slot of the channel is on its way, Redis gives the script no keys; the time and `known` keep the
+        epochs growing. Raises RedisUnavailable: Redirected and NotMaster where another server is the
+        master now, which publish nothing.
         """
         keys = [self._keys.counter, self._keys.history]
-        _, receivers, _ = await self._commands.script(
-            "epoch_open", keys, [self._keys.marker, known]
-        )
+        words = [self._keys.marker(master.node), known, self._publish, int(master.elected)]
+        try:
+            answer = await master.commands.script("epoch_open", keys, words)
+        except Redirected as error:
+            if not error.asking:
+                raise
+            answer = await master.commands.script("epoch_open", [], words)
+        except SlotUnsettled:
+            answer = await master.commands.script("epoch_open", [], words)
+        epoch, receivers, refusal = answer
+        if not epoch:
+            raise NotMaster(f"{master.name} is a replica now: {refusal.decode()}")
         return int(receivers)
 
     async def leave(self) -> None:
         """Lets Redis forget the channel soon, unless it had messages. Raises RedisUnavailable."""
         keys = [self._keys.history, self._keys.counter]
-        words = [self._keys.marker, FORGET_SECONDS * 1000]
-        await self._commands.script("channel_left", keys, words)
+        master = self._broker.topology.master(self._keys.history)
+        marker = self._keys.marker(master.node if master else "")
+        ask = "NUMSUB" if self._publish == "PUBLISH" else "SHARDNUMSUB"
+        await self._broker.commands.script(
+            "channel_left", keys, [marker, FORGET_SECONDS * 1000, ask]
+        )

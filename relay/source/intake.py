@@ -7,7 +7,7 @@ filled or given up.
 
 from collections.abc import Sequence
 
-from relay.broker.link import Link
+from relay.broker.link import Live
 from relay.clock import Clock
 from relay.feed.entries import Entry
 from relay.feed.feed import Feed
@@ -23,11 +23,23 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 
 
 class Session:
-    """One connection's share of a channel."""
+    """One connection's share of a channel. `link` is that of its listener."""
 
-    __slots__ = ("epoch", "held", "held_bytes", "marked", "overlapping", "position")
+    __slots__ = (
+        "ended",
+        "epoch",
+        "held",
+        "held_bytes",
+        "link",
+        "marked",
+        "overlapping",
+        "position",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, link: Live) -> None:
+        self.link = link
+        self.ended = False
+        """Whether its server has ended the delivery of the channel."""
         self.epoch: int | None = None
         """The epoch of its first marker."""
         self.position: Position | None = None
@@ -40,11 +52,20 @@ class Session:
         self.marked = Flag()
         """Set by the first marker."""
 
+    def end(self) -> None:
+        """Called when its server has ended the delivery of the channel."""
+        self.ended = True
+
+    @property
+    def delivers(self) -> bool:
+        """Whether messages reach it now, as far as this process can know."""
+        return self.link.live and not self.ended
+
 
 class Intake:
     """The messages and markers of one channel, from all connections of this process."""
 
-    def __init__(self, feed: Feed, link: Link, clock: Clock) -> None:
+    def __init__(self, feed: Feed, link: Live, clock: Clock) -> None:
         self._feed = feed
         self._channel = feed.channel.encode()
         self._readers = feed.readers
@@ -83,7 +104,22 @@ class Intake:
     @property
     def live(self) -> bool:
         """Whether messages reach the feed now, with no hole before them."""
-        return self._link.live and self._next is None
+        return self._source.live and self._next is None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the connection from which the feed gets its messages was lost and is not back yet."""
+        return self._source.interrupted
+
+    @property
+    def _source(self) -> Live:
+        """The link of the session that counts; before there was one, that of the process."""
+        return self._live.link if self._live is not None else self._link
+
+    def before(self, session: Session) -> Session | None:
+        """Returns the session of another listener that counts until `session` does."""
+        live = self._live
+        return live if live is not None and live.link is not session.link else None
 
     def is_held(self, session: Session) -> bool:
         """Whether there may be a hole before the messages of `session`."""

@@ -1,10 +1,13 @@
-"""Keeps this process subscribed, through one connection after another."""
+"""Keeps this process subscribed to one master, through one connection after another."""
 
 import asyncio
+from collections.abc import Collection
 
 from relay.broker.backoff import Backoff
 from relay.broker.errors import SubscriptionRefused
 from relay.broker.keys import HubKeys
+from relay.broker.link import MasterLink
+from relay.broker.master import Master
 from relay.broker.outage import Outage
 from relay.feed.context import Context
 from relay.source.connection import Channel, Connection
@@ -21,26 +24,44 @@ BACKOFF_SECONDS = 0.05, 1.0
 
 
 class Listener:
-    """Connects, watches the connection, and opens another one beside a silent one.
+    """Listens to one master: connects, watches the connection, and opens another beside a silent one.
 
     It logs one warning when Redis is lost and one line when it is back. A refusal (wrong password,
-    missing right) is an error of its own. It sets the link live or lost accordingly.
+    missing right) is an error of its own. It sets its link live or lost accordingly.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, master: Master) -> None:
         self._context = context
-        self._address = context.broker.address
-        self._link = context.link
+        self._master = master
+        self._link = MasterLink(context.link)
         self._keys = HubKeys(context.settings.prefix)
         self._channels: dict[Channel, None] = {}
         self._connection: Connection | None = None
-        self._refusals = Refusals(self._address.name)
+        self._refusals = Refusals(master.name)
         self._entrance = Entrance(self._channels, self._refusals)
         self._lost_at: float | None = None
         self._outage = Outage(
             "Redis %s: lost (%s). Streams stay open; reconnecting.",
             "Redis %s: back after %.1f s, live again",
         )
+
+    @property
+    def master(self) -> Master:
+        return self._master
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the connection was lost, or could not be made, and is not back yet."""
+        return self._link.interrupted
+
+    @property
+    def channels(self) -> Collection[Channel]:
+        """The channels that it listens to, or will when it is connected."""
+        return self._channels.keys()
+
+    def counts(self, channel: Channel) -> bool:
+        """Whether the messages that it receives count for the channel."""
+        return self._connection is not None and self._connection.counts(channel)
 
     def add(self, channel: Channel) -> None:
         """Begins delivery of the channel as soon as possible."""
@@ -54,6 +75,14 @@ class Listener:
         if self._connection is not None:
             self._connection.remove(channel)
 
+    def enter_again(self) -> None:
+        """Begins anew with channels whose delivery the server has ended."""
+        connection = self._connection
+        ended = [c for c in self._channels if connection is not None and connection.was_ended(c)]
+        for channel in ended:
+            self.remove(channel)
+            self.add(channel)
+
     async def run(self) -> None:
         """Listens until cancelled."""
         try:
@@ -64,7 +93,8 @@ class Listener:
                     await self._watch(self._connection)
         finally:
             self._entrance.close()
-            self._link.lost()
+            self._link.end()
+            self._context.backpressure.control(self, None)
             if self._connection:
                 self._connection.abort("the hub stops")
 
@@ -91,13 +121,13 @@ class Listener:
 
         Raises OSError, among others SubscriptionRefused when Redis denies every channel.
         """
-        connection = Connection(self._keys, self._link)
+        connection = Connection(self._master, self._keys, self._link)
         channels = list(self._channels)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._context.broker.commands.renew()
-                await connection.connect(self._address)
-            self._context.broker.gate.open()
+                await self._master.commands.renew()
+                await connection.connect()
+            self._master.gate.open()
             async with asyncio.timeout(CONNECT_SECONDS + len(channels) / 1000):
                 refusals = await self._entrance.enter(connection, channels)
             if refusals and not any(connection.has(channel) for channel in self._channels):
@@ -109,7 +139,9 @@ class Listener:
 
     async def _change_to(self, connection: Connection) -> None:
         old, self._connection = self._connection, connection
-        self._context.backpressure.control(connection.subscription)
+        self._context.backpressure.control(self, connection.subscription)
+        for channel in [c for c in connection.channels if c not in self._channels]:
+            connection.remove(channel)  # it was left meanwhile
         await take_over(connection, list(connection.channels), old)
         missing = [channel for channel in self._channels if not connection.has(channel)]
         self._entrance.enter_later(connection, missing)
@@ -131,7 +163,7 @@ class Listener:
     async def _watch(self, connection: Connection) -> None:
         """Returns when the connection is lost."""
         backpressure = self._context.backpressure
-        vitals = Vitals(connection, self._channels, self._address, backpressure, self._refusals)
+        vitals = Vitals(connection, self._channels, backpressure, self._refusals)
         self._lost(ConnectionError(await vitals.failure()))
 
     # -- reports to the operator
@@ -141,8 +173,8 @@ class Listener:
         if self._lost_at is not None:
             away = asyncio.get_running_loop().time() - self._lost_at
             self._lost_at = None
-            self._outage.end(self, self._address.name, away)
-        self._context.broker.gate.open()
+            self._outage.end(self, self._master.name, away)
+        self._master.gate.open()
         self._link.restored()
 
     def _lost(self, error: Exception) -> None:
@@ -150,6 +182,6 @@ class Listener:
             self._refusals.report(error)
         if self._lost_at is None:
             self._lost_at = asyncio.get_running_loop().time()
-            self._outage.begin(self, self._address.name, str(error) or "no answer")
+            self._outage.begin(self, self._master.name, str(error) or "no answer")
             self._link.lost()
-            self._context.broker.gate.close()
+            self._master.gate.close()

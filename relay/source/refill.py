@@ -19,6 +19,10 @@ watches. As long as entries come, a process is at work that may have had a hole 
 FILL_SECONDS = 10.0
 """The longest that a hole is filled; then the rest of it is a gap."""
 
+MOVE_SILENCE_SECONDS, MOVE_FILL_SECONDS = 0.3, 1.0
+"""The same where another server has become the master: nobody received everything, then, for the old
+one ended or was left. A process that moved earlier may have written what it had."""
+
 POLL_SECONDS = 0.02
 """How often the history is read again. An event would need a blocked connection for each channel."""
 
@@ -30,19 +34,30 @@ async def fill(entered: Entered) -> None:
     """Fills the feed up to the first marker of `entered`, so that it counts. The rest is a gap."""
     channel, intake, session = entered.channel, entered.intake, entered.session
     clock = asyncio.get_running_loop().time
-    nobody_writes = entered.alone or channel.history is None
-    end = clock() + (0.0 if nobody_writes else FILL_SECONDS)
-    deadline = min(end, clock() + SILENCE_SECONDS)
+    silence, longest = _patience(entered)
+    end = clock() + longest
+    deadline = min(end, clock() + silence)
     while entered.held:
         entries = await _next_page(channel)
         for entry in entries:
             intake.fill(session, entry)
         if entries:
-            deadline = min(end, clock() + SILENCE_SECONDS)
+            deadline = min(end, clock() + silence)
         elif clock() >= deadline:
             intake.give_up(session)
         else:
             await _promoted(intake, POLL_SECONDS)
+
+
+def _patience(entered: Entered) -> tuple[float, float]:
+    """Returns how long nothing new may be written, and how long to wait at the most."""
+    before = entered.before
+    nobody_writes = entered.alone or entered.channel.history is None
+    if nobody_writes or (before is not None and before.delivers):
+        return 0.0, 0.0  # all that the old master brings is there, and comes again from the new one
+    if before is not None:
+        return MOVE_SILENCE_SECONDS, MOVE_FILL_SECONDS
+    return SILENCE_SECONDS, FILL_SECONDS
 
 
 async def _promoted(intake: Intake, seconds: float) -> None:

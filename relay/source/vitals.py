@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Collection
 from operator import attrgetter
 
-from relay.broker.address import RedisAddress
 from relay.broker.errors import RedisUnavailable
+from relay.broker.master import Master
 from relay.feed.backpressure import Backpressure
 from relay.source.connection import Channel, Connection
 from relay.source.refusals import Refusals
@@ -31,13 +31,11 @@ class Vitals:
         self,
         connection: Connection,
         channels: Collection[Channel],
-        address: RedisAddress,
         backpressure: Backpressure,
         refusals: Refusals,
     ) -> None:
         self._connection = connection
         self._channels = channels
-        self._address = address
         self._backpressure = backpressure
         self._refusals = refusals
 
@@ -59,7 +57,8 @@ class Vitals:
         A subscription that is resumed counts as heard, so a pause that has just ended is no silence.
         Also opens a new epoch for each channel whose intake is outdated.
         """
-        subscription = self._connection.subscription
+        connection = self._connection
+        subscription = connection.subscription
         silent = 0.0
         while silent < SILENCE_SECONDS:
             subscription.ping()
@@ -67,7 +66,7 @@ class Vitals:
             quiet = not subscription.heard and not self._backpressure.paused
             silent = silent + PING_SECONDS if quiet else 0.0
             for channel in list(filter(_IS_OUTDATED, self._channels)):
-                await _renew_epoch(channel)
+                await _renew_epoch(channel, connection.master)
         return f"no sign of life for {silent:g} s"
 
     async def _probes(self) -> str:
@@ -82,7 +81,7 @@ class Vitals:
             before = connection.received
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    await self._address.probe(connection.probe_channel)
+                    await connection.master.address.probe(connection.probe_channel)
             except RedisUnavailable as error:
                 self._refusals.report_probe(error)
                 continue
@@ -95,9 +94,9 @@ class Vitals:
                     return "published messages no longer arrive"
 
 
-async def _renew_epoch(channel: Channel) -> None:
+async def _renew_epoch(channel: Channel, master: Master) -> None:
     try:
-        await channel.epochs.open(channel.feed.timeline.newest_epoch)
+        await channel.epochs.open(master, channel.feed.timeline.newest_epoch)
         channel.intake.renewed()
     except RedisUnavailable:
         pass  # the next ping tries again

@@ -10,8 +10,7 @@ from django.db import connections
 
 from relay import conf
 from relay.publishing import outlet
-from relay.publishing.once import Published
-from relay.publishing.outlet import Outgoing
+from relay.publishing.once import Outgoing, Published
 from relay.wire.envelope import unwrap
 
 

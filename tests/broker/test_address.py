@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 
 from relay.broker.address import RedisAddress
 from relay.broker.errors import RedisUnavailable
+from relay.broker.names import Names
 from relay.broker.pool import COMMAND_SECONDS
-from relay.broker.subscription import Names
 from relay.server.embedded_redis import packaged_server
 from tests.support.forwarder import Forwarder
 from tests.support.kicks import documented
@@ -86,7 +86,8 @@ async def test_a_user_without_a_password_signs_in(redis_server: RedisServer, use
         client.config_set("requirepass", "secret")
     received: list[Sequence[Sequence[bytes]]] = []
     address = RedisAddress(f"redis://{user}@127.0.0.1:{redis_server.port}/0")
-    subscription = await address.connect(Names(["news"]), received.append)
+    subscription = await address.connect(received.append)
+    await subscription.subscribe(Names(["news"]))
     await address.probe("news")
     async with asyncio.timeout(5):
         while not received:
@@ -135,7 +136,8 @@ async def test_no_command_is_sent_that_the_documented_rights_deny(
             async with address.client() as client:
                 await client.ping()
                 sync_client.ping()
-        subscription = await address.connect(Names(["demo_stream"]), lambda messages: None)
+        subscription = await address.connect(lambda messages: None)
+        await subscription.subscribe(Names(["demo_stream"]))
         await address.probe("relay:probe")
         subscription.abort("the test is over")
         await subscription.closed

@@ -7,20 +7,20 @@ from typing import Any, cast
 import pytest
 
 from relay.broker.address import RedisAddress
-from relay.broker.commands import TOGETHER, Commands
+from relay.broker.commands import TOGETHER, ServerCommands
 from relay.broker.errors import RedisUnavailable
 from tests.support.servers import RedisServer
 
 
 @pytest.fixture
-async def commands(redis_server: RedisServer) -> AsyncIterator[Commands]:
-    commands = Commands(RedisAddress(redis_server.url).client)
+async def commands(redis_server: RedisServer) -> AsyncIterator[ServerCommands]:
+    commands = ServerCommands(RedisAddress(redis_server.url).client)
     yield commands
     await commands.aclose()
 
 
 async def test_what_is_asked_in_one_turn_goes_together_and_each_gets_its_own_answer(
-    commands: Commands, redis_server: RedisServer
+    commands: ServerCommands, redis_server: RedisServer
 ) -> None:
     await commands.run("SET", "text", "1 2 3")
     with redis_server.client() as client:
@@ -38,7 +38,7 @@ async def test_what_is_asked_in_one_turn_goes_together_and_each_gets_its_own_ans
 
 
 async def test_a_script_that_redis_does_not_know_is_sent_by_each_that_needs_it(
-    commands: Commands,
+    commands: ServerCommands,
 ) -> None:
     calls = [commands.script("history_trim", [f"log {n}"], [1000]) for n in range(10)]
     assert await asyncio.gather(*calls) == [0] * 10
@@ -47,7 +47,7 @@ async def test_a_script_that_redis_does_not_know_is_sent_by_each_that_needs_it(
     assert await asyncio.gather(*calls) == [0] * 10
 
 
-async def test_a_call_that_is_cancelled_takes_no_other_with_it(commands: Commands) -> None:
+async def test_a_call_that_is_cancelled_takes_no_other_with_it(commands: ServerCommands) -> None:
     early = asyncio.create_task(commands.run("INCR", "early"))
     late = asyncio.create_task(commands.run("INCR", "late"))
     other = asyncio.create_task(commands.run("INCR", "other"))
@@ -63,7 +63,7 @@ async def test_a_call_that_is_cancelled_takes_no_other_with_it(commands: Command
 
 
 async def test_all_that_was_asked_together_fails_when_redis_goes(
-    commands: Commands, redis_server: RedisServer
+    commands: ServerCommands, redis_server: RedisServer
 ) -> None:
     await commands.run("PING")
     blocked = [asyncio.create_task(commands.run("ECHO", n)) for n in range(2 * TOGETHER)]
@@ -77,7 +77,7 @@ async def test_all_that_was_asked_together_fails_when_redis_goes(
 
 
 async def test_what_is_under_way_ends_with_the_commands(redis_server: RedisServer) -> None:
-    commands = Commands(RedisAddress(redis_server.url).client)
+    commands = ServerCommands(RedisAddress(redis_server.url).client)
     waiting = asyncio.create_task(commands.run("BLPOP", "nothing", 0))
     await asyncio.sleep(0.05)
     await commands.aclose()
@@ -93,7 +93,7 @@ async def test_whatever_a_connection_raises_redis_is_not_available(error: Except
 
         async def aclose(self) -> None: ...
 
-    commands = Commands(lambda: cast(Any, Broken()))
+    commands = ServerCommands(lambda: cast(Any, Broken()))
     with pytest.raises(RedisUnavailable, match=type(error).__name__) as caught:
         await commands.run("PING")
     assert not caught.value.refused

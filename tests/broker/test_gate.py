@@ -10,6 +10,7 @@ from relay.broker.broker import Broker
 from relay.broker.errors import RedisUnavailable
 from relay.broker.gate import Gate
 from tests.support.forwarder import Forwarder
+from tests.support.masters import only_master
 from tests.support.servers import RedisServer
 
 
@@ -41,15 +42,15 @@ async def test_commands_of_a_lost_redis_fail_without_a_connection(
     redis_server: RedisServer,
 ) -> None:
     with Forwarder(1) as forwarder:
-        broker = Broker(forwarder.url)
-        broker.gate.close()
+        master = only_master(Broker(forwarder.url))
+        master.gate.close()
         for _ in range(5):
             with pytest.raises(RedisUnavailable) as raised:
-                await broker.commands.run("PING")
+                await master.commands.run("PING")
             assert not raised.value.refused
-            await broker.commands.renew()  # a fresh pool has the same gate
+            await master.commands.renew()  # a fresh pool has the same gate
         assert forwarder.accepted == 1
         forwarder.target = redis_server.port
-        broker.gate.open()
-        assert await broker.commands.run("ECHO", "x") == b"x"
-        await broker.commands.aclose()
+        master.gate.open()
+        assert await master.commands.run("ECHO", "x") == b"x"
+        await master.commands.aclose()

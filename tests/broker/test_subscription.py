@@ -8,7 +8,8 @@ import pytest
 
 from relay.broker.address import RedisAddress
 from relay.broker.errors import SubscriptionRefused
-from relay.broker.subscription import Names, Subscription
+from relay.broker.names import Names
+from relay.broker.subscription import Subscription
 
 
 class FakeTransport(asyncio.Transport):

@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.checks import run_checks
@@ -219,3 +220,23 @@ def test_every_setting_has_its_heading_and_its_default_in_the_documentation() ->
         section = text.split(f"### `{name}`")[1].split("\n### ")[0]
         shown = f"{default:g}" if isinstance(default, float) else str(default)
         assert f"Default: `{shown}`" in section, name
+
+
+@pytest.mark.parametrize(
+    ("url", "channels", "said"),
+    [
+        ("redis://127.0.0.1:6379/0", {}, "sharded channels need REDIS_URL=redis+cluster://"),
+        ("redis+sentinel://h/live", {}, "sharded channels need REDIS_URL=redis+cluster://"),
+        (
+            "redis+cluster://h",
+            {"orders.*": {"access": "public", "wildcard": "public"}},
+            "have no wildcards, as orders.* has",
+        ),
+    ],
+)
+def test_sharded_channels_need_a_cluster_and_have_no_wildcards(
+    settings: Any, url: str, channels: dict[str, Any], said: str
+) -> None:
+    settings.REDIS_URL, settings.RELAY_CHANNELS, settings.RELAY_PUBSUB = url, channels, "sharded"
+    [invalid] = conf.find_invalid()
+    assert (invalid.check, said in invalid.text) == ("relay.E035", True), invalid.text

@@ -20,7 +20,7 @@ from relay.access import tokens
 from relay.access.grant import Grant
 from relay.access.problem import Problem
 from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
+from relay.broker.commands import ServerCommands
 from relay.broker.keys import HubKeys
 from relay.conf.catalogue import Target
 from relay.control import presence, processes
@@ -77,7 +77,7 @@ def fast(prompt: None, monkeypatch: pytest.MonkeyPatch) -> None:
 async def process(redis_server: RedisServer) -> AsyncIterator[Presence]:
     """As the hub of one process has it; at the end it dies without a word."""
     with Forwarder(redis_server.port) as forwarder:
-        commands = Commands(RedisAddress(forwarder.url).client)
+        commands = ServerCommands(RedisAddress(forwarder.url).client)
         one = Presence(commands, KEYS, Processes(commands, KEYS))
         task = asyncio.create_task(one.run())
         try:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
+from relay.broker.commands import ServerCommands
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import HubKeys
 from relay.control import processes
@@ -19,20 +19,20 @@ KEYS = HubKeys("relay")
 
 
 @pytest.fixture
-async def commands(redis_server: RedisServer) -> AsyncIterator[Commands]:
-    commands = Commands(RedisAddress(redis_server.url).client)
+async def commands(redis_server: RedisServer) -> AsyncIterator[ServerCommands]:
+    commands = ServerCommands(RedisAddress(redis_server.url).client)
     yield commands
     await commands.aclose()
 
 
-async def count(commands: Commands) -> int:
+async def count(commands: ServerCommands) -> int:
     """As a kick counts them."""
     number, refusal = await KickNotes(commands, KEYS).note(Kick("nobody"))
     assert refusal == ""
     return number
 
 
-async def test_each_process_is_counted_once_until_it_leaves(commands: Commands) -> None:
+async def test_each_process_is_counted_once_until_it_leaves(commands: ServerCommands) -> None:
     one, two = Processes(commands, KEYS), Processes(commands, KEYS)
     assert one.id != two.id
     for _ in range(2):
@@ -45,7 +45,7 @@ async def test_each_process_is_counted_once_until_it_leaves(commands: Commands) 
 
 
 async def test_a_process_that_gives_no_sign_expires(
-    commands: Commands, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    commands: ServerCommands, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "EXPIRY_SECONDS", 1.0)
     one, two = Processes(commands, KEYS), Processes(commands, KEYS)
@@ -63,7 +63,9 @@ async def test_a_process_that_gives_no_sign_expires(
                 await asyncio.sleep(0.05)
 
 
-async def test_without_redis_both_say_so(commands: Commands, redis_server: RedisServer) -> None:
+async def test_without_redis_both_say_so(
+    commands: ServerCommands, redis_server: RedisServer
+) -> None:
     one = Processes(commands, KEYS)
     redis_server.kill()
     for call in (one.sign, one.leave):

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import cast
 
 import pytest
 
 from relay import tasks
 from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
+from relay.broker.commands import ServerCommands
 from relay.broker.keys import HubKeys
 from relay.control import processes, seats
 from relay.control.processes import Processes
@@ -30,7 +31,7 @@ async def process(
 ) -> AsyncIterator[Seats]:
     """As the hub of one process has it; at the end it dies without a word."""
     url = forwarder.url if forwarder else redis_server.url
-    commands = Commands(RedisAddress(url).client)
+    commands = ServerCommands(RedisAddress(url).client)
     listed = Processes(commands, KEYS)
     await listed.sign()
     one = Seats(limits, commands, KEYS, listed)
@@ -107,7 +108,7 @@ async def test_while_redis_is_away_a_process_counts_alone_and_writes_it_down_lat
     with Forwarder(redis_server.port) as forwarder:
         async with process(redis_server, forwarder, user=2) as one:
             forwarder.target = 1
-            await one._commands.renew()
+            await cast(ServerCommands, one._commands).renew()
             assert await one.take(ANN)
             assert not one.any_full(ANN)
             assert await one.take(ANN)

@@ -31,7 +31,7 @@ class Tap:
 
 def test_reading_goes_on_when_the_last_crowded_fanout_is_done() -> None:
     backpressure, tap = Backpressure(), Tap()
-    backpressure.control(tap)
+    backpressure.control("a listener", tap)
     backpressure.pause_for("a")
     backpressure.pause_for("b")
     backpressure.pause_for("a")
@@ -45,9 +45,9 @@ def test_reading_goes_on_when_the_last_crowded_fanout_is_done() -> None:
 
 def test_another_connection_is_paused_at_once_and_the_old_one_reads_to_its_end() -> None:
     backpressure, old, new = Backpressure(), Tap(), Tap()
-    backpressure.control(old)
+    backpressure.control("a listener", old)
     backpressure.pause_for("a")
-    backpressure.control(new)
+    backpressure.control("a listener", new)
     assert (old.reading, new.reading) == (True, False)
     backpressure.resume_for("a")
     assert (old.calls, new.calls) == (["pause", "resume"], ["pause", "resume"])
@@ -58,7 +58,7 @@ def test_a_small_message_elsewhere_does_not_undo_the_pause_of_a_busy_channel(noi
     """Two channels, 4,096 clients of the busy one that take everything, one full read a turn."""
     clock, tap = HandClock(), Tap()
     context = make_context(clock)
-    context.backpressure.control(tap)
+    context.backpressure.control("a listener", tap)
 
     def channel(name: str) -> tuple[Feed, Callable[[], None]]:
         ring = Ring(context.settings.ring_events, 1024 * 1024)

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
+from relay.broker.broker import Broker
+from relay.broker.commands import ServerCommands
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
 from relay.feed.entries import Entry, Run
@@ -20,6 +21,7 @@ from relay.history.redis_stream import RedisStream
 from relay.source.epochs import Epochs
 from relay.wire.position import Position
 from tests.simulation.history import Stream, next_epoch
+from tests.support.masters import only_master
 from tests.support.servers import RedisServer, free_port
 
 KEYS = Keys.of("relay", "demo_stream")
@@ -34,7 +36,7 @@ OLD = NOW - 5_000_000
 
 @pytest.fixture
 async def history(server: RedisServer, client: "redis.Redis") -> AsyncIterator[RedisStream]:
-    commands = Commands(RedisAddress(server.url).client)
+    commands = ServerCommands(RedisAddress(server.url).client)
     history = RedisStream(commands, KEYS, SIZE, SECONDS)
     yield history
     await commands.aclose()
@@ -217,7 +219,7 @@ async def test_the_newest_entry_is_never_trimmed(history: RedisStream) -> None:
 async def test_thousands_of_old_entries_are_trimmed_at_once(
     server: RedisServer, client: "redis.Redis"
 ) -> None:
-    commands = Commands(RedisAddress(server.url).client)
+    commands = ServerCommands(RedisAddress(server.url).client)
     history = RedisStream(commands, KEYS, 10_000, SECONDS)
     await history.append(run(at(0), b"", *[b"x"] * 2499, ms=OLD), force=True)
     await history.trim()
@@ -275,7 +277,7 @@ async def test_an_append_that_redis_refuses_raises_and_reading_goes_on(
 
 
 async def test_without_a_server_every_method_raises_redis_unavailable() -> None:
-    commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
+    commands = ServerCommands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
     history = RedisStream(commands, KEYS, SIZE, SECONDS)
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: history.append(run(at(0), b""), force=True),
@@ -312,14 +314,15 @@ class Simulated:
 
 
 class Real:
-    def __init__(self, commands: Commands, client: "redis.Redis", runner: asyncio.Runner) -> None:
-        self.history = RedisStream(commands, KEYS, SIZE, SECONDS)
-        self.epochs = Epochs(commands, KEYS)
+    def __init__(self, broker: Broker, client: "redis.Redis", runner: asyncio.Runner) -> None:
+        self.history = RedisStream(broker.commands, KEYS, SIZE, SECONDS)
+        self.epochs = Epochs(broker, KEYS)
+        self.master = only_master(broker)
         self.client = client
         self.run = runner.run
 
     def open_epoch(self, known: int) -> int:
-        self.run(self.epochs.open(known))
+        self.run(self.epochs.open(self.master, known))
         return int(self.client.get(KEYS.counter) or 0)
 
 
@@ -388,8 +391,8 @@ def test_the_simulated_history_does_what_the_scripts_do(
     client.set(KEYS.counter, EPOCH)
     simulated = Simulated()
     with asyncio.Runner() as runner:
-        commands = Commands(RedisAddress(server.url).client)
-        real = Real(commands, client, runner)
+        broker = Broker(server.url)
+        real = Real(broker, client, runner)
         history = real.history
         for name, *arguments in steps:
             expected = on_real(real, name, tuple(arguments))
@@ -398,7 +401,7 @@ def test_the_simulated_history_does_what_the_scripts_do(
         assert simulated.stream.entries == runner.run(history.read(at(0), 1000, 100_000))
         broken = {Position.parse(i) for i, fields in stored(client).items() if "b" in fields}
         assert simulated.stream.breaks & {e.position for e in simulated.stream.entries} == broken
-        runner.run(commands.aclose())
+        runner.run(broker.aclose())
 
 
 async def test_a_rewind_of_any_length_reads_two_entries_of_each_epoch(

@@ -13,8 +13,7 @@ import relay
 from relay.access import tokens
 from relay.http import publish
 from relay.publishing import outlet
-from relay.publishing.once import Published
-from relay.publishing.outlet import Outgoing
+from relay.publishing.once import Outgoing, Published
 from tests.support.tokens import TOKEN_KEY
 
 urlpatterns = [path("publish/<path:channel>/", publish.publish)]

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from relay.broker.errors import RedisUnavailable
 from relay.broker.gate import Gate
-from relay.broker.subscription import Names
 from relay.feed.entries import Entry, Run
 from relay.wire.position import Position
 from tests.simulation.network import Connection
@@ -20,7 +19,6 @@ class SimulatedAddress:
 
     def __init__(self, process: "Process") -> None:
         self._process = process
-        self.name = "simulated"
 
     async def probe(self, channel: str) -> None:
         try:
@@ -28,18 +26,9 @@ class SimulatedAddress:
         except RedisUnavailable as error:
             raise ConnectionError(str(error)) from None
 
-    async def connect(self, names: Names, receive: Callable[[Any], None]) -> Connection:
-        connection = Connection(self._process, receive)
-        try:
-            await connection.subscribe(names)
-        except BaseException:
-            connection.abort("the attempt was given up")
-            raise
-        return connection
-
 
 class SimulatedCommands:
-    """What relay.broker.commands.Commands is to the hub: the same words, the same answers."""
+    """What relay.broker.commands.ServerCommands is to the hub: the same words, the same answers."""
 
     def __init__(self, process: "Process") -> None:
         self._process = process
@@ -73,7 +62,9 @@ class SimulatedCommands:
 
     # -- the scripts
 
-    def _epoch_open(self, channel: "SimulatedChannel", marker: str, known: int) -> list[Any]:
+    def _epoch_open(
+        self, channel: "SimulatedChannel", marker: str, known: int, publish: str, elected: int
+    ) -> list[Any]:
         heard = channel.open_epoch(known)
         return [b"%d" % channel.order.epoch, heard, b""]
 
@@ -113,13 +104,43 @@ class SimulatedCommands:
         return 0
 
 
-class SimulatedBroker:
-    """What relay.broker.broker.Broker is to the hub."""
+class SimulatedMaster:
+    """What relay.broker.master.Master is to the hub."""
+
+    node = ""
+    elected = False
 
     def __init__(self, process: "Process") -> None:
+        self._process = process
+        self.name = "simulated"
         self.address = SimulatedAddress(process)
         self.commands = SimulatedCommands(process)
         self.gate = Gate()  # opened and closed, but nothing asks it
+
+    async def connect(self, receive: Callable[[Any], None]) -> Connection:
+        return Connection(self._process, receive)
+
+
+class SimulatedBroker:
+    """What relay.broker.broker.Broker is to the hub, and its topology."""
+
+    name = "simulated"
+    fixed = True
+    settled = True
+
+    def __init__(self, process: "Process") -> None:
+        self.topology = self
+        self._master = SimulatedMaster(process)
+        self.commands = self._master.commands
+
+    def master(self, key: str) -> SimulatedMaster:
+        return self._master
+
+    async def look(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
 
 
 def _text(position: Position | None) -> bytes:

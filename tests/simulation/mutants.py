@@ -194,8 +194,8 @@ def who_is_kept_waiting_is_cut_as_stalled(patch: Patch) -> None:
 def any_fanout_that_is_done_resumes_reading(patch: Patch) -> None:
     def resume_for(self: Backpressure, fanout: object) -> None:
         self._crowded.clear()
-        if self._connection is not None:
-            self._connection.resume()
+        for connection in self._connections.values():
+            connection.resume()
 
     patch.setattr(Backpressure, "resume_for", resume_for)
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from relay.broker.subscription import Names
+from relay.broker.names import Names
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -41,7 +41,7 @@ class Connection:
     async def subscribe(self, names: Names) -> None:
         confirmed: asyncio.Future[None] = self._process.loop.create_future()
         self._subscribing.append(confirmed)
-        self._later(self.attach, names.channels)
+        self._later(self.attach, list(names))
         await confirmed
 
     def ping(self) -> None:

@@ -39,7 +39,7 @@ class SimulatedChannel:
         if not redis.refusing:
             self.counter = epoch
         self.order.mark(epoch)
-        return redis.publish(self.keys.marker, b"%d" % epoch)
+        return redis.publish(self.keys.marker(""), b"%d" % epoch)
 
     def append(self, run: Run, *, force: bool, size: int, keep_ms: int) -> Appended:
         before = self.history.newest()

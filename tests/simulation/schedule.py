@@ -305,7 +305,7 @@ class Schedule:
             self.redis.mend_clock()
 
     def _junk(self) -> None:
-        marker = self._some_channel().keys.marker
+        marker = self._some_channel().keys.marker("")
         self.redis.publish(marker, self.random.choice([b"", b"12x", b"\xff", b"1" * 30]))
 
     # -- checks

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from relay.broker.address import RedisAddress
+from relay.broker.broker import Broker
 from relay.broker.commands import Commands
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
@@ -14,6 +14,7 @@ from relay.feed.entries import Run
 from relay.history.redis_stream import RedisStream
 from relay.source.epochs import Epochs
 from relay.wire.position import Position
+from tests.support.masters import only_master
 from tests.support.servers import RedisServer, free_port
 
 KEYS = Keys.of("relay", "demo_stream")
@@ -21,16 +22,27 @@ EPOCH = 2_000_000_000_000_000
 """Later than any clock, so that epochs do not depend on the time of the test."""
 
 
-@pytest.fixture
-async def commands(server: RedisServer, client: "redis.Redis") -> AsyncIterator[Commands]:
-    commands = Commands(RedisAddress(server.url).client)
-    yield commands
-    await commands.aclose()
+class Opener:
+    """Opens epochs of one channel at one Redis."""
+
+    def __init__(self, url: str) -> None:
+        self.broker = Broker(url)
+        self._epochs = Epochs(self.broker, KEYS)
+
+    async def open(self, known: int) -> int:
+        return await self._epochs.open(only_master(self.broker), known)
 
 
 @pytest.fixture
-def epochs(commands: Commands) -> Epochs:
-    return Epochs(commands, KEYS)
+async def epochs(server: RedisServer, client: "redis.Redis") -> AsyncIterator[Opener]:
+    opener = Opener(server.url)
+    yield opener
+    await opener.broker.aclose()
+
+
+@pytest.fixture
+def commands(epochs: Opener) -> Commands:
+    return epochs.broker.commands
 
 
 async def append_boundary(commands: Commands, epoch: int) -> None:
@@ -38,10 +50,10 @@ async def append_boundary(commands: Commands, epoch: int) -> None:
     await history.append(Run(Position(epoch, 0), None, [(0, b"")]), force=True)
 
 
-async def heard(epochs: Epochs, client: "redis.Redis", *known: int) -> list[int]:
+async def heard(epochs: Opener, client: "redis.Redis", *known: int) -> list[int]:
     """The messages that one subscriber of the marker channel receives."""
     with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-        pubsub.subscribe(KEYS.marker)
+        pubsub.subscribe(KEYS.marker(""))
         pubsub.get_message(timeout=5)
         markers = []
         for number in known:
@@ -53,7 +65,7 @@ async def heard(epochs: Epochs, client: "redis.Redis", *known: int) -> list[int]
 
 
 async def test_an_epoch_is_the_time_where_nothing_is_greater(
-    epochs: Epochs, client: "redis.Redis"
+    epochs: Opener, client: "redis.Redis"
 ) -> None:
     before = time.time_ns() // 1000
     (epoch,) = await heard(epochs, client, 0)
@@ -62,7 +74,7 @@ async def test_an_epoch_is_the_time_where_nothing_is_greater(
 
 
 async def test_an_epoch_is_above_the_counter_the_history_and_what_is_known(
-    epochs: Epochs, commands: Commands, client: "redis.Redis"
+    epochs: Opener, commands: Commands, client: "redis.Redis"
 ) -> None:
     assert await heard(epochs, client, EPOCH) == [EPOCH + 1]
     assert await heard(epochs, client, 0, EPOCH, EPOCH + 9) == [EPOCH + 2, EPOCH + 3, EPOCH + 10]
@@ -72,12 +84,12 @@ async def test_an_epoch_is_above_the_counter_the_history_and_what_is_known(
     assert await heard(epochs, client, 0) == [EPOCH + 21]
 
 
-async def test_an_epoch_without_subscribers_has_no_receivers(epochs: Epochs) -> None:
+async def test_an_epoch_without_subscribers_has_no_receivers(epochs: Opener) -> None:
     assert await epochs.open(0) == 0
 
 
 async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(
-    epochs: Epochs, commands: Commands, client: "redis.Redis", refuse: Callable[[], None]
+    epochs: Opener, commands: Commands, client: "redis.Redis", refuse: Callable[[], None]
 ) -> None:
     await append_boundary(commands, EPOCH)
     client.set(KEYS.counter, EPOCH + 3)
@@ -87,8 +99,8 @@ async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(
 
 
 async def test_without_a_server_it_raises_redis_unavailable() -> None:
-    commands = Commands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
+    opener = Opener(f"redis://127.0.0.1:{free_port()}")
     with pytest.raises(RedisUnavailable) as raised:
-        await Epochs(commands, KEYS).open(0)
+        await opener.open(0)
     assert not raised.value.refused
-    await commands.aclose()
+    await opener.broker.aclose()

@@ -6,6 +6,7 @@ from relay.broker.broker import Broker
 from relay.broker.keys import Keys
 from relay.source.epochs import FORGET_SECONDS, Epochs
 from tests.support.client import ask
+from tests.support.masters import only_master
 from tests.support.servers import RedisServer, StartHub
 from tests.support.waiting import wait_until
 
@@ -17,31 +18,31 @@ async def test_only_a_channel_with_messages_is_kept(
     redis_server: RedisServer, fields: dict[str, str], kept: bool
 ) -> None:
     broker = Broker(redis_server.url)
-    epochs = Epochs(broker.commands, KEYS)
-    await epochs.open(0)
+    epochs = Epochs(broker, KEYS)
+    await epochs.open(only_master(broker), 0)
     with redis_server.client() as client:
         client.xadd(KEYS.history, fields, id="1-0")
         client.expire(KEYS.history, 86_400)
         await epochs.leave()
         assert (client.ttl(KEYS.history) > FORGET_SECONDS) is kept
         assert (client.ttl(KEYS.counter) > FORGET_SECONDS) is kept
-    await broker.commands.aclose()
+    await broker.aclose()
 
 
 async def test_a_channel_to_which_others_listen_is_kept(redis_server: RedisServer) -> None:
     broker = Broker(redis_server.url)
-    epochs = Epochs(broker.commands, KEYS)
-    await epochs.open(0)
+    epochs = Epochs(broker, KEYS)
+    await epochs.open(only_master(broker), 0)
     with redis_server.client() as client:
         listening = [client.pubsub() for _ in range(2)]
         for each in listening:
-            each.subscribe(KEYS.marker)
+            each.subscribe(KEYS.marker(""))
             each.get_message(timeout=5)
         await epochs.leave()
         assert client.ttl(KEYS.counter) > FORGET_SECONDS
         for each in listening:
             each.close()
-    await broker.commands.aclose()
+    await broker.aclose()
 
 
 def test_names_that_strangers_invent_are_forgotten(

@@ -49,7 +49,7 @@ class Channel:
 class Entered:
     def __init__(self, *, alone: bool) -> None:
         self.channel, self.intake = Channel(), Intake()
-        self.session, self.alone = object(), alone
+        self.session, self.alone, self.before = object(), alone, None
 
     @property
     def held(self) -> bool:

@@ -8,7 +8,8 @@ import pytest
 
 from relay.broker.address import RedisAddress
 from relay.broker.keys import HubKeys
-from relay.broker.link import Link
+from relay.broker.link import Link, MasterLink
+from relay.broker.master import Master
 from relay.feed.backpressure import Backpressure
 from relay.source import vitals
 from relay.source.connection import Connection
@@ -34,16 +35,15 @@ class Watched:
 
     def __init__(self, forwarder: Forwarder) -> None:
         self.forwarder = forwarder
-        self.address = RedisAddress(forwarder.url)
-        self.connection = Connection(HubKeys("relay"), Link())
+        self.master = Master(RedisAddress(forwarder.url))
+        self.connection = Connection(self.master, HubKeys("relay"), MasterLink(Link()))
         self.backpressure = Backpressure()
         self.failure: asyncio.Task[str]
 
     async def start(self) -> None:
-        await self.connection.connect(self.address)
-        self.backpressure.control(self.connection.subscription)
-        refusals = Refusals(self.address.name)
-        watch = Vitals(self.connection, [], self.address, self.backpressure, refusals)
+        await self.connection.connect()
+        self.backpressure.control(self, self.connection.subscription)
+        watch = Vitals(self.connection, [], self.backpressure, Refusals(self.master.name))
         self.failure = asyncio.create_task(watch.failure())
 
     async def lives_for(self, seconds: float) -> bool:
@@ -126,8 +126,8 @@ async def test_a_message_on_the_control_channel_calls_and_is_no_probe(
     redis_server: RedisServer,
 ) -> None:
     link, keys = Link(), HubKeys("relay")
-    connection = Connection(keys, link)
-    await connection.connect(RedisAddress(redis_server.url))
+    connection = Connection(Master(RedisAddress(redis_server.url)), keys, MasterLink(link))
+    await connection.connect()
     await connection.subscribe_to_control()
     await asyncio.wait_for(link.called(), 1)  # for what came before
     wait_until(lambda: redis_server.publish("", keys.control) == 1, "it is subscribed")

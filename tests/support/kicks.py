@@ -10,7 +10,7 @@ from unittest import mock
 from channels.layers import channel_layers
 
 from relay.broker.address import RedisAddress
-from relay.broker.commands import Commands
+from relay.broker.commands import ServerCommands
 from relay.broker.keys import HubKeys
 from relay.broker.link import Link
 from relay.control import kick_receiver, layer
@@ -46,7 +46,7 @@ class Process:
     def __post_init__(self) -> None:
         self.link.restored()
 
-    def receiver(self, commands: Commands) -> KickReceiver:
+    def receiver(self, commands: ServerCommands) -> KickReceiver:
         self.kicks = KickReceiver(self, commands, KEYS, self.link, Processes(commands, KEYS))
         return self.kicks
 
@@ -77,7 +77,7 @@ async def running(
 ) -> AsyncIterator[Process]:
     """A process whose kicks are received; `member` waits until the group has it."""
     address, process = RedisAddress(url), Process()
-    commands = Commands(address.client)
+    commands = ServerCommands(address.client)
     with (
         address.sync_client() as client,
         mock.patch.object(layer, "RENEW_SECONDS", renew_seconds),

@@ -35,9 +35,18 @@ def free_port() -> int:
     A socket is bound to it and never listens: the system gives the port to nobody who asks for any
     port, and a server of ours can bind beside it, because both allow the address to be reused.
     """
+    return reserve(0)
+
+
+def reserve(port: int) -> int:
+    """Does what `free_port` does with one port. Raises OSError when it is taken."""
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        raise
     _reserved.append(holder)
     return int(holder.getsockname()[1])
 

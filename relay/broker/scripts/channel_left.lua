@@ -1,13 +1,14 @@
 -- Forgets a channel soon that nobody listens to any more and that never had a message: clients choose
 -- the names of a pattern, so what each leaves behind must not stay for a day.
--- KEYS: the history, the counter. ARGV: the marker channel, how long to keep both, in ms.
+-- KEYS: the history, the counter. ARGV: the marker channel, how long to keep both,
+-- in ms, and NUMSUB, or SHARDNUMSUB of a sharded channel.
 -- Returns 1 if they are forgotten soon, else 0.
 --
 -- The process that calls may still be subscribed itself. Where Redis denies PUBSUB, nothing is forgotten.
 
 local LOOKED_AT = 32
 
-local listening = redis.pcall('PUBSUB', 'NUMSUB', ARGV[1])
+local listening = redis.pcall('PUBSUB', ARGV[3], ARGV[1])
 if listening.err or tonumber(listening[2]) > 1 then
   return 0
 end

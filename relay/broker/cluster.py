@@ -1,0 +1,147 @@
+"""A Redis Cluster: each key has a slot, and each slot a master (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec)."""
+
+import asyncio
+import random
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from redis.crc import key_slot
+
+from relay.broker.address import RedisAddress
+from relay.broker.commands import ServerCommands
+from relay.broker.elected import ElectedMasters
+from relay.broker.errors import RedisUnavailable
+from relay.broker.master import Master
+from relay.broker.urls import ClusterUrl
+
+ANSWER_SECONDS = 0.5
+"""How long a node may take to answer. Others are asked at the same time."""
+
+ASKED = 5
+"""How many nodes are asked: one that was cut off or demoted is the last to know it."""
+
+
+class Owner(NamedTuple):
+    """A node that owns slots."""
+
+    host: str
+    port: int
+    node: str
+
+
+class Slots:
+    """Which node owns each slot, as one answer to CLUSTER SLOTS or several say."""
+
+    def __init__(self, starts: Sequence[int], owners: Sequence[Owner | None]) -> None:
+        self._starts = starts
+        self._owners = owners
+
+    @classmethod
+    def of(cls, ranges: Iterable[tuple[int, int, Owner]]) -> "Slots":
+        starts: list[int] = [0]
+        owners: list[Owner | None] = [None]
+        for first, last, owner in sorted(ranges):
+            for start, each in ((first, owner), (last + 1, None)):
+                if start == starts[-1]:
+                    owners[-1] = each
+                else:
+                    starts.append(start)
+                    owners.append(each)
+        return cls(starts, owners)
+
+    def owner(self, slot: int) -> Owner | None:
+        return self._owners[bisect_right(self._starts, slot) - 1]
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """Where the ranges begin in which the owner is the same."""
+        return self._starts
+
+    @property
+    def all_owners(self) -> set[Owner]:
+        return {owner for owner in self._owners if owner is not None}
+
+    def agreed(self, answers: Sequence["Slots"]) -> "Slots":
+        """Returns what most answers say of each slot; what this one says where they are even."""
+        starts = sorted({start for each in answers for start in each.starts})
+        return Slots(starts, [self._most(start, answers) for start in starts])
+
+    def _most(self, slot: int, answers: Sequence["Slots"]) -> Owner | None:
+        votes = Counter(each.owner(slot) for each in answers)
+        most = max(votes.values())
+        named = [owner for owner, number in votes.items() if number == most]
+        here = self.owner(slot)
+        return here if here in named else named[0]
+
+
+class Cluster(ElectedMasters):
+    """Asks several nodes which master owns which slot."""
+
+    def __init__(self, url: ClusterUrl) -> None:
+        super().__init__(url.name)
+        self._url = url
+        self._slots = Slots.of([])
+        self._known: list[tuple[str, int]] = list(url.hosts)
+        """The addresses of all nodes, replicas included."""
+        self._masters: dict[Owner, Master] = {}
+        self._commands: dict[tuple[str, int], ServerCommands] = {}
+        for host in url.hosts:
+            self.commands_at(*host)  # raises now for options that cannot be used
+
+    def master(self, key: str) -> Master | None:
+        owner = self._slots.owner(key_slot(key.encode()))
+        return self._masters[owner] if owner else None
+
+    def commands_at(self, host: str, port: int) -> ServerCommands:
+        commands = self._commands.get((host, port))
+        if commands is None:
+            address = RedisAddress(self._url.nodes.of(host, port))
+            commands = self._commands[host, port] = ServerCommands(address.client)
+        return commands
+
+    async def _look(self) -> None:
+        asked = random.sample(self._known, min(len(self._known), ASKED))
+        found, errors = await self._ask(asked)
+        if not found:
+            found, more = await self._ask(self._url.hosts)
+            errors += more
+        if not found:
+            refused = any(getattr(error, "refused", False) for error in errors)
+            raise RedisUnavailable(f"no node answers ({errors[-1]})", refused=refused)
+        self._slots = self._slots.agreed([slots for slots, _ in found])
+        self._known = list({node for _, nodes in found for node in nodes}) or self._known
+        for owner in self._slots.all_owners - self._masters.keys():
+            address = RedisAddress(self._url.nodes.of(owner.host, owner.port))
+            self._masters[owner] = Master(address, owner.node, elected=True)
+
+    async def _close(self) -> None:
+        for commands in self._commands.values():
+            await commands.aclose()
+        for master in self._masters.values():
+            await master.commands.aclose()
+
+    async def _ask(
+        self, hosts: Iterable[tuple[str, int]]
+    ) -> tuple[list[tuple[Slots, list[tuple[str, int]]]], list[Exception]]:
+        """Returns the slots and the nodes that each one names, and why the others do not."""
+        answers = await asyncio.gather(
+            *(self._ask_one(*host) for host in hosts), return_exceptions=True
+        )
+        errors = [each for each in answers if isinstance(each, Exception)]
+        return [each for each in answers if isinstance(each, tuple)], errors
+
+    async def _ask_one(self, host: str, port: int) -> tuple[Slots, list[tuple[str, int]]]:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await self.commands_at(host, port).run("CLUSTER", "SLOTS")
+        ranges = [(first, last, _owner(nodes[0], host)) for first, last, *nodes in answer if nodes]
+        known = [_owner(node, host)[:2] for _, _, *nodes in answer for node in nodes]
+        return Slots.of(ranges), known
+
+
+def _owner(node: Sequence[Any], asked: str) -> Owner:
+    """Reads a node of CLUSTER SLOTS. One without a host is at the host that was asked."""
+    host, port, identity = node[0], node[1], node[2]
+    name = host.decode() if host else ""
+    return Owner(asked if name in {"", "?"} else name, int(port), identity.decode())

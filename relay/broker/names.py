@@ -1,0 +1,36 @@
+"""What a connection subscribes to."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Channels (SUBSCRIBE), patterns (PSUBSCRIBE) and sharded channels (SSUBSCRIBE)."""
+
+    channels: Sequence[str] = ()
+    patterns: Sequence[str] = ()
+    shard_channels: Sequence[str] = ()
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.channels, self.patterns, self.shard_channels)
+
+    def __add__(self, other: "Names") -> "Names":
+        return Names(
+            [*self.channels, *other.channels],
+            [*self.patterns, *other.patterns],
+            [*self.shard_channels, *other.shard_channels],
+        )
+
+    def by_command(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yields how each command about them begins ("", "P" or "S"), and its words.
+
+        A command about sharded channels has one name: Redis refuses names of two slots.
+        """
+        if self.channels:
+            yield "", self.channels
+        if self.patterns:
+            yield "P", self.patterns
+        for name in self.shard_channels:
+            yield "S", [name]

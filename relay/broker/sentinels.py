@@ -1,0 +1,151 @@
+"""A master that sentinels watch, and replace when it fails.
+
+https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel
+"""
+
+import asyncio
+from typing import Any, NamedTuple
+
+from relay.broker.address import RedisAddress
+from relay.broker.commands import ServerCommands
+from relay.broker.elected import ElectedMasters
+from relay.broker.errors import RedisUnavailable
+from relay.broker.master import Master
+from relay.broker.outage import Outage
+from relay.broker.urls import SentinelUrl
+
+ANSWER_SECONDS = 0.3
+"""How long a sentinel or a replica may take to answer. The others are asked at the same time."""
+
+
+class NamedMaster(NamedTuple):
+    """The master that one sentinel names. The greatest is the newest."""
+
+    epoch: int
+    """The configuration epoch: each failover raises it."""
+    host: str
+    port: int
+    fails_over: bool
+    """Whether this sentinel leads a failover, so that one of the replicas is about to be the master."""
+
+    @classmethod
+    def of(cls, answer: Any) -> "NamedMaster":
+        """Reads an answer to SENTINEL MASTER."""
+        said = read_pairs(answer)
+        fails_over = "failover_in_progress" in said["flags"]
+        return cls(int(said["config-epoch"]), said["ip"], int(said["port"]), fails_over)
+
+
+class Sentinels(ElectedMasters):
+    """Asks all of them: the one that leads a failover is the last to name the new master.
+
+    Of several answers the one with the greatest configuration epoch is the newest. During a failover
+    the replicas are asked as well: the promoted one takes writes a second before a sentinel names it.
+    """
+
+    def __init__(self, url: SentinelUrl) -> None:
+        super().__init__(url.name)
+        self._url = url
+        addresses = [RedisAddress(url.sentinels.of(*host)) for host in url.hosts]
+        self._sentinels = [(each.name, ServerCommands(each.client)) for each in addresses]
+        RedisAddress(url.masters.of("check", 1))  # raises now for options that cannot be used
+        self._masters: dict[tuple[str, int], Master] = {}
+        self._epoch = -1
+        self._master: Master | None = None
+        self._minority = Outage(
+            "Redis %s: only %s of %s sentinels answer, so a failover may go unnoticed.",
+            "Redis %s: most sentinels answer again.",
+        )
+
+    def master(self, key: str) -> Master | None:
+        return self._master
+
+    def commands_at(self, host: str, port: int) -> ServerCommands:
+        return self._at(host, port).commands
+
+    async def _look(self) -> None:
+        answers = await asyncio.gather(
+            *(self._ask(commands) for _, commands in self._sentinels), return_exceptions=True
+        )
+        found = [answer for answer in answers if isinstance(answer, NamedMaster)]
+        if not found:
+            raise self._silence(answers)
+        self._report(len(found), len(answers))
+        newest = max(found)
+        self.settled = not any(answer.fails_over for answer in found)
+        promoted = None if self.settled else await self._promoted(newest)
+        if promoted is not None:
+            self._master = promoted
+        elif newest.epoch >= self._epoch:
+            self._epoch = newest.epoch
+            self._master = self._at(newest.host, newest.port)
+
+    async def _close(self) -> None:
+        for _, commands in self._sentinels:
+            await commands.aclose()
+        for master in self._masters.values():
+            await master.commands.aclose()
+
+    def _at(self, host: str, port: int) -> Master:
+        master = self._masters.get((host, port))
+        if master is None:
+            address = RedisAddress(self._url.masters.of(host, port))
+            master = self._masters[host, port] = Master(address, elected=True)
+        return master
+
+    async def _ask(self, commands: ServerCommands) -> NamedMaster:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return NamedMaster.of(await commands.run("SENTINEL", "MASTER", self._url.service))
+
+    # -- while a sentinel leads a failover
+
+    async def _promoted(self, old: NamedMaster) -> Master | None:
+        """Returns the replica that has become the master, if one has."""
+        lists = await asyncio.gather(
+            *(self._replicas(commands) for _, commands in self._sentinels), return_exceptions=True
+        )
+        hosts = {host for each in lists if isinstance(each, list) for host in each}
+        replicas = [self._at(*host) for host in hosts if host != (old.host, old.port)]
+        roles = await asyncio.gather(*map(_role, replicas), return_exceptions=True)
+        promoted = [m for m, role in zip(replicas, roles, strict=True) if role == "master"]
+        return promoted[0] if len(promoted) == 1 else None
+
+    async def _replicas(self, commands: ServerCommands) -> list[tuple[str, int]]:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await commands.run("SENTINEL", "REPLICAS", self._url.service)
+        replicas = map(read_pairs, answer)
+        return [(replica["ip"], int(replica["port"])) for replica in replicas]
+
+    # -- reports
+
+    def _report(self, answered: int, asked: int) -> None:
+        if 2 * answered > asked:
+            self._minority.end(self, self.name)
+        else:
+            self._minority.begin(self, self.name, answered, asked)
+
+    def _silence(self, answers: list[Any]) -> RedisUnavailable:
+        said = [
+            f"{name}: {str(error) or 'no answer'}"
+            for (name, _), error in zip(self._sentinels, answers, strict=True)
+        ]
+        refused = any(getattr(error, "refused", False) for error in answers)
+        return RedisUnavailable(f"no sentinel names a master ({'; '.join(said)})", refused=refused)
+
+
+async def _role(master: Master) -> str:
+    """Returns the role of a server, as it says itself. HELLO needs no right."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        return read_pairs(await master.commands.run("HELLO"))["role"]
+
+
+def read_pairs(answer: Any) -> dict[str, str]:
+    """Reads a list of names and values, which some versions of redis-py have read already."""
+    pairs = (
+        answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+    )
+    return {_text(key): _text(value) for key, value in pairs}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

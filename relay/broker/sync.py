@@ -1,0 +1,171 @@
+"""Redis for code without an event loop: management commands, `relay.publish`, `relay.kick`."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import redis
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
+
+from relay.broker.address import RedisAddress
+from relay.broker.commands import script_text, unavailable
+from relay.broker.elected import FRESH_SECONDS
+from relay.broker.pool import cluster_options
+from relay.broker.sentinels import NamedMaster
+from relay.broker.urls import ClusterUrl, SentinelUrl, parse
+
+SENTINEL_SECONDS = 0.3
+"""How long a sentinel may take to answer."""
+
+Client = Any
+"""redis.Redis, or redis.RedisCluster, which has the same methods."""
+
+
+class SyncRedis(Protocol):
+    """One deployment of Redis. Its methods raise errors of redis-py, and OSError."""
+
+    name: str
+    """For messages; holds no password."""
+    mode: str
+    """What each of its servers says of itself: `standalone` or `cluster`."""
+
+    def client(self) -> Client:
+        """Returns a client that reaches the masters as they are now. `close` closes it."""
+
+    def masters(self) -> Sequence[RedisAddress]:
+        """Returns the address of each master."""
+
+    def close(self) -> None: ...
+
+
+class SyncServer:
+    """A server that stands alone. redis-py gives a forked child connections of its own."""
+
+    mode = "standalone"
+
+    def __init__(self, url: str, client_name: str) -> None:
+        self._address = RedisAddress(url)
+        self.name = self._address.name
+        self._client = self._address.sync_client(client_name)
+
+    def client(self) -> Client:
+        return self._client
+
+    def masters(self) -> Sequence[RedisAddress]:
+        return [self._address]
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class SyncSentinels:
+    """Asks all sentinels at most each FRESH_SECONDS, for an old master may go on answering."""
+
+    mode = "standalone"
+
+    def __init__(self, url: SentinelUrl, client_name: str) -> None:
+        self.name = url.name
+        self._url = url
+        self._client_name = client_name
+        self._current: tuple[tuple[str, int], Client] | None = None
+        self._looked_at = 0.0
+
+    def client(self) -> Client:
+        if self._current is None or time.monotonic() - self._looked_at >= FRESH_SECONDS:
+            self._look()
+        assert self._current is not None
+        return self._current[1]
+
+    def masters(self) -> Sequence[RedisAddress]:
+        return [RedisAddress(self._url.masters.of(*self._ask()))]
+
+    def close(self) -> None:
+        if self._current is not None:
+            self._current[1].close()
+
+    def _look(self) -> None:
+        host = self._ask()
+        if self._current is None or self._current[0] != host:
+            client = RedisAddress(self._url.masters.of(*host)).sync_client(self._client_name)
+            self._current = host, client  # the one before may be in use by another thread
+        self._looked_at = time.monotonic()
+
+    def _ask(self) -> tuple[str, int]:
+        found: list[NamedMaster] = []
+        error: Exception = redis.ConnectionError("no sentinel answers")
+        for host in self._url.hosts:
+            try:
+                found.append(self._ask_one(RedisAddress(self._url.sentinels.of(*host))))
+            except (redis.RedisError, OSError) as failed:
+                error = failed
+        if not found:
+            raise error
+        return max(found)[1:3]
+
+    def _ask_one(self, address: RedisAddress) -> NamedMaster:
+        with address.sync_client(self._client_name, SENTINEL_SECONDS) as client:
+            answer = client.execute_command("SENTINEL", "MASTER", self._url.service)
+        return NamedMaster.of(answer)
+
+
+class SyncCluster:
+    """redis-py finds the nodes and follows redirections. It repeats nothing that may have been done."""
+
+    mode = "cluster"
+
+    def __init__(self, url: ClusterUrl) -> None:
+        self.name = url.name
+        self._url = url
+        self._client: RedisCluster | None = None
+
+    def client(self) -> Client:
+        if self._client is None:
+            nodes = [ClusterNode(*host) for host in self._url.hosts]
+            options = cluster_options(self._url.nodes.of(*self._url.hosts[0]))
+            self._client = RedisCluster(startup_nodes=nodes, **options)
+        return self._client
+
+    def masters(self) -> Sequence[RedisAddress]:
+        primaries = self.client().get_primaries()
+        return [RedisAddress(self._url.nodes.of(node.host, node.port)) for node in primaries]
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+def open_sync(url: str, client_name: str = "relay-publish") -> SyncRedis:
+    """Raises ValueError for a URL that cannot be used. `client_name` is what CLIENT LIST shows."""
+    match parse(url):
+        case SentinelUrl() as sentinels:
+            return SyncSentinels(sentinels, client_name)
+        case ClusterUrl() as cluster:
+            return SyncCluster(cluster)
+    return SyncServer(url, client_name)
+
+
+def run_sync(work: Callable[[], Any], command: str) -> Any:
+    """Returns what `work` returns. Raises RedisUnavailable for any error of redis-py."""
+    try:
+        return work()
+    except (redis.RedisError, RedisClusterException, OSError) as error:
+        raise unavailable(error, command) from None
+
+
+def run_script_sync(url: str, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """Runs a script on a connection of its own. Raises RedisUnavailable."""
+    text, digest = script_text(name)
+    words = [len(keys), *keys, *arguments]
+
+    def work() -> Any:
+        server = open_sync(url)
+        try:
+            try:
+                return server.client().evalsha(digest, *words)
+            except redis.exceptions.NoScriptError:
+                return server.client().eval(text, *words)
+        finally:
+            server.close()
+
+    return run_sync(work, "EVALSHA")

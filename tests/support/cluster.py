@@ -1,0 +1,194 @@
+"""A Redis Cluster of three masters and three replicas, on loopback, ready in about two seconds."""
+
+import random
+import signal
+import subprocess
+import tempfile
+from functools import partial
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.crc import key_slot
+
+from relay.server.embedded_redis import find_redis_server
+from tests.support.servers import reserve
+from tests.support.waiting import wait_until
+
+NODE_TIMEOUT_MS = 700
+BUS = 10_000
+"""The port of a node's cluster bus is so much above its own."""
+
+SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+
+
+def _cluster_port() -> int:
+    """A port whose bus is below those that the system gives to connections."""
+    while True:
+        port = random.randint(11_000, 22_000)
+        try:
+            reserve(port)
+            reserve(port + BUS)
+        except OSError:
+            continue
+        return port
+
+
+class Node:
+    """One redis-server of the cluster. `stop` and `start` again keep its port and its id."""
+
+    def __init__(self, program: str, port: int) -> None:
+        self.port = port
+        self.id = sha1(str(port).encode(), usedforsecurity=False).hexdigest()
+        self.folder = tempfile.TemporaryDirectory(prefix="cluster-", ignore_cleanup_errors=True)
+        self._program = program
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def line(self) -> str:
+        return f"{self.id} 127.0.0.1:{self.port}@{self.port + BUS}"
+
+    def start(self) -> None:
+        words = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        words += ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+        words += ["--repl-diskless-sync-delay", "0", "--loglevel", "warning"]
+        words += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=self.folder.name)
+
+    def client(self, **options: Any) -> "redis.Redis":
+        return redis.Redis(port=self.port, socket_timeout=5, **options)
+
+    def publish(self, payload: str | bytes, channel: str = "demo_stream") -> int:
+        with self.client() as client:
+            return int(client.publish(channel, payload))
+
+    def role(self) -> bytes:
+        """Its role; empty where it does not answer."""
+        try:
+            with redis.Redis(port=self.port, socket_timeout=0.5) as client:
+                return bytes(client.execute_command("ROLE")[0])
+        except redis.exceptions.RedisError:
+            return b""
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        self.kill()
+        self.folder.cleanup()
+
+
+class RedisCluster:
+    """`url` is the REDIS_URL of a hub on it. Each master has one replica, `nodes[n + 3]`."""
+
+    def __init__(self, program: str = "") -> None:
+        program = program or find_redis_server()
+        self.nodes = [Node(program, _cluster_port()) for _ in range(6)]
+        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{n.port}" for n in self.nodes[:3])
+        for node in self.nodes:
+            Path(node.folder.name, "nodes.conf").write_text(self._configuration(node))
+            node.start()
+        try:
+            for node in self.nodes:
+                wait_until(partial(self._is_ready, node), "the node is ready", 20.0)
+        except BaseException:
+            self.close()
+            raise
+
+    def owner(self, channel: str = "demo_stream") -> Node:
+        """The master of a channel's keys, as most nodes say."""
+        slot, named = key_slot(channel.encode()), []
+        for node in self.nodes:
+            try:
+                with node.client() as client:
+                    ranges = client.execute_command("CLUSTER SLOTS")
+            except redis.exceptions.RedisError:
+                continue
+            named += [
+                _port(owner) for first, last, owner in _ranges(ranges) if first <= slot <= last
+            ]
+        port = max(set(named), key=named.count)
+        return next(node for node in self.nodes if node.port == port)
+
+    def replica_of(self, node: Node) -> Node:
+        """The node that follows a master."""
+        for each in self.nodes:
+            if each.process is None:
+                continue
+            with each.client() as client:
+                role = client.execute_command("ROLE")
+            if role[0] == b"slave" and int(role[2]) == node.port:
+                return each
+        raise AssertionError("it has no replica")
+
+    def others(self, node: Node) -> list[Node]:
+        return [each for each in self.nodes if each is not node and each.process is not None]
+
+    def fail_over(self, node: Node) -> Node:
+        """A planned failover, which closes nothing. Returns the new master."""
+        replica = self.replica_of(node)
+        with replica.client() as client:
+            client.execute_command("CLUSTER FAILOVER")
+        wait_until(lambda: replica.role() == b"master", "the replica is the master")
+        return replica
+
+    def move_slot(self, slot: int, source: Node, target: Node) -> None:
+        """Moves a slot and its keys, as `redis-cli --cluster reshard` does."""
+        with source.client() as old, target.client() as new:
+            new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
+            old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+            while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+                old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            for node in self.nodes:
+                if node.process is not None and node.role() == b"master":
+                    with node.client() as client:
+                        client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
+
+    def close(self) -> None:
+        for node in self.nodes:
+            if node.process is not None:
+                node.signal(signal.SIGCONT)
+            node.close()
+
+    def _configuration(self, own: Node) -> str:
+        lines = []
+        for number, node in enumerate(self.nodes):
+            flags = "myself," if node is own else ""
+            if number < 3:
+                first, last = SLOTS[number]
+                lines.append(
+                    f"{node.line} {flags}master - 0 0 {number + 1} connected {first}-{last}"
+                )
+            else:
+                master = self.nodes[number - 3]
+                lines.append(f"{node.line} {flags}slave {master.id} 0 0 {number - 2} connected")
+        return "\n".join([*lines, "vars currentEpoch 3 lastVoteEpoch 0"]) + "\n"
+
+    def _is_ready(self, node: Node) -> bool:
+        try:
+            with node.client() as client:
+                info = client.info("replication")
+                state = client.execute_command("CLUSTER INFO")
+        except redis.exceptions.RedisError:
+            return False
+        ok = state["cluster_state"] == "ok" if isinstance(state, dict) else b"state:ok" in state
+        return ok and info.get("master_link_status", "up") == "up"
+
+
+def _ranges(answer: Any) -> list[tuple[int, int, Any]]:
+    """Reads CLUSTER SLOTS, which some versions of redis-py have read already."""
+    if isinstance(answer, dict):
+        return [(first, last, said["primary"]) for (first, last), said in answer.items()]
+    return [(entry[0], entry[1], entry[2]) for entry in answer]
+
+
+def _port(owner: Any) -> int:
+    return int(owner[1])
