@@ -39,6 +39,7 @@ SAMPLES: tuple[tuple[str | int, ...], ...] = (
     ("HSET", "{hash}", "f", 1),
     ("HSETNX", "{hash}", "f", 1),
     ("HGET", "{hash}", "f"),
+    ("HKEYS", "{hash}"),
     ("HDEL", "{hash}", "f"),
     ("DEL", "{text}", "{stream}", "{set}", "{hash}"),
 )
@@ -97,12 +98,12 @@ def find_faults(settings: Settings) -> Iterator[str]:
 def describe(url: str) -> str:
     """The version and the role. Raises RedisError or OSError."""
     with RedisAddress(url).sync_client("relay-check") as client:
-        hello = _hello(client)
+        hello = read_hello(client)
     return f"Redis {RedisAddress(url).name}: version {hello['version']}, {hello['role']}"
 
 
 def _wrong_server(client: "redis.Redis") -> Iterator[str]:
-    hello = _hello(client)
+    hello = read_hello(client)
     version = str(hello["version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         yield f"has version {version}; the hub needs 6.2 or later."
@@ -114,7 +115,7 @@ def _wrong_server(client: "redis.Redis") -> Iterator[str]:
         yield "is a replica: what is published on it reaches nobody else. Name its master."
 
 
-def _hello(client: "redis.Redis") -> dict[str, Any]:
+def read_hello(client: "redis.Redis") -> dict[str, str]:
     """HELLO needs no right and tells what INFO does (https://redis.io/docs/latest/commands/hello)."""
     answer = client.execute_command("HELLO")
     if not isinstance(answer, dict):
