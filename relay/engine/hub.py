@@ -164,6 +164,7 @@ class Hub:
         delivery = self.channels.open(admission)
         subscriber = delivery.join(writer, admission.starts)
         names = tuple(target.name for target in admission.targets)
+        subscriber.belongs_to(names, admission.owner)
         stream = Stream(delivery, subscriber, names, admission.owner)
         self.streams.add(stream)
         if admission.ends_at is not None:

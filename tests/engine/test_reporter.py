@@ -2,37 +2,26 @@
 
 import os
 import socket
-from collections.abc import Callable
+from typing import cast
 
+from relay.clock import Clock
 from relay.control.report import Report, State
 from relay.engine.reporter import Reporter
 from relay.stats import Stats
 from relay.version import __version__
+from tests.support.core import HandClock
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def call_soon(self, callback: Callable[..., object], *args: object) -> object:
-        raise AssertionError("nothing is scheduled")
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> object:
-        raise AssertionError("nothing is scheduled")
-
-    def time(self) -> float:
-        return self.seconds
-
-    def now_ms(self) -> int:
-        return 1_790_000_000_000 + round(self.seconds * 1000)
+def reporter_at(clock: HandClock, stats: Stats) -> Reporter:
+    return Reporter(stats, cast(Clock, clock))
 
 
 def test_a_report_has_the_counters_of_the_process() -> None:
+    clock = HandClock()
+    clock.now = 1_790_000_100.0
     stats = Stats(messages=5, streams_open=3, streams_opened=9)
     stats.gaps_slow_client, stats.gaps_resume, stats.gaps_redis_lost = 1, 20, 300
-    reporter = Reporter(stats, Clock())  # type: ignore[arg-type]
+    reporter = reporter_at(clock, stats)
     assert reporter.report(State.LOST, 7) == Report(
         socket.gethostname(),
         os.getpid(),
@@ -48,11 +37,11 @@ def test_a_report_has_the_counters_of_the_process() -> None:
 
 
 def test_the_rate_is_that_of_the_last_five_to_twenty_seconds() -> None:
-    stats, clock = Stats(messages=1_000), Clock()
-    reporter = Reporter(stats, clock)  # type: ignore[arg-type]
+    stats, clock = Stats(messages=1_000), HandClock()
+    reporter = reporter_at(clock, stats)
     rates = []
     for seconds, messages in [(4.5, 0), (0.5, 500), (1, 0), (9, 900), (0.5, 100), (10, 0), (10, 0)]:
-        clock.seconds += seconds
+        clock.now += seconds
         stats.messages += messages
         rates.append(reporter.report(State.LIVE, 1).messages_per_second)
     assert rates == [
