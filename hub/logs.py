@@ -2,26 +2,41 @@
 
 import json
 import logging
+import os
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 from django.views.debug import SafeExceptionReporterFilter
 
+FIELDS = ("worker", "stream", "channels", "user", "client", "request_id")
+"""What a line may carry (`extra=`) beside its text. Nothing else that a record carries is written."""
+
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the traceback of an error."""
+    """One JSON object a line, in ASCII: what every line has, FIELDS where they are known, a traceback.
+
+    `worker` is the number that the parent of the workers gave this process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        number = os.environ.get("HUB_WORKER", "")
+        self._own = {"worker": int(number)} if re.fullmatch("[0-9]{1,3}", number) else {}
 
     def format(self, record: logging.LogRecord) -> str:
-        entry = {
+        entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            "process": record.process,
+            **self._own,
         }
+        entry |= {name: value for name in FIELDS if (value := getattr(record, name, None))}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return json.dumps(entry, default=str)
 
 
 class SecretFilter(SafeExceptionReporterFilter):

@@ -11,14 +11,14 @@ Grant, Problem      what a site's own hook returns, and raises
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from relay.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from relay.access.grant import Grant
     from relay.access.problem import Problem
     from relay.broker.errors import RedisError
     from relay.control.kicks import akick, kick
     from relay.publishing import apublish, publish
-
-__version__ = "0.2.0"
 
 __all__ = ["Grant", "Problem", "RedisError", "akick", "apublish", "kick", "publish"]
 

@@ -30,5 +30,10 @@ class Stats:
     gaps_redis_lost: int = 0
     """`hub.gap` events announced on every stream because the subscription was interrupted."""
 
+    @property
+    def gaps(self) -> int:
+        """`hub.gap` events of every reason."""
+        return self.gaps_slow_client + self.gaps_resume + self.gaps_redis_lost
+
     def as_dict(self) -> dict[str, int]:
         return asdict(self)

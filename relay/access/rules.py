@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from relay.access import threads, tokens
 from relay.access.bearer import insufficient_scope, unauthenticated
 from relay.access.identity import Viewer
+from relay.access.log_fields import request_fields
 from relay.access.problem import Problem
 from relay.conf.catalogue import Rule, Target
 from relay.types import Scope
@@ -72,11 +73,16 @@ async def _ask(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> bool
         function = import_string(rule) if isinstance(rule, str) else rule
         answer = await _answer(function, viewer, target, scope)
     except Exception:
-        logger.exception("The access rule of %s failed; nobody gets in by it.", pattern)
+        extra = _log_fields(viewer, target, scope)
+        logger.exception(
+            "The access rule of %s failed; nobody gets in by it.", pattern, extra=extra
+        )
         return False
     if not isinstance(answer, bool):
-        kind = type(answer).__name__
-        logger.error("The access rule of %s returned %s; only True lets in.", pattern, kind)
+        kind, extra = type(answer).__name__, _log_fields(viewer, target, scope)
+        logger.error(
+            "The access rule of %s returned %s; only True lets in.", pattern, kind, extra=extra
+        )
     return answer is True
 
 
@@ -87,9 +93,15 @@ async def _answer(
     try:
         return await _call(function, function, viewer.user, target, scope)
     except DENIALS as denial:
-        kind = type(denial).__name__
-        logger.debug("The access rule of %s refused with %s.", target.spec.pattern, kind)
+        kind, extra = type(denial).__name__, _log_fields(viewer, target, scope)
+        logger.debug(
+            "The access rule of %s refused with %s.", target.spec.pattern, kind, extra=extra
+        )
         return False
+
+
+def _log_fields(viewer: Viewer, target: Target, scope: Scope) -> dict[str, object]:
+    return {"channels": [target.name], "user": viewer.key, **request_fields(scope)}
 
 
 async def _call(kind: object, function: Callable[..., Any], *arguments: object) -> object:

@@ -37,7 +37,7 @@ class Keys:
 class HubKeys:
     """The names that belong to no single channel.
 
-    Those of kicks, processes and presence share a hash tag, because scripts use them together.
+    Those of kicks, processes, reports and presence share a hash tag, because scripts use them together.
     """
 
     prefix: str
@@ -51,6 +51,11 @@ class HubKeys:
     def processes(self) -> str:
         """A sorted set of the hub processes, by the time at which each expires."""
         return f"{self.prefix}:{{control}}:processes"
+
+    @property
+    def reports(self) -> str:
+        """How the name of the report of one process begins; the id of the process follows."""
+        return f"{self.prefix}:{{control}}:report:"
 
     @property
     def presence(self) -> str:

@@ -27,6 +27,8 @@ class SyncRedis(Protocol):
 
     name: str
     """For messages; holds no password."""
+    deployment: str
+    """`server`, `sentinel` or `cluster`."""
     mode: str
     """What each of its servers says of itself: `standalone` or `cluster`."""
 
@@ -42,6 +44,7 @@ class SyncRedis(Protocol):
 class SyncServer:
     """A server that stands alone. redis-py gives a forked child connections of its own."""
 
+    deployment = "server"
     mode = "standalone"
 
     def __init__(self, url: str, client_name: str) -> None:
@@ -62,6 +65,7 @@ class SyncServer:
 class SyncSentinels:
     """Asks all sentinels at most each FRESH_SECONDS, for an old master may go on answering."""
 
+    deployment = "sentinel"
     mode = "standalone"
 
     def __init__(self, url: SentinelUrl, client_name: str) -> None:
@@ -112,6 +116,7 @@ class SyncSentinels:
 class SyncCluster:
     """redis-py finds the nodes and follows redirections. It repeats nothing that may have been done."""
 
+    deployment = "cluster"
     mode = "cluster"
 
     def __init__(self, url: ClusterUrl) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import secrets
+from collections.abc import Callable
 
 from relay.broker.commands import Commands
 from relay.broker.keys import HubKeys
@@ -13,13 +14,23 @@ EXPIRY_SECONDS = 30.0
 """The time without a sign after which a process counts as dead, with all of its streams."""
 
 
-class Processes:
-    """The list, and this process in it under `id`. `sign` and `leave` raise RedisUnavailable."""
+def _nothing() -> str:
+    return ""
 
-    def __init__(self, commands: Commands, keys: HubKeys) -> None:
+
+class Processes:
+    """The list, and this process in it under `id`. `sign` and `leave` raise RedisUnavailable.
+
+    `report` returns what the list says of this process (report.py), or "" for nothing.
+    """
+
+    def __init__(
+        self, commands: Commands, keys: HubKeys, report: Callable[[], str] = _nothing
+    ) -> None:
         self.id = secrets.token_hex(8)
         self._commands = commands
-        self._key = keys.processes
+        self._keys = [keys.processes, keys.reports + self.id]
+        self._report = report
 
     @property
     def expiry_ms(self) -> int:
@@ -31,9 +42,12 @@ class Processes:
         return SIGN_SECONDS * random.uniform(0.8, 1.0)
 
     async def sign(self) -> None:
-        """Signs: enters this process in the list, or renews its entry."""
-        await self._commands.script("process_sign", [self._key], [self.id, self.expiry_ms])
+        """Signs: enters this process in the list with a report, or renews both."""
+        arguments = [self.id, self.expiry_ms, self._report()]
+        await self._commands.script("process_sign", self._keys, arguments)
 
     async def leave(self) -> None:
-        """Removes this process from the list at once."""
-        await self._commands.run("ZREM", self._key, self.id)
+        """Removes this process from the list at once, and its report."""
+        processes, report = self._keys
+        await self._commands.run("ZREM", processes, self.id)
+        await self._commands.run("DEL", report)

@@ -114,4 +114,5 @@ def _kick(key: str) -> None:
     try:
         kick(user=key)
     except Exception as error:
-        logger.error("The streams of user %s could not be ended: %s", key, error)
+        extra = {"user": key}
+        logger.error("The streams of user %s could not be ended: %s", key, error, extra=extra)

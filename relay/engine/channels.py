@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 
 from relay import tasks
@@ -45,6 +45,11 @@ class Channels:
 
     def __iter__(self) -> Iterator[Delivery]:
         return iter([*self._channels.values(), *self._groups.values()])
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the channels and patterns of the process."""
+        return self._channels.keys()
 
     def __getitem__(self, name: str) -> Channel:
         return self._channels[name]

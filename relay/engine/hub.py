@@ -12,8 +12,10 @@ from relay.conf import Settings
 from relay.control.kick_receiver import KickReceiver
 from relay.control.presence import Presence
 from relay.control.processes import Processes
+from relay.control.report import State
 from relay.control.seats import Seats
 from relay.engine.channels import Channels
+from relay.engine.reporter import Reporter
 from relay.engine.stream import Admission, Full, Stream, jitter, longest
 from relay.engine.streams import Streams
 from relay.engine.supervisor import Supervisor
@@ -56,12 +58,13 @@ class Hub:
         self.settings = settings
         self.stats = self._context.stats
         self.database = DatabaseCheck(settings, clock)
+        self._reporter = Reporter(self.stats, clock)
         self._supervisor = Supervisor(clock)
         self._listeners = Listeners(self._context)
         self.channels = Channels(self._context, self._listeners, self._supervisor)
         self.catalogue = self.channels.catalogue
         keys = HubKeys(settings.prefix)
-        processes = Processes(broker.commands, keys)
+        processes = Processes(broker.commands, keys, self._report)
         self.presence = Presence(broker.commands, keys, processes)
         limits = {
             "user": settings.max_streams_per_user,
@@ -78,6 +81,13 @@ class Hub:
     def live(self) -> bool:
         """Whether the subscription is live and every part runs."""
         return self._context.link.live and not self._supervisor.failing
+
+    @property
+    def state(self) -> State:
+        """What the list of processes says of this one."""
+        if self._stopping:
+            return State.DRAINING
+        return State.LIVE if self.live else State.LOST
 
     @property
     def takes_streams(self) -> bool:
@@ -154,6 +164,7 @@ class Hub:
         delivery = self.channels.open(admission)
         subscriber = delivery.join(writer, admission.starts)
         names = tuple(target.name for target in admission.targets)
+        subscriber.belongs_to(names, admission.owner)
         stream = Stream(delivery, subscriber, names, admission.owner)
         self.streams.add(stream)
         if admission.ends_at is not None:
@@ -185,6 +196,9 @@ class Hub:
                 timer.cancel()
             stream.delivery.leave(stream.subscriber)
             self.channels.release(stream.delivery)
+
+    def _report(self) -> str:
+        return self._reporter.report(self.state, len(self.channels.names)).encode()
 
     # -- time
 

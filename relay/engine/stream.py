@@ -1,13 +1,18 @@
 """An open stream, its owner, and the admission it was opened with."""
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from relay.conf.catalogue import Target
 from relay.engine.delivery import Delivery
 from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
+
+logs_streams = partial(logging.getLogger("relay").isEnabledFor, logging.DEBUG)
+"""Whether the log has the lines about streams that open and end."""
 
 JITTER = 0.5, 1.5
 
@@ -61,3 +66,7 @@ class Stream:
     names: tuple[str, ...]
     """The channels and patterns that it has."""
     owner: Owner
+
+    def log_fields(self) -> dict[str, object]:
+        """Returns what a line about this stream carries beside its text."""
+        return self.subscriber.log_fields()

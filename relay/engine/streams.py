@@ -1,13 +1,16 @@
 """The open streams of this process, and the limits of their number."""
 
+import logging
 from collections.abc import Iterator
 
 from relay.access.identity import subject_of
 from relay.conf import Settings
 from relay.control.presence import Presence
 from relay.control.seats import Seats
-from relay.engine.stream import Full, Owner, Stream
+from relay.engine.stream import Full, Owner, Stream, logs_streams
 from relay.stats import Stats
+
+logger = logging.getLogger("relay")
 
 TAKEN = "All streams are taken."
 
@@ -60,6 +63,9 @@ class Streams:
         self._presence.leave(stream.names, stream.owner.user)
         self.give_back(stream.owner)
         self._stats.streams_open = len(self._streams)
+        if logs_streams():
+            fields = stream.log_fields()
+            logger.debug("Stream %s ended.", fields["stream"], extra=fields)
 
 
 def _counted(owner: Owner) -> list[tuple[str, str]]:

@@ -171,7 +171,7 @@ class Fanout:
 
     def _cut(self, subscriber: Subscriber) -> None:
         """Cuts a stream whose writer has raised, so that its client reconnects. Others go on."""
-        logger.exception("A stream cannot be written to; this is a bug. Cutting the stream.")
+        _report_failure(subscriber)
         self.leave(subscriber)
         with suppress(Exception):
             subscriber.writer.abort()
@@ -220,3 +220,10 @@ class Fanout:
         if notice:
             self._stats.gaps_slow_client += 1
         return notice
+
+
+def _report_failure(subscriber: Subscriber) -> None:
+    extra = subscriber.log_fields()
+    logger.exception(
+        "A stream cannot be written to; this is a bug. Cutting the stream.", extra=extra
+    )

@@ -1,11 +1,21 @@
 """One open stream, as a fan-out keeps it."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from relay.feed.ring import Place
 from relay.feed.writer import Chunk, Writer
+
+
+class Client(Protocol):
+    """Who reads a stream. An unknown user or address is empty."""
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def address(self) -> str: ...
 
 
 class Subscriber:
@@ -19,7 +29,9 @@ class Subscriber:
 
     __slots__ = (
         "_advance",
+        "_client",
         "_drained",
+        "_names",
         "before",
         "current",
         "cursor",
@@ -46,7 +58,20 @@ class Subscriber:
         self.stalled_at = 0.0
         self._advance = advance
         self._drained: asyncio.Future[None] | None = None
+        self._names: Sequence[str] = ()
+        self._client: Client | None = None
         writer.on_ready(self._ready)
+
+    def belongs_to(self, names: Sequence[str], client: Client) -> None:
+        """Notes the channels of the stream and who reads it, for the log."""
+        self._names, self._client = names, client
+
+    def log_fields(self) -> dict[str, object]:
+        """Returns what a line about this stream carries. `stream` is unique while the stream is open."""
+        fields: dict[str, object] = {"stream": f"{id(self):x}", "channels": list(self._names)}
+        if self._client is not None:
+            fields |= {"user": self._client.user, "client": self._client.address}
+        return fields
 
     def send(self, chunk: Chunk) -> None:
         """Passes the chunk to the writer, and records whether the writer is full."""

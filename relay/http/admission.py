@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from relay.access.entrance import admitted
 from relay.access.identity import Viewer
+from relay.access.log_fields import request_fields
 from relay.access.problem import Problem
 from relay.conf import Settings
 from relay.conf.catalogue import Catalogue, Target
@@ -70,7 +71,10 @@ async def admit(scope: Scope, settings: Settings, catalogue: Catalogue) -> Admit
             return Answer.refusal_event(problem, cors, settings.overload_retry_ms)
         raise problem.with_headers(cors) from None
     except Exception:
-        logger.exception("The client of a stream could not be identified; it is turned away.")
+        logger.exception(
+            "The client of a stream could not be identified; it is turned away.",
+            extra=request_fields(scope),
+        )
         reason = _("You cannot be identified now.")
         raise TurnedAway(
             reason,

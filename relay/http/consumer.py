@@ -17,10 +17,11 @@ from typing import Any
 from channels.generic.http import AsyncHttpConsumer
 from django.utils.translation import gettext
 
+from relay.access.log_fields import request_fields
 from relay.access.problem import Problem
 from relay.engine.hub import Hub
 from relay.engine.lifespan import get_hub
-from relay.engine.stream import Full
+from relay.engine.stream import Full, Stream, logs_streams
 from relay.feed.writer import Chunk
 from relay.http.admission import Admitted, admit
 from relay.http.answer import STREAM_HEADERS, Answer, TurnedAway
@@ -45,7 +46,7 @@ class StreamConsumer(AsyncHttpConsumer):
         except asyncio.CancelledError:
             pass  # the server stops, and no client is left
         except Exception:
-            logger.exception("A stream failed; this is a bug.")
+            logger.exception("A stream failed; this is a bug.", extra=request_fields(self.scope))
 
     async def _request_read(self) -> bool:
         """Reads the request to its end and drops any body. Returns False if the client left before."""
@@ -78,16 +79,20 @@ class StreamConsumer(AsyncHttpConsumer):
         try:
             detached = _take_connection(self.scope, self.base_send)
             if detached is not None:
-                _open_on_socket(hub, detached, admitted, asked_at)
-                return
-            await self.send_headers(headers=[*STREAM_HEADERS, *admitted.headers])
-            await self.send_body(hub.retry(), more_body=True)
-            writer = AsgiWriter(self.base_send)
-            stream = hub.join(writer, admitted.admission, asked_at)
+                stream = _open_on_socket(hub, detached, admitted, asked_at)
+            else:
+                await self.send_headers(headers=[*STREAM_HEADERS, *admitted.headers])
+                await self.send_body(hub.retry(), more_body=True)
+                writer = AsgiWriter(self.base_send)
+                stream = hub.join(writer, admitted.admission, asked_at)
         except BaseException:
             hub.streams.give_back(admitted.admission.owner)
             raise
+        if detached is not None:
+            _note_opened(stream, self.scope)
+            return
         try:
+            _note_opened(stream, self.scope)
             await writer.run(self._client_gone())
         finally:
             hub.leave(stream)
@@ -102,7 +107,7 @@ def _take_connection(scope: Scope, send: Send) -> Detached | None:
     return detach(send) if detach is not None and AVAILABLE else None
 
 
-def _open_on_socket(hub: Hub, detached: Detached, admitted: Admitted, asked_at: float) -> None:
+def _open_on_socket(hub: Hub, detached: Detached, admitted: Admitted, asked_at: float) -> Stream:
     """Opens the stream on a connection of its own. It lives on without a task."""
     chunked = detached.http_version == b"1.1"
     first = Chunk(hub.retry())
@@ -116,6 +121,13 @@ def _open_on_socket(hub: Hub, detached: Detached, admitted: Admitted, asked_at: 
         raise
     writer.on_gone(partial(hub.leave, stream))
     writer.send_head()
+    return stream
+
+
+def _note_opened(stream: Stream, scope: Scope) -> None:
+    if logs_streams():
+        fields = stream.log_fields() | request_fields(scope)
+        logger.debug("Stream %s opened.", fields["stream"], extra=fields)
 
 
 async def _take_room(hub: Hub, admitted: Admitted) -> None:

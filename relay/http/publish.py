@@ -16,12 +16,14 @@ from relay.access import tokens
 from relay.access.bearer import bearer, claims_of, insufficient_scope, unauthenticated
 from relay.access.grant import Authorize, Grant
 from relay.access.identity import subject_of, user_of
+from relay.access.log_fields import request_fields
 from relay.access.problem import Problem
 from relay.access.rules import has_permission
 from relay.broker.errors import RedisUnavailable
 from relay.conf.catalogue import Target
 from relay.http.query import require_channel
 from relay.http.refusal import FORGED, problems, require_method
+from relay.http.request import scope_of
 from relay.publishing.messages import fits
 from relay.publishing.once import Outgoing, Published, once_key
 from relay.publishing.outlet import outlet
@@ -96,7 +98,7 @@ async def publish(
             Outgoing(target.name, _messages(request, target, body), once), subject
         )
     except RedisUnavailable as error:
-        raise _unavailable(error) from None
+        raise _unavailable(error, request, target) from None
     return _response(published)
 
 
@@ -142,9 +144,10 @@ def _too_many(limit: int) -> Problem:
     return Problem(413, _("A batch has up to %(limit)d messages.") % {"limit": limit})
 
 
-def _unavailable(error: RedisUnavailable) -> Problem:
+def _unavailable(error: RedisUnavailable, request: HttpRequest, target: Target) -> Problem:
     if error.refused:
-        logger.error("A message could not be published: %s", error)
+        extra = {"channels": [target.name], **request_fields(scope_of(request))}
+        logger.error("A message could not be published: %s", error, extra=extra)
         return Problem(503, _("Redis refused; nothing was published."), [(b"Retry-After", b"5")])
     detail = _("Redis did not answer; whether anything was published is not known.")
     return Problem(503, detail, [(b"Retry-After", b"1")])

@@ -42,6 +42,7 @@ SAMPLES: tuple[tuple[str | int, ...], ...] = (
     ("HSET", "{hash}", "f", 1),
     ("HSETNX", "{hash}", "f", 1),
     ("HGET", "{hash}", "f"),
+    ("HKEYS", "{hash}"),
     ("HDEL", "{hash}", "f"),
     ("DEL", "{text}", "{stream}", "{set}", "{hash}"),
 )
@@ -137,18 +138,18 @@ def describe(url: str) -> str:
 
 def _describe(address: RedisAddress) -> str:
     with address.sync_client("relay-check") as client:
-        hello = _hello(client)
+        hello = read_hello(client)
     return f"Redis {address.name}: version {hello['version']}, {hello['role']}"
 
 
 def _wrong_mode(client: "redis.Redis", expected: str) -> Iterator[str]:
-    mode = _hello(client)["mode"]
+    mode = read_hello(client)["mode"]
     if mode != expected:
         yield f"{USE.get(mode, 'is in no cluster: use redis:// in REDIS_URL')}."
 
 
 def _wrong_server(client: "redis.Redis", settings: Settings) -> Iterator[str]:
-    hello = _hello(client)
+    hello = read_hello(client)
     version = str(hello["version"])
     oldest = OLDEST_SHARDED if settings.sharded else OLDEST
     if tuple(int(part) for part in version.split(".")[:2]) < oldest:
@@ -157,7 +158,7 @@ def _wrong_server(client: "redis.Redis", settings: Settings) -> Iterator[str]:
         yield "is a replica: what is published on it reaches nobody else. Name its master."
 
 
-def _hello(client: "redis.Redis") -> dict[str, Any]:
+def read_hello(client: "redis.Redis") -> dict[str, str]:
     """HELLO needs no right and tells what INFO does (https://redis.io/docs/latest/commands/hello)."""
     answer = client.execute_command("HELLO")
     if not isinstance(answer, dict):

@@ -59,7 +59,8 @@ class CatchingUp:
         try:
             await self._follow(subscriber, backlog)
         except Exception:
-            logger.exception("A replay failed; this is a bug. Cutting the stream.")
+            extra = subscriber.log_fields()
+            logger.exception("A replay failed; this is a bug. Cutting the stream.", extra=extra)
             self._fanout.leave(subscriber)
             subscriber.writer.abort()
         finally:

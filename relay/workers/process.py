@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from relay.workers.words import Orders, Word, line_of, word_of
 
+NUMBER_VARIABLE = "HUB_WORKER"
+"""The variable of the environment that holds the number of a worker, for its log."""
+
 SILENCE_SECONDS = 30.0
 """A worker that says nothing for this long hangs."""
 
@@ -61,8 +64,8 @@ class WorkerProcess:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, launch: Launch, listening: socket.socket) -> "WorkerProcess":
-        """Starts a worker that accepts connections from `listening`."""
+    async def start(cls, launch: Launch, listening: socket.socket, number: int) -> "WorkerProcess":
+        """Starts the worker of this number, which accepts connections from `listening`."""
         ours, theirs = socket.socketpair()
         descriptors = listening.fileno(), theirs.fileno()
         with theirs, ExitStack() as unless_started:
@@ -71,6 +74,7 @@ class WorkerProcess:
                 *launch.command,
                 f"--worker={descriptors[0]},{descriptors[1]}",
                 cwd=launch.directory,
+                env={**os.environ, NUMBER_VARIABLE: str(number)},
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=descriptors,
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends the workers

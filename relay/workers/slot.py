@@ -35,7 +35,7 @@ class Slot:
 
     async def another(self) -> WorkerProcess:
         """Starts a worker beside the present one, which accepts from the same socket."""
-        return await WorkerProcess.start(self._launch, self._listening)
+        return await WorkerProcess.start(self._launch, self._listening, self.number)
 
     def close(self) -> None:
         """Closes the socket: nobody accepts from it any more when the worker has closed it, too."""
@@ -61,8 +61,12 @@ class Slot:
             try:
                 self.worker = await self.another()
             except OSError as error:  # the dead one stays, and counts as dead once more
-                logger.error("Worker %s cannot be started: %s.", self.number, error)
-        logger.error("Worker %s has died %s times in a row. Giving up.", self.number, DEATHS)
+                extra = {"worker": self.number}
+                logger.error("Worker %s cannot be started: %s.", self.number, error, extra=extra)
+        extra = {"worker": self.number}
+        logger.error(
+            "Worker %s has died %s times in a row. Giving up.", self.number, DEATHS, extra=extra
+        )
 
     def replace(self, worker: WorkerProcess) -> WorkerProcess:
         """Makes another worker the present one. Returns the one before."""
@@ -72,4 +76,6 @@ class Slot:
 
     def _report(self, worker: WorkerProcess, code: int) -> None:
         how = "said nothing any more and was killed" if worker.hung else f"ended with code {code}"
-        logger.error("Worker %s (process %s) %s. Starting another.", self.number, worker.pid, how)
+        extra = {"worker": self.number}
+        words = self.number, worker.pid, how
+        logger.error("Worker %s (process %s) %s. Starting another.", *words, extra=extra)

@@ -1,5 +1,6 @@
 """A site's own rules: what they are given, what counts as yes, and how they say no."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial, wraps
@@ -11,9 +12,11 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.http import Http404
+from pytest_django import Settings
 
 from relay.access import rules
 from relay.access.identity import Viewer
+from relay.access.log_fields import request_fields
 from relay.access.problem import Problem
 from relay.access.rules import require
 from relay.conf.catalogue import Catalogue, Spec, Target
@@ -61,6 +64,14 @@ async def test_a_rule_may_go_by_a_relation(caplog: pytest.LogCaptureFixture) -> 
     assert not await admits(belongs, viewer, name=f"order.{other.pk}")
     assert not await admits(belongs, viewer, name="order.abc")
     assert caplog.records == []
+
+
+def returning_nothing_but_a_mistake(user: Any, channel: Target, scope: Any) -> bool:
+    raise KeyError("a mistake")
+
+
+def with_a_denial(user: Any, channel: Target, scope: Any) -> bool:
+    raise PermissionDenied
 
 
 # -- only True is yes
@@ -161,6 +172,38 @@ async def test_any_other_error_refuses_with_its_traceback(
     assert record.levelname == "ERROR"
     assert record.getMessage() == "The access rule of order.{pk} failed; nobody gets in by it."
     assert record.exc_info is not None
+
+
+@pytest.mark.parametrize("rule", [returning(1), returning_nothing_but_a_mistake, with_a_denial])
+async def test_a_line_about_a_rule_carries_who_asked_for_what(
+    rule: Any, caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
+    settings.RELAY_TRUSTED_PROXIES = ["192.0.2.0/24"]
+    headers = [
+        (b"x-forwarded-for", b"203.0.113.9, 198.51.100.7"),
+        (b"x-request-id", b"proxy-1.a"),
+        (b"x-forwarded-for", b"192.0.2.2"),
+    ]
+    scope = {"type": "http", "client": ("192.0.2.1", 5), "headers": headers}
+    with caplog.at_level(logging.DEBUG, "relay"), contextlib.suppress(Problem):
+        await require(VIEWER, target_of(rule), scope)
+    [record] = caplog.records
+    assert {
+        name: record.__dict__[name] for name in ("channels", "user", "client", "request_id")
+    } == {
+        "channels": ["order.7"],
+        "user": "ann",
+        "client": "198.51.100.7",
+        "request_id": "proxy-1.a",
+    }
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"two words", b"x" * 129, b"a\nb", b"\xff", "\u0661".encode()]
+)
+def test_an_id_of_a_request_that_no_proxy_makes_is_left_out(sent: bytes) -> None:
+    scope = {"type": "http", "client": None, "headers": [(b"x-request-id", sent)]}
+    assert request_fields(scope) == {}
 
 
 async def no_questions(user: Any, channel: Target, scope: Any) -> bool:

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from relay.engine.stream import Owner
 from relay.feed.fanout import SLICE, Fanout
 from relay.feed.ring import Ring
 from relay.feed.subscriber import Subscriber
@@ -239,15 +240,20 @@ def test_a_writer_that_raises_costs_its_own_stream_alone(caplog: pytest.LogCaptu
     bench = Bench()
     broken = BrokenWriter()
     writers = [FakeWriter(), broken, FakeWriter()]
-    for writer in writers:
-        bench.join(writer)
+    subscribers = [bench.join(writer) for writer in writers]
+    subscribers[1].belongs_to(["news"], Owner("7", "192.0.2.1"))
     broken.broken = True
     for _ in range(3):
         bench.publish()
         bench.loop.run()
     assert [numbers(w.body) for w in writers] == [[1, 2, 3], [], [1, 2, 3]]
     assert [w.aborted for w in writers] == [False, True, False]
-    assert (len(bench.fanout), len(caplog.records)) == (2, 1)
+    assert len(bench.fanout) == 2
+    [record] = caplog.records
+    ours = {"channels": ["news"], "user": "7", "client": "192.0.2.1"}
+    assert {name: record.__dict__[name] for name in ours} == ours
+    assert record.__dict__["stream"] == subscribers[1].log_fields()["stream"]
+    assert len({subscriber.log_fields()["stream"] for subscriber in subscribers}) == 3
 
 
 def test_a_writer_that_raises_while_it_is_behind_is_cut_as_well(

@@ -15,8 +15,11 @@ from playwright.sync_api import Browser
 from pytest_django import Settings
 
 from relay import conf
+from relay.control.process_list import Listed
+from relay.control.report import Report
 from relay.http.admission import METHODS
 from relay.http.answer import STREAM_HEADERS
+from relay.management.overview import Overview
 from relay.stats import Stats
 from relay.wire.notices import Gap, GapReason, Oversize
 from relay.wire.position import Position
@@ -176,6 +179,25 @@ def test_every_field_of_health_is_explained_and_no_other() -> None:
     said = first_cells(section(doc("operations.md"), "## Health"))
     counters = [field.name for field in fields(Stats)]
     assert sorted(said) == sorted(["redis", "database", "tasks", *counters])
+
+
+def test_every_name_in_the_json_of_the_status_is_explained_and_no_other() -> None:
+    process = Listed("0a1b", Report(host="web-1"), 0)
+    server = dict.fromkeys(("address", "version", "role", "mode"), "")
+    answer = Overview("relay", [process], 0, "server", [server]).as_json()
+    parts = [
+        answer,
+        answer["total"],
+        *answer["hosts"],
+        *answer["processes"],
+        answer["redis"],
+        server,
+    ]
+    text = section(doc("operations.md"), "## What runs: relay status")
+    in_tables = re.findall("`([^`]+)`", " ".join(re.findall(r"^\| (.+?) \|", text, re.M)))
+    names = {name for part in parts for name in part}
+    assert set(in_tables) == names - {"prefix"}
+    assert "`prefix`" in text
 
 
 def logged() -> Iterator[tuple[str, str, str]]:

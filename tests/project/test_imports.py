@@ -30,7 +30,7 @@ PACKAGES = [
 ]
 """A module imports from its own package and from those before it."""
 
-BESIDE = {"clock", "flag", "stats", "tasks", "types"}
+BESIDE = {"clock", "flag", "stats", "tasks", "types", "version"}
 """Modules at the top that every package may import; the other ones there may import everything."""
 
 STRANGERS = [

@@ -211,13 +211,18 @@ async def test_a_key_that_cannot_be_one_is_400(taken: Taken, key: str) -> None:
     ids=["out of memory", "no right to publish", "read only"],
 )
 async def test_what_redis_refused_may_be_tried_again_with_the_same_key(
-    redis_server: RedisServer, refuse: tuple[str, ...], allow: tuple[str, ...]
+    redis_server: RedisServer,
+    refuse: tuple[str, ...],
+    allow: tuple[str, ...],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with redis_server.client() as client:
         client.execute_command(*refuse)
         response = await post("orders", b"x", Idempotency_Key="k")
         assert told(response) == (503, "Redis refused; nothing was published.")
         assert response["Retry-After"] == "5"
+        [record] = [r for r in caplog.records if "could not be published" in r.getMessage()]
+        assert (record.__dict__["channels"], record.__dict__["client"]) == (["orders"], "127.0.0.1")
         client.execute_command(*allow)
         with client.pubsub(ignore_subscribe_messages=True) as pubsub:
             pubsub.subscribe("orders")

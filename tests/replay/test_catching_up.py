@@ -33,7 +33,7 @@ async def test_a_backlog_that_fails_costs_its_own_stream_alone(
     live, broken, waiting = FakeWriter(), FakeWriter(), FakeWriter()
     fanout.join(live, ring.end_place)
     catching_up.begin(waiting, good(seen))
-    catching_up.begin(broken, bad())
+    failing = catching_up.begin(broken, bad())
     await until(lambda: broken.aborted)
     seen.set()
     await until(lambda: len(catching_up._tasks) == 0)
@@ -51,3 +51,4 @@ async def test_a_backlog_that_fails_costs_its_own_stream_alone(
         "ERROR",
         "A replay failed; this is a bug. Cutting the stream.",
     )
+    assert record.__dict__["stream"] == failing.log_fields()["stream"]

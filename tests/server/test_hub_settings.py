@@ -77,6 +77,27 @@ def test_a_line_of_the_log_is_one_json_object() -> None:
     entry = json.loads(line)
     assert (entry["level"], entry["logger"], entry["message"]) == ("ERROR", "relay", "é x")
     assert "ValueError: two" in entry["traceback"]
+    assert entry["process"] == os.getpid()
+    assert entry["time"].endswith("+00:00")
+
+
+def test_a_line_has_the_fields_of_its_stream_and_nothing_else_that_it_carries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HUB_WORKER", "3")
+    record = logging.LogRecord("relay", 20, "", 0, "text", (), None)
+    known = {"stream": "7f", "channels": ["a\u2028b"], "user": "\ud800", "client": "192.0.2.1"}
+    record.__dict__ |= {**known, "request_id": "", "request": "a request", "password": PASSWORD}
+    line = JsonFormatter().format(record)
+    assert line.isascii()
+    entry = json.loads(line)
+    plain = {"time", "level", "logger", "message", "process"}
+    assert {name: entry[name] for name in entry.keys() - plain} == {"worker": 3, **known}
+    record.__dict__["worker"] = 2
+    assert json.loads(JsonFormatter().format(record))["worker"] == 2, "a line about a worker"
+    monkeypatch.setenv("HUB_WORKER", "three")
+    del record.__dict__["worker"]
+    assert "worker" not in json.loads(JsonFormatter().format(record))
 
 
 PASSWORD = "hunter" + "2"

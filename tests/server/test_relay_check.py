@@ -77,9 +77,9 @@ def test_the_rights_of_the_documentation_are_enough_in_another_database(
     [
         ("-xadd", ["the command XADD (+xadd)"]),
         ("-evalsha", ["the command EVALSHA (+evalsha)"]),
-        ("-publish", ["publishing on relay:check:"]),
+        ("-publish", ["publishing on relay:{check:"]),
         ("resetkeys", ["the command SET (+set)"]),
-        ("resetchannels &demo_stream", ["publishing on relay:check:"]),
+        ("resetchannels &demo_stream", ["publishing on relay:{check:"]),
         ("-psubscribe", ["subscribing to the pattern orders.* (+psubscribe &orders.*)"]),
     ],
 )

@@ -130,5 +130,5 @@ except Exception as error:
 def test_the_version_stands_in_one_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "version" not in project["project"]
-    assert project["tool"]["hatch"]["version"]["path"] == "relay/__init__.py"
+    assert project["tool"]["hatch"]["version"]["path"] == "relay/version.py"
     assert re.fullmatch(r"\d+\.\d+\.\d+", relay.__version__)

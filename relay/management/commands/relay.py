@@ -8,6 +8,7 @@ from relay.management.check import Check
 from relay.management.kick import Kick
 from relay.management.publish import Publish
 from relay.management.serve import Serve
+from relay.management.status import Status
 from relay.management.subcommand import Subcommand
 from relay.management.token import Token
 
@@ -17,11 +18,15 @@ SUBCOMMANDS: dict[str, type[Subcommand]] = {
     "kick": Kick,
     "token": Token,
     "check": Check,
+    "status": Status,
 }
 
 
 class Command(BaseCommand):
-    help = "Live updates: serves streams, publishes, ends streams, issues tokens, checks Redis."
+    help = (
+        "Live updates: serves streams, publishes, ends streams, issues tokens, checks Redis, shows what"
+        " runs."
+    )
     requires_system_checks = []  # a subcommand runs the checks it needs
 
     def add_arguments(self, parser: CommandParser) -> None:
