@@ -14,9 +14,9 @@ from relay.control.presence import Presence
 from relay.control.processes import Processes
 from relay.control.seats import Seats
 from relay.engine.channels import Channels
-from relay.engine.stream import Admission, Full, Stream, jitter, longest
+from relay.engine.stream import Admission, Full, Refusal, Stream, jitter, longest
 from relay.engine.streams import Streams
-from relay.engine.supervisor import Supervisor
+from relay.engine.supervisor import Supervisor, Work
 from relay.feed.backpressure import Backpressure
 from relay.feed.context import Context
 from relay.feed.writer import Chunk, Writer
@@ -80,6 +80,21 @@ class Hub:
         return self._context.link.live and not self._supervisor.failing
 
     @property
+    def connected(self) -> bool:
+        """Whether the subscription is live."""
+        return self._context.link.live
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading from Redis is paused, because streams have to catch up."""
+        return self._context.backpressure.paused
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process drains or stops."""
+        return self._stopping
+
+    @property
     def takes_streams(self) -> bool:
         """Whether there is room for another stream, and the process does not stop."""
         return not self._stopping and len(self.streams) < self.settings.max_streams
@@ -92,6 +107,10 @@ class Hub:
         self._supervisor.start(self.kicks.run, "receiver of kicks")
         self._supervisor.start(self.presence.run, "presence")
         self._supervisor.start(self._seats.run, "seats")
+
+    def accompany(self, name: str, work: Work) -> None:
+        """Runs `work` until it returns or the hub stops. Starts it again when it raises."""
+        self._supervisor.start(work, name)
 
     def end_streams(self) -> None:
         """Ends every open stream properly and refuses new ones. May be called repeatedly."""
@@ -142,7 +161,7 @@ class Hub:
     def check_room(self, admission: Admission) -> None:
         """Raises Full when the stream cannot be opened now."""
         if self._stopping:
-            raise Full("This process stops.")
+            raise Full("This process stops.", Refusal.STOPPING)
         self.streams.check_room()
         self.channels.check_room(admission)
 
@@ -192,7 +211,9 @@ class Hub:
         clock, settings = self._context.clock, self.settings
         heartbeat_due = clock.time() + settings.heartbeat_seconds
         while True:
-            await asyncio.sleep(min(TICK_SECONDS, max(0.0, heartbeat_due - clock.time())))
+            due = min(clock.time() + TICK_SECONDS, heartbeat_due)
+            await asyncio.sleep(max(0.0, due - clock.time()))
+            self.stats.observe_tick(clock.time() - due)
             for delivery in self.channels:
                 delivery.cut_stalled(settings.stall_seconds)
             self.channels.leave_unused()

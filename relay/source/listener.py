@@ -109,12 +109,18 @@ class Listener:
 
     async def _change_to(self, connection: Connection) -> None:
         old, self._connection = self._connection, connection
+        self._count(old, connection)
         self._context.backpressure.control(connection.subscription)
         await take_over(connection, list(connection.channels), old)
         missing = [channel for channel in self._channels if not connection.has(channel)]
         self._entrance.enter_later(connection, missing)
         self._entrance.enter_control(connection)
         self._live()
+
+    def _count(self, old: Connection | None, new: Connection) -> None:
+        if old is not None:
+            self._context.stats.redis_reconnects += 1
+            self._context.stats.redis_moves += new.subscription.server != old.subscription.server
 
     def _is_back(self) -> bool:
         """Whether the old connection delivers again and all of its messages count."""
@@ -130,9 +136,9 @@ class Listener:
 
     async def _watch(self, connection: Connection) -> None:
         """Returns when the connection is lost."""
-        backpressure = self._context.backpressure
+        backpressure, stats = self._context.backpressure, self._context.stats
         vitals = Vitals(connection, self._channels, self._address, backpressure, self._refusals)
-        self._lost(ConnectionError(await vitals.failure()))
+        self._lost(ConnectionError(await vitals.failure(stats.round_trip.observe)))
 
     # -- reports to the operator
 
@@ -150,6 +156,7 @@ class Listener:
             self._refusals.report(error)
         if self._lost_at is None:
             self._lost_at = asyncio.get_running_loop().time()
+            self._context.stats.redis_losses += 1
             self._outage.begin(self, self._address.name, str(error) or "no answer")
             self._link.lost()
             self._context.broker.gate.close()

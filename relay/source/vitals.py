@@ -1,7 +1,7 @@
 """Liveness of a connection: finds one that is silent, half open, or at a replaced master."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from operator import attrgetter
 
 from relay.broker.address import RedisAddress
@@ -24,6 +24,10 @@ _IS_OUTDATED = attrgetter("intake.outdated")
 """Asked of thousands of channels with each ping."""
 
 
+def _ignore(seconds: float) -> None:
+    pass
+
+
 class Vitals:
     """Watches one connection. Silence while reading is paused does not count."""
 
@@ -41,10 +45,13 @@ class Vitals:
         self._backpressure = backpressure
         self._refusals = refusals
 
-    async def failure(self) -> str:
-        """Returns the reason when the connection has ended or no longer delivers."""
+    async def failure(self, on_round_trip: Callable[[float], None] = _ignore) -> str:
+        """Returns the reason when the connection has ended or no longer delivers.
+
+        Calls `on_round_trip` with the seconds that each probe took.
+        """
         pings = asyncio.create_task(self._pings())
-        probes = asyncio.create_task(self._probes())
+        probes = asyncio.create_task(self._probes(on_round_trip))
         signs: list[asyncio.Future[str]] = [self._connection.subscription.closed, pings, probes]
         try:
             done, _ = await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
@@ -70,16 +77,16 @@ class Vitals:
                 await _renew_epoch(channel)
         return f"no sign of life for {silent:g} s"
 
-    async def _probes(self) -> str:
+    async def _probes(self, on_round_trip: Callable[[float], None]) -> str:
         """Publishes to this process itself, each time from a new connection.
 
         Finds a master that was replaced and keeps only its old connections.
         """
-        connection = self._connection
+        connection, loop = self._connection, asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             connection.probed.clear()
-            before = connection.received
+            before, began = connection.received, loop.time()
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._address.probe(connection.probe_channel)
@@ -90,6 +97,7 @@ class Vitals:
                 continue  # no probe was sent; the pings find out whether Redis is there
             try:
                 await asyncio.wait_for(connection.probed.wait(), SILENCE_SECONDS)
+                on_round_trip(loop.time() - began)
             except TimeoutError:
                 if connection.received == before and not self._backpressure.paused:
                     return "published messages no longer arrive"

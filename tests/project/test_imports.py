@@ -25,13 +25,14 @@ PACKAGES = [
     "engine",
     "http",
     "server",
+    "metrics",
     "workers",
     "testing",
 ]
 """A module imports from its own package and from those before it."""
 
-BESIDE = {"clock", "flag", "stats", "tasks", "types"}
-"""Modules at the top that every package may import; the other ones there may import everything."""
+BESIDE = {"clock", "flag", "relay", "stats", "tasks", "types"}
+"""Modules at the top that every package may import, and `relay` itself, for its version; the other ones there may import everything."""
 
 STRANGERS = [
     ("replay", "source"),
@@ -50,6 +51,7 @@ HOME = {
     "daphne": {"server"},
     "channels": {"http", "control"},
     "jwt": {"access"},
+    "prometheus_client": {"metrics"},
     "django": {
         "conf",
         "access",
