@@ -62,7 +62,7 @@ def line_of(word: Word | View) -> bytes:
 def order_of(line: bytes) -> Word | View:
     """Reads a line of a parent. Raises ValueError."""
     said = json.loads(line)
-    return View(said) if said in View else Word(said)
+    return View(said) if said in list(View) else Word(said)
 
 
 def report_of(line: bytes) -> Word | Answer:

@@ -139,11 +139,10 @@ async def test_a_bad_request_gets_a_clear_answer(
 def test_any_bytes_are_a_request_or_a_bad_one(head: bytes) -> None:
     for text in (head, b"GET " + head, b"GET /metrics HTTP/1.1\r\n" + head):
         try:
-            request = parse_request(text + b"\r\n\r\n")
-        except BadRequest as refused:
-            assert refused.status in {400, 405}
-        else:
-            assert request.method in {"GET", "HEAD"}
+            method = parse_request(text + b"\r\n\r\n").method
+        except BadRequest:
+            continue
+        assert method in {"GET", "HEAD"}
 
 
 async def test_a_request_that_does_not_come_is_408_and_one_that_ends_is_nothing(

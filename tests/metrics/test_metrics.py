@@ -1,9 +1,9 @@
 """`/metrics` of real hubs: each number is that of what happened."""
 
 import signal
-import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 
 import psutil
@@ -199,19 +199,19 @@ def test_a_lost_redis_is_a_loss_a_reconnection_and_a_gap_of_the_channel(
 def test_what_is_replayed_and_written_to_the_history_counts(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
-    watched = Watched(start_hub, RELAY_RING_EVENTS="5")
+    watched = Watched(start_hub, RELAY_RING_EVENTS="10")
     watched.until("relay_history_channels", 1, state="writing")
-    for number in range(20):
-        redis_server.publish(str(number))
-    watched.until("relay_received_messages_total", 20)
+    for number in range(1, 5):  # nothing is evicted before it is written
+        for _ in range(5):
+            redis_server.publish("x")
+        watched.until("relay_history_written_entries_total", 5 * number + 1)  # and the boundary
     written = watched.until("relay_history_pending_messages", 0)
-    assert written.sum("relay_history_written_entries_total") == 20 + 1  # and the boundary
-    assert written.sum("relay_ring_events") == 5
+    assert written.sum("relay_ring_events") == 10
     assert written.sum("relay_ring_fill_ratio") == 1.0
     with Stream(watched.url, "/stream/?rewind=20") as stream:
         events(stream, 20)
         found = watched.until("relay_streams", 1, state="live")
-    assert 15 <= found.sum("relay_replayed_messages_total") <= 20
+    assert 10 <= found.sum("relay_replayed_messages_total") <= 20
     assert found.sum("relay_history_read_pages_total") >= 1
     replayed, sent = (found.sum(f"relay_{word}_messages_total") for word in ("replayed", "sent"))
     assert replayed + sent == 20
@@ -240,12 +240,7 @@ def test_an_event_loop_that_stands_still_is_a_stall(start_hub: StartHub) -> None
     before = watched.until("relay_redis_live", 1).sum("relay_event_loop_stalls_total")
     assert watched.hub.process is not None
     watched.hub.process.send_signal(signal.SIGSTOP)
-    with (
-        pytest.raises(TimeoutError),
-        socket.create_connection(("127.0.0.1", watched.port), 2.5) as connection,
-    ):
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        connection.recv(10)
+    time.sleep(2.5)  # the ticker was due within a second
     watched.hub.process.send_signal(signal.SIGCONT)
     found = scrape_until(
         watched.port,

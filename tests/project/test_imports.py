@@ -32,7 +32,8 @@ PACKAGES = [
 """A module imports from its own package and from those before it."""
 
 BESIDE = {"clock", "flag", "relay", "stats", "tasks", "types"}
-"""Modules at the top that every package may import, and `relay` itself, for its version; the other ones there may import everything."""
+"""Modules at the top that every package may import, and `relay` itself, for its version; the other
+ones there may import everything."""
 
 STRANGERS = [
     ("replay", "source"),
