@@ -32,19 +32,21 @@ class Meter:
     def begin(self, ring: Ring, target: int) -> None:
         """Begins a pass over what was appended up to the index `target`. What follows waits for the next."""
         self._due, self._since = self._since, None
-        self._bytes = self._messages = self._sent = 0
+        self._sent = 0
         if target < ring.end and self._due is not None:
             waits = max(self._clock.now_ms() - ring.time_ms(target), 0) / 1000
             self._since = max(self._due, self._clock.time() - waits)
 
     def turn_to(self, body_bytes: int, messages: int, served: int) -> None:
         """Begins a run of another chunk. `served` is the number of deliveries of this slice before it."""
-        self._count(served)
+        if served != self._counted:
+            self._count(served)
         self._bytes, self._messages = body_bytes, messages
 
     def end_slice(self, served: int) -> None:
         """Ends a slice with `served` deliveries."""
-        self._count(served)
+        if served != self._counted:
+            self._count(served)
         self._counted = 0
 
     def end(self) -> None:
@@ -54,11 +56,10 @@ class Meter:
 
     def _count(self, served: int) -> None:
         number, self._counted = served - self._counted, served
-        if number:
-            messages = number * self._messages
-            self._sent += messages
-            self._stats.sent_messages += messages
-            self._stats.sent_bytes += number * self._bytes
+        messages = number * self._messages
+        self._sent += messages
+        self._stats.sent_messages += messages
+        self._stats.sent_bytes += number * self._bytes
 
     # -- one subscriber that is behind
 

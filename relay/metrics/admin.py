@@ -1,7 +1,8 @@
 """The admin address: `/metrics` for Prometheus and `/details` for people, over HTTP/1.1.
 
 A request is one line and fields, a GET or a HEAD; the answer ends the connection. There is no
-authentication: the address itself decides who may ask.
+authentication: the address itself decides who may ask. On loopback the Host must be loopback, too, so that
+no page of another site reads it by a name that leads here.
 """
 
 import asyncio
@@ -105,6 +106,8 @@ class AdminServer:
             return _text(refused.status, refused.phrase, refused.fields)
         if request is None:
             return b""
+        if self._address.is_loopback and not request.names_loopback:
+            return _text(421, "Misdirected Request", body_wanted=request.method == "GET")
         if request.path not in PATHS:
             return _text(404, "Not Found", body_wanted=request.method == "GET")
         found = await self._rendered(request)

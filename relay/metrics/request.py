@@ -3,6 +3,9 @@
 import asyncio
 import re
 from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from relay.conf.addresses import is_loopback
 
 METHODS = ("GET", "HEAD")
 
@@ -24,6 +27,16 @@ class Request(NamedTuple):
     method: str
     path: str
     accept: str
+    host: str
+    """As the client wrote it, with a port if there is one; empty without a Host field."""
+
+    @property
+    def names_loopback(self) -> bool:
+        """Whether the Host is this machine's own. A page whose name leads here by DNS has another one."""
+        try:
+            return is_loopback(urlsplit(f"//{self.host}").hostname or "localhost")
+        except ValueError:
+            return False
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
@@ -47,5 +60,9 @@ def parse_request(head: bytes) -> Request:
     method, target = line[1].decode(), line[2].decode()
     if method not in METHODS:
         raise BadRequest(405, "Method Not Allowed", f"Allow: {', '.join(METHODS)}\r\n")
-    accept = [f[2].decode("latin-1") for f in fields if f and f[1].lower() == b"accept"]
-    return Request(method, target.partition("?")[0], ", ".join(accept))
+    found: dict[bytes, list[str]] = {}
+    for field in fields:
+        if field is not None:
+            found.setdefault(field[1].lower(), []).append(field[2].decode("latin-1").strip())
+    accept, host = (", ".join(found.get(name, ())) for name in (b"accept", b"host"))
+    return Request(method, target.partition("?")[0], accept, host)

@@ -75,7 +75,7 @@ async def stage() -> AsyncIterator[Stage]:
     assert not stage.server._connections
 
 
-GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9464\r\n\r\n"
 
 
 async def test_all_workers_are_one_answer_with_a_label_each(stage: Stage) -> None:
@@ -111,7 +111,13 @@ async def test_details_are_json(stage: Stage) -> None:
         (b"GET / HTTP/1.1\r\n\r\n", 404),
         (b"GET /metrics/ HTTP/1.1\r\n\r\n", 404),
         (b"GET /metrics HTTP/1.0\r\n\r\n", 200),
-        (b"GET http://x/metrics HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"GET http://x/metrics HTTP/1.1\r\n\r\n", 404),
+        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+        (b"GET /metrics HTTP/1.1\r\nHost: [::1]:9464\r\n\r\n", 200),
+        (b"GET /metrics HTTP/1.1\r\nHost: hub.example.org\r\n\r\n", 421),
+        (b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1.example.org:9464\r\n\r\n", 421),
+        (b"GET /metrics HTTP/1.1\r\nHost: [::1\r\n\r\n", 421),
+        (b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: x\r\n\r\n", 421),
         (b"POST /metrics HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde", 405),
         (b"DELETE / HTTP/1.1\r\n\r\n", 405),
         (b"GET /metrics\r\n\r\n", 400),
@@ -139,10 +145,11 @@ async def test_a_bad_request_gets_a_clear_answer(
 def test_any_bytes_are_a_request_or_a_bad_one(head: bytes) -> None:
     for text in (head, b"GET " + head, b"GET /metrics HTTP/1.1\r\n" + head):
         try:
-            method = parse_request(text + b"\r\n\r\n").method
+            request = parse_request(text + b"\r\n\r\n")
         except BadRequest:
             continue
-        assert method in {"GET", "HEAD"}
+        assert request.method in {"GET", "HEAD"}
+        assert request.names_loopback in {True, False}
 
 
 async def test_a_request_that_does_not_come_is_408_and_one_that_ends_is_nothing(
