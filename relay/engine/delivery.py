@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.clock import Clock
 from relay.feed.fanout import Fanout
@@ -13,8 +13,7 @@ from relay.feed.writer import Writer
 from relay.replay.catching_up import CatchingUp
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """The streams of a delivery by state, and its ring."""
 
     live: int
@@ -46,9 +45,9 @@ class Delivery(ABC):
 
     @property
     def load(self) -> Load:
-        live, replaying, ring = self._fanout.current, len(self._catching_up), self._source.ring
-        behind = len(self._fanout) - live - replaying
-        return Load(live, behind, replaying, ring.end - ring.start, ring.size_bytes, ring.fill)
+        live, others = self._fanout.sizes
+        replaying = len(self._catching_up) if others else 0
+        return Load(live, others - replaying, replaying, *self._source.ring.usage)
 
     @abstractmethod
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:

@@ -53,9 +53,9 @@ class Fanout:
         return len(self._current) + len(self._behind)
 
     @property
-    def current(self) -> int:
-        """The number of subscribers that live passes serve."""
-        return len(self._current)
+    def sizes(self) -> tuple[int, int]:
+        """The number of subscribers that live passes serve, and that of all others."""
+        return len(self._current), len(self._behind)
 
     def join(self, writer: Writer, place: Place, greeting: bytes = b"") -> Subscriber:
         """Sends the greeting, then every frame of the ring from `place` on."""

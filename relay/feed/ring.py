@@ -88,10 +88,14 @@ class Ring:
         return self._offset + len(self._frames)
 
     @property
-    def fill(self) -> float:
-        """How full it is, from 0 to 1, by the bound that is nearer. One large entry may exceed 1."""
-        entries = len(self._frames) - self._head
-        return max(entries / self.max_entries, self.size_bytes / self.max_bytes)
+    def usage(self) -> tuple[int, int, float]:
+        """Its entries, its bytes, and how full it is, from 0 to 1, by the bound that is nearer.
+
+        One large entry may exceed 1.
+        """
+        entries, size = len(self._frames) - self._head, self.size_bytes
+        by_entries, by_bytes = entries / self.max_entries, size / self.max_bytes
+        return entries, size, by_entries if by_entries > by_bytes else by_bytes
 
     def append(self, frame: bytes, count: int, time_ms: int, note: Any = None) -> None:
         """Appends a frame. `count` is the number of messages up to and including it."""

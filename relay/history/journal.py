@@ -90,9 +90,9 @@ class Journal:
     @property
     def pending(self) -> int:
         """The number of received messages that this process does not know to be stored."""
-        timeline, ring = self._timeline, self._timeline.ring
         if not self.behind:
             return 0
+        timeline, ring = self._timeline, self._timeline.ring
         missing = self._stored_to and timeline.missed_since(self._stored_to, ring.end_place)
         return timeline.count - ring.dropped if missing is None else missing
 

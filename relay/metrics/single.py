@@ -16,6 +16,6 @@ async def serve_metrics(hub: Hub) -> None:
 
     async def collect(view: View) -> Host:
         take = take_details if view is View.DETAILS else take_snapshot
-        return Host({WORKER: take(hub)})
+        return Host({WORKER: await take(hub)})
 
     await AdminServer(address, collect).run()

@@ -13,6 +13,7 @@ from typing import Any
 from relay import __version__
 from relay.engine.channel import Channel
 from relay.engine.delivery import Delivery
+from relay.engine.group import Group
 from relay.engine.hub import Hub
 from relay.metrics.process import process_values
 from relay.metrics.table import (
@@ -33,25 +34,32 @@ Snapshot = Mapping[str, Value]
 TOP_CHANNELS = 20
 """How many channels `details` lists: the answer of a worker has a bound."""
 
+SLICE = 256
+"""How many channels are read before the event loop goes on."""
 
-def take_snapshot(hub: Hub) -> dict[str, Value]:
+GROUP_CHANNELS = 10
+"""How many channels of a group it names."""
+
+
+async def take_snapshot(hub: Hub) -> dict[str, Value]:
     """Returns a value for each row of `table.WORKER`, and the build."""
+    deliveries = await _of_deliveries(list(hub.channels))
     return {
         BUILD: {"version": __version__, "python": platform.python_version()},
         **_of_counters(hub),
         **_of_redis(hub),
-        **_of_deliveries(list(hub.channels)),
+        **deliveries,
         **process_values(),
         "relay_tasks": len(asyncio.all_tasks()),
     }
 
 
-def take_details(hub: Hub) -> dict[str, Any]:
+async def take_details(hub: Hub) -> dict[str, Any]:
     """Returns the snapshot, and the channels and groups with the most streams."""
     most = heapq.nlargest(TOP_CHANNELS, hub.channels, key=len)
     return {
         "pid": os.getpid(),
-        "metrics": take_snapshot(hub),
+        "metrics": await take_snapshot(hub),
         "channels": [_describe(delivery) for delivery in most],
     }
 
@@ -93,12 +101,15 @@ def _of_redis(hub: Hub) -> dict[str, Value]:
     }
 
 
-def _of_deliveries(deliveries: Sequence[Delivery]) -> dict[str, Value]:
+async def _of_deliveries(deliveries: Sequence[Delivery]) -> dict[str, Value]:
+    """Lets streams be served in between: there may be thousands of channels."""
     streams = dict.fromkeys(STREAM_STATES, 0)
     histories = dict.fromkeys(HISTORY_STATES, 0)
     events = size = pending = channels = 0
     fill = 0.0
-    for delivery in deliveries:
+    for number, delivery in enumerate(deliveries, 1):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
         load = delivery.load
         streams["live"] += load.live
         streams["behind"] += load.behind
@@ -143,4 +154,6 @@ def _describe(delivery: Delivery) -> dict[str, Any]:
         described["name"] = delivery.name
         described["position"] = str(position) if position else None
         described["history"] = _history_state(delivery)
+    if isinstance(delivery, Group):
+        described["channels"] = [each.name for each in delivery.channels[:GROUP_CHANNELS]]
     return described

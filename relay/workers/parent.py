@@ -10,8 +10,11 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 
 from relay import tasks
+from relay.clock import LoopClock
+from relay.engine.supervisor import Supervisor
 from relay.metrics.host import Collect
 from relay.workers.notify import ServiceManager
 from relay.workers.process import Launch, WorkerProcess
@@ -66,10 +69,11 @@ class Parent:
         loop.add_signal_handler(signal.SIGTERM, self._ending.set)
         loop.add_signal_handler(signal.SIGINT, self._end_at_once)
         loop.add_signal_handler(signal.SIGHUP, self._rolling.set)
-        beside = [asyncio.create_task(self._say_that_it_lives())]
+        beside = Supervisor(LoopClock())
+        beside.start(self._say_that_it_lives, "watchdog")
         if self._admin is not None:
             survey = Survey(self._workers, self._deaths)
-            beside.append(asyncio.create_task(self._admin(survey.collect)))
+            beside.start(partial(self._admin, survey.collect), "admin address")
         try:
             await self._start()
             await self._serve()
@@ -79,7 +83,7 @@ class Parent:
             for slot in self._slots:
                 slot.close()
             await self._end_all()
-            await tasks.end(beside)
+            await beside.stop()
 
     async def _start(self) -> None:
         try:

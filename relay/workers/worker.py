@@ -1,6 +1,7 @@
 """A worker's side: it takes orders from its parent, says that it lives, and drains when it is told."""
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 
@@ -21,6 +22,8 @@ from relay.workers.words import (
     line_of,
     order_of,
 )
+
+logger = logging.getLogger("relay")
 
 READY_POLL_SECONDS = 0.05
 ORDERS_SECONDS = 10.0
@@ -84,10 +87,19 @@ async def _next_order(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
             order = order_of(line)
             if isinstance(order, Word):
                 return order
-            take = take_details if order is View.DETAILS else take_snapshot
-            writer.write(Answer(order, take(hub)).line())
+            writer.write((await _answer(order, hub)).line())
             await writer.drain()
     return Word.CLOSE
+
+
+async def _answer(view: View, hub: Hub) -> Answer:
+    """Returns None for what could not be read: the worker serves on."""
+    take = take_details if view is View.DETAILS else take_snapshot
+    try:
+        return Answer(view, await take(hub))
+    except Exception:
+        logger.exception("The metrics of a worker cannot be read; this is a bug.")
+        return Answer(view, None)
 
 
 async def _say_that_it_lives(hub: Hub, writer: asyncio.StreamWriter) -> None:

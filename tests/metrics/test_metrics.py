@@ -258,12 +258,17 @@ def test_details_name_the_channels_with_the_most_streams(
         for number in range(30):
             stack.enter_context(Stream(watched.url, f"/stream/?channel=orders.{number}"))
         stack.enter_context(Stream(watched.url, "/stream/?channel=orders.17"))
-        watched.until("relay_streams", 31)
+        stack.enter_context(Stream(watched.url, "/stream/?channel=orders.1&channel=orders.2"))
+        stack.enter_context(Stream(watched.url, "/stream/?channel=orders.1&channel=orders.2"))
+        stack.enter_context(Stream(watched.url, "/stream/?channel=orders.1&channel=orders.2"))
+        watched.until("relay_streams", 34)
         worker = wait_until(lambda: details(watched.port)["workers"].get("1"), "it answers")
     assert watched.hub.process is not None
     assert worker["pid"] == watched.hub.process.pid
-    assert worker["channels"][0]["name"] == "orders.17"
-    assert worker["channels"][0]["streams"] == {"live": 2, "behind": 0, "replaying": 0}
+    group, most = worker["channels"][:2]
+    assert sorted(group["channels"]) == ["orders.1", "orders.2"]
+    assert (group["streams"]["live"], most["name"]) == (3, "orders.17")
+    assert most["streams"] == {"live": 2, "behind": 0, "replaying": 0}
     assert len(worker["channels"]) == 20
     assert worker["metrics"]["relay_channels"] == 31
 
