@@ -25,7 +25,7 @@ def test_a_report_is_a_word_or_an_answer() -> None:
     assert report_of(answer.line()) == answer
     for line in (b'"no word"\n', b'{"no view": 1}\n', b"{}\n", b"no JSON\n"):
         for read in (report_of, order_of):
-            with pytest.raises(ValueError, match="not a valid|not enough values|Expecting value"):
+            with pytest.raises(ValueError, match=r"not a valid|not enough values|Expecting value"):
                 read(line)
 
 
