@@ -32,7 +32,7 @@ class Meter:
     def begin(self, ring: Ring, target: int) -> None:
         """Begins a pass over what was appended up to the index `target`. What follows waits for the next."""
         self._due, self._since = self._since, None
-        self._sent = 0
+        self._sent = self._counted = 0
         if target < ring.end and self._due is not None:
             waits = max(self._clock.now_ms() - ring.time_ms(target), 0) / 1000
             self._since = max(self._due, self._clock.time() - waits)

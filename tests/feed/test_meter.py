@@ -77,6 +77,8 @@ def test_what_each_stream_was_given_is_what_is_counted_in_any_order_of_events() 
                 rng.choice(bench.writers).drain(rng.choice([1, 2, float("inf")]))
         bench.loop.run()
         assert bench.counted() == bench.given(), f"seed {seed}"
+        gaps = sum(writer.body.count(b"event: hub.gap") for writer in bench.writers)
+        assert bench.stats.gaps["slow-client"] == bench.stats.gaps_slow_client == gaps
 
 
 def test_the_lag_of_a_pass_is_that_of_its_oldest_message_until_the_last_stream() -> None:
