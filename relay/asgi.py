@@ -21,7 +21,7 @@ def relay_application(site: Application | None = None) -> Application:
     if not apps.ready:
         django.setup(set_prefix=False)
     from relay import conf
-    from relay.engine.lifespan import start_with_reactor
+    from relay.engine.lifespan import accompany, start_with_reactor
     from relay.http.application import RelayApplication, RelayPages
 
     try:
@@ -33,5 +33,14 @@ def relay_application(site: Application | None = None) -> Application:
         from relay.server.factory import harden
 
         harden(BodyLimits.of(settings, serves_site=not isinstance(site, RelayPages)))
+    if settings.admin_address is not None:
+        try:
+            from relay.metrics.single import serve_metrics
+        except ModuleNotFoundError as error:
+            sys.exit(
+                f"error: RELAY_ADMIN_ADDRESS needs {error.name}, which is not installed."
+                " Run: pip install 'relay-hub[metrics]'."
+            )
+        accompany("admin address", serve_metrics)
     start_with_reactor()
     return RelayApplication(site, settings.stream_path)

@@ -5,6 +5,7 @@ What only a running Redis or database can answer is asked by `manage.py relay ch
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
@@ -32,6 +33,7 @@ def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     if not found:
         found += _missing_rules()
         found += _unknown_permissions()
+        found += _admin_address()
     for name in conf.unknown_names():
         close = get_close_matches(name, conf.NAMES, n=1)
         hint = f"Did you mean {close[0]}?" if close else "docs/settings.md lists all settings."
@@ -126,6 +128,23 @@ def _permissions() -> Iterator[str]:
             yield f"{options.app_label}.{action}_{options.model_name}"
         for codename, _ in options.permissions:
             yield f"{options.app_label}.{codename}"
+
+
+def _admin_address() -> Iterator[CheckMessage]:
+    address = conf.load().admin_address
+    if address is None:
+        return
+    if find_spec("prometheus_client") is None:
+        text = "RELAY_ADMIN_ADDRESS needs prometheus-client, which is not installed."
+        hint = "Run: pip install 'relay-hub[metrics]'."
+        yield Error(text, hint=hint, id="relay.E103")
+    if not address.is_loopback:
+        text = f"RELAY_ADMIN_ADDRESS is not loopback: {address.shown}."
+        hint = (
+            "Whoever reaches it reads the names of channels and all counters. Use 127.0.0.1,"
+            " or make sure that only your monitoring reaches it."
+        )
+        yield Warning(text, hint=hint, id="relay.W004")
 
 
 def _is_wsgi(path: str) -> bool:

@@ -78,6 +78,8 @@ class Subscription(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._awaited: deque[_Awaited] = deque()
         self._error: Exception | None = None
+        self.server: object = None
+        """The address at which the connection ends, as the system gives it; None before it stands."""
         self.heard = False
         """Whether anything was read since the last `ping`, or reading was resumed since."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -86,6 +88,7 @@ class Subscription(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self.server = transport.get_extra_info("peername")
         if self._auth:
             self._command(*self._auth)
         self._command("CLIENT", "SETNAME", "relay-hub")

@@ -12,6 +12,7 @@ from typing import Any
 
 from relay.broker.address import addresses_of
 from relay.broker.urls import UnusableOption
+from relay.conf.addresses import Address, parse_address
 from relay.conf.catalogue import is_name
 from relay.conf.entries import InvalidEntry
 from relay.conf.origins import Origins
@@ -136,6 +137,11 @@ def origins(value: Any) -> Origins:
 
 def networks(value: Any) -> tuple[Network, ...]:
     return parse_networks(words(value))
+
+
+def address(value: Any) -> Address | None:
+    """Where to listen: `host:port`, an IPv6 address in brackets, or nothing at all."""
+    return None if value == "" else parse_address(value.strip())
 
 
 def path(value: Any) -> str:

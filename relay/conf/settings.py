@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay.conf.addresses import Address
 from relay.conf.catalogue import Catalogue, Spec
 from relay.conf.origins import Origins
 from relay.conf.proxies import Network
@@ -49,6 +50,8 @@ class Settings:
     workers: int
     """0: one for each core."""
     drain_seconds: float
+    admin_address: Address | None
+    """None: nothing listens."""
     pubsub: str
     """`classic` or `sharded`."""
 

@@ -56,6 +56,7 @@ _NEW = "channels a minute (0: no limit)"
 _KEY = "Use a secret of at least 32 characters."
 _JWKS = "Use a JSON Web Key Set (RFC 7517) with RS256 keys of at least 2048 bits, each with a kid."
 _WORKERS = "Use a whole number of processes from 1 to 256, or auto: one for each core."
+_ADDRESS = "Use host:port, such as 127.0.0.1:9464 or [::1]:9464, or nothing: no address."
 _PATH = "Use a path such as stream/ or live/stream/, of letters, digits and . _ ~ -."
 
 # A new setting gets a new check id. The id of a setting that was removed is not used again.
@@ -96,6 +97,7 @@ TABLE = (
     _whole("relay.E031", "new_channels_per_address", 0, (0, 1_000_000), _NEW),
     Setting("relay.E032", "workers", "1", parsers.workers, _WORKERS),
     _seconds("relay.E033", "drain_seconds", 5.0, 0.0, 3600.0),
+    Setting("relay.E034", "admin_address", "", parsers.address, _ADDRESS),
     Setting("relay.E035", "pubsub", "classic", parsers.pubsub, _PUBSUB),
 )
 

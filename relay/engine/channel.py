@@ -69,7 +69,11 @@ class Channel(Delivery):
     def _past(self, context: Context, outage: Outage) -> Past:
         spec = self.spec
         history: History = RedisStream(
-            context.broker.commands, self.keys, spec.history_size, spec.history_seconds
+            context.broker.commands,
+            self.keys,
+            spec.history_size,
+            spec.history_seconds,
+            context.stats,
         )
         journal = Journal(self.feed.timeline, history, spec.history_seconds, self.intake, outage)
         self.feed.readers.add(journal)

@@ -11,7 +11,7 @@ from relay.engine.channel import Channel
 from relay.engine.delivery import Delivery
 from relay.engine.group import Group
 from relay.engine.newcomers import Newcomers
-from relay.engine.stream import Admission, Full
+from relay.engine.stream import Admission, Full, Refusal
 from relay.engine.supervisor import Supervisor
 from relay.feed.context import Context
 from relay.feed.ring import Ring
@@ -72,7 +72,7 @@ class Channels:
         if _is_group(admission) and (names, admission.latest_seconds) not in self._groups:
             needed += 1
         if needed and not self._make_room(needed, names):
-            raise Full("All channels are taken.")
+            raise Full("All channels are taken.", Refusal.CHANNELS)
         chosen = [
             t for t in admission.targets if t.spec.is_pattern and t.name not in self._channels
         ]

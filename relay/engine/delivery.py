@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from relay.clock import Clock
 from relay.feed.fanout import Fanout
@@ -10,6 +11,21 @@ from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
 from relay.replay.catching_up import CatchingUp
+
+
+class Load(NamedTuple):
+    """The streams of a delivery by state, and its ring."""
+
+    live: int
+    """Streams that have everything."""
+    behind: int
+    """Streams that wait for their client to read."""
+    replaying: int
+    """Streams that are sent the past."""
+    ring_events: int
+    ring_bytes: int
+    ring_fill: float
+    """From 0 to 1, by the bound that is nearer."""
 
 
 class Delivery(ABC):
@@ -26,6 +42,12 @@ class Delivery(ABC):
     def __len__(self) -> int:
         """The number of streams."""
         return len(self._fanout)
+
+    @property
+    def load(self) -> Load:
+        live, others = self._fanout.sizes
+        replaying = len(self._catching_up) if others else 0
+        return Load(live, others - replaying, replaying, *self._source.ring.usage)
 
     @abstractmethod
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:

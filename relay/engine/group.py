@@ -38,7 +38,7 @@ class Group(Delivery):
         for feed in feeds:
             feed.readers.add(fanout)
         replays = {channel.feed: channel.replay for channel in channels}
-        self._arrivals = CombinedArrivals(self._combined, replays, fanout)
+        self._arrivals = CombinedArrivals(self._combined, replays, fanout, context.stats)
         super().__init__(self._combined, fanout, self._arrivals.catching_up, context.clock)
 
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:

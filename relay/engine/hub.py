@@ -16,9 +16,9 @@ from relay.control.report import State
 from relay.control.seats import Seats
 from relay.engine.channels import Channels
 from relay.engine.reporter import Reporter
-from relay.engine.stream import Admission, Full, Stream, jitter, longest
+from relay.engine.stream import Admission, Full, Refusal, Stream, jitter, longest
 from relay.engine.streams import Streams
-from relay.engine.supervisor import Supervisor
+from relay.engine.supervisor import Supervisor, Work
 from relay.feed.backpressure import Backpressure
 from relay.feed.context import Context
 from relay.feed.writer import Chunk, Writer
@@ -89,6 +89,20 @@ class Hub:
             return State.DRAINING
         return State.LIVE if self.live else State.LOST
 
+    def connected(self) -> bool:
+        """Whether the subscription is live."""
+        return self._context.link.live
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading from Redis is paused, because streams have to catch up."""
+        return self._context.backpressure.paused
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process drains or stops."""
+        return self._stopping
+
     @property
     def takes_streams(self) -> bool:
         """Whether there is room for another stream, and the process does not stop."""
@@ -102,6 +116,10 @@ class Hub:
         self._supervisor.start(self.kicks.run, "receiver of kicks")
         self._supervisor.start(self.presence.run, "presence")
         self._supervisor.start(self._seats.run, "seats")
+
+    def accompany(self, name: str, work: Work) -> None:
+        """Runs `work` until it returns or the hub stops. Starts it again when it raises."""
+        self._supervisor.start(work, name)
 
     def end_streams(self) -> None:
         """Ends every open stream properly and refuses new ones. May be called repeatedly."""
@@ -152,7 +170,7 @@ class Hub:
     def check_room(self, admission: Admission) -> None:
         """Raises Full when the stream cannot be opened now."""
         if self._stopping:
-            raise Full("This process stops.")
+            raise Full("This process stops.", Refusal.STOPPING)
         self.streams.check_room()
         self.channels.check_room(admission)
 
@@ -206,7 +224,9 @@ class Hub:
         clock, settings = self._context.clock, self.settings
         heartbeat_due = clock.time() + settings.heartbeat_seconds
         while True:
-            await asyncio.sleep(min(TICK_SECONDS, max(0.0, heartbeat_due - clock.time())))
+            due = min(clock.time() + TICK_SECONDS, heartbeat_due)
+            await asyncio.sleep(max(0.0, due - clock.time()))
+            self.stats.observe_tick(clock.time() - due)
             for delivery in self.channels:
                 delivery.cut_stalled(settings.stall_seconds)
             self.channels.leave_unused()

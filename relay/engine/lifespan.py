@@ -10,8 +10,9 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -27,6 +28,11 @@ _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
 _stopping: set["asyncio.Task[None]"] = set()
 
+Companion = Callable[[Hub], Coroutine[object, object, None]]
+
+_companions: dict[str, Companion] = {}
+"""What runs beside the hub of a process that serves, by name."""
+
 _serves_streams = False
 """Whether `relay_application` was made in this process."""
 
@@ -35,8 +41,7 @@ def get_hub() -> Hub:
     """The hub of this process, started if it is not. Only inside the event loop that serves."""
     hub = _hubs.get(asyncio.get_running_loop())
     if hub is None:
-        hub = start_hub()
-        garbage.calm()
+        hub = _start_serving()
         if not _stop_with_reactor(hub):
             _at_signal(_stop_soon)
     return hub
@@ -49,6 +54,19 @@ def start_hub() -> Hub:
     _hubs[asyncio.get_running_loop()] = hub
     hub.poller.open()
     hub.start()
+    return hub
+
+
+def accompany(name: str, companion: Companion) -> None:
+    """Runs `companion` beside every hub that serves from now on, until that hub stops."""
+    _companions[name] = companion
+
+
+def _start_serving() -> Hub:
+    hub = start_hub()
+    for name, companion in _companions.items():
+        hub.accompany(name, partial(companion, hub))
+    garbage.calm()
     return hub
 
 
@@ -131,8 +149,7 @@ class _Lifespan:
         message = await self._receive()
         if message["type"] == "lifespan.startup":
             self._pending = message
-            start_hub()
-            garbage.calm()
+            _start_serving()
             _at_signal(Hub.end_streams)
         else:
             await stop_hub()

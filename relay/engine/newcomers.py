@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from relay.clock import Clock
 from relay.conf import Settings
-from relay.engine.stream import Full
+from relay.engine.stream import Full, Refusal
 
 MAX_ADDRESSES = 10_000
 """How many addresses are remembered; the one that was not heard of for longest is forgotten."""
@@ -46,7 +46,7 @@ class Newcomers:
         now = self._clock.time()
         buckets = [bucket for bucket in (self._all, self._of(address, now)) if bucket]
         if not all(bucket.has(number, now) for bucket in buckets):
-            raise Full("Too many new channels at once.")
+            raise Full("Too many new channels at once.", Refusal.NEW_CHANNELS)
         for bucket in buckets:
             bucket.take(number)
 

@@ -35,7 +35,7 @@ class Reporter:
             channels=channels,
             messages=self._stats.messages,
             messages_per_second=self._rate(),
-            gaps=self._stats.gaps,
+            gaps=self._stats.gaps_told,
         )
 
     def _rate(self) -> float | None:

@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 
 from relay.conf.catalogue import Target
@@ -27,8 +28,29 @@ def longest(milliseconds: int) -> float:
     return milliseconds * max(JITTER)
 
 
+class Refusal(StrEnum):
+    """Why a stream was not opened although its client may have it; a label of `/metrics`."""
+
+    STREAMS = "streams"
+    """RELAY_MAX_STREAMS are open."""
+    OWNER = "owner"
+    """The user, token or address has all the streams that it may have."""
+    CHANNELS = "channels"
+    """RELAY_MAX_CHANNELS are open."""
+    NEW_CHANNELS = "new-channels"
+    """Too many channels of patterns were new within a minute."""
+    STOPPING = "stopping"
+    """The process drains or stops."""
+    UNIDENTIFIED = "unidentified"
+    """The database failed, or a function of the site: it is not known who the client is."""
+
+
 class Full(Exception):
     """There is no room for another stream. The message names the limit that was reached."""
+
+    def __init__(self, text: str, reason: Refusal = Refusal.STREAMS) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

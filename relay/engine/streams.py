@@ -7,7 +7,7 @@ from relay.access.identity import subject_of
 from relay.conf import Settings
 from relay.control.presence import Presence
 from relay.control.seats import Seats
-from relay.engine.stream import Full, Owner, Stream, logs_streams
+from relay.engine.stream import Full, Owner, Refusal, Stream, logs_streams
 from relay.stats import Stats
 
 logger = logging.getLogger("relay")
@@ -45,7 +45,7 @@ class Streams:
         Call `give_back` if it is not opened.
         """
         if not await self._seats.take(_counted(owner)):
-            raise Full(TAKEN)
+            raise Full(TAKEN, Refusal.OWNER)
 
     def give_back(self, owner: Owner) -> None:
         self._seats.leave(_counted(owner))

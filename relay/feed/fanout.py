@@ -6,9 +6,11 @@ from contextlib import suppress
 from itertools import islice
 
 from relay.feed.context import Context
+from relay.feed.meter import Meter
 from relay.feed.ring import Place
 from relay.feed.source import Source
 from relay.feed.subscriber import Subscriber
+from relay.feed.tail import Tail
 from relay.feed.writer import Chunk, Writer
 
 logger = logging.getLogger("relay")
@@ -34,6 +36,8 @@ class Fanout:
         self._clock = context.clock
         self._chunk_bytes = context.settings.client_buffer_bytes
         self._stats = context.stats
+        self._meter = Meter(context.clock, context.stats)
+        self._tail = Tail(source, context, self._meter)
         self._backpressure = context.backpressure
         self._current: dict[Subscriber, None] = {}
         self._behind: dict[Subscriber, None] = {}
@@ -47,6 +51,11 @@ class Fanout:
 
     def __len__(self) -> int:
         return len(self._current) + len(self._behind)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The number of subscribers that live passes serve, and that of all others."""
+        return len(self._current), len(self._behind)
 
     def join(self, writer: Writer, place: Place, greeting: bytes = b"") -> Subscriber:
         """Sends the greeting, then every frame of the ring from `place` on."""
@@ -87,6 +96,7 @@ class Fanout:
         if not self._passing:
             self._passing = True
             self._clock.call_soon(self._begin)
+        self._meter.woken()
         if self._ring.crowded(self.target):
             self._backpressure.pause_for(self)
 
@@ -120,6 +130,7 @@ class Fanout:
         first = max(self.target, ring.start)
         self.target = ring.reach(first, self._chunk_bytes)
         self._target_seen = ring.count_at(self.target)
+        self._meter.begin(ring, self.target)
         self._chunks = {}
         self._turn = iter(list(self._current))
         self._slice()
@@ -133,18 +144,22 @@ class Fanout:
 
     def _serve(self) -> None:
         target, seen, chunks = self.target, self._target_seen, self._chunks
-        served = 0
+        served = skipped = 0
         for subscriber in islice(self._turn, SLICE):
             served += 1
             cursor = subscriber.cursor
             if cursor >= target or not subscriber.current:
+                skipped += 1
                 continue
             chunk = chunks.get(cursor)
             if chunk is None:
                 if cursor < self._ring.start:
+                    skipped += 1
                     self._catch_up(subscriber)
                     continue
                 chunk = chunks[cursor] = Chunk(self._ring.join(cursor, target))
+                messages = seen - self._ring.count_at(cursor)
+                self._meter.turn_to(len(chunk.body), messages, served - 1 - skipped)
             subscriber.cursor = target
             subscriber.seen = seen
             try:
@@ -154,6 +169,7 @@ class Fanout:
                 continue
             if not took:
                 self._fall_behind(subscriber)
+        self._meter.end_slice(served - skipped)
         if served == SLICE:
             self._clock.call_soon(self._slice)
         else:
@@ -161,6 +177,7 @@ class Fanout:
 
     def _end(self) -> None:
         self._chunks = {}
+        self._meter.end()
         self._passing = self.target < self._ring.end
         if self._passing:
             self._clock.call_soon(self._begin)
@@ -192,7 +209,7 @@ class Fanout:
             if subscriber.cursor == self._ring.end and not subscriber.notice:
                 self._become_current(subscriber)
                 return
-            self.send(subscriber, self._next_chunk(subscriber))
+            self.send(subscriber, self._tail.next_chunk(subscriber))
             if subscriber.full:
                 return
         self._clock.call_soon(self._catch_up, subscriber)
@@ -201,25 +218,6 @@ class Fanout:
         del self._behind[subscriber]
         self._current[subscriber] = None
         subscriber.current = True
-
-    def _next_chunk(self, subscriber: Subscriber) -> Chunk:
-        ring = self._ring
-        notice, subscriber.notice = subscriber.notice, b""
-        if subscriber.cursor < ring.start:
-            notice += self._eviction_notice(subscriber)
-            subscriber.cursor = ring.start
-        first = subscriber.cursor
-        subscriber.cursor = ring.reach(first, self._chunk_bytes)
-        subscriber.seen = ring.count_at(subscriber.cursor)
-        subscriber.before = ring.note_before(subscriber.cursor)
-        return Chunk(notice + ring.join(first, subscriber.cursor))
-
-    def _eviction_notice(self, subscriber: Subscriber) -> bytes:
-        place = Place(subscriber.cursor, subscriber.seen)
-        notice = self._source.eviction_notice(place, subscriber.before)
-        if notice:
-            self._stats.gaps_slow_client += 1
-        return notice
 
 
 def _report_failure(subscriber: Subscriber) -> None:

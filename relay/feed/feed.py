@@ -74,8 +74,9 @@ class Feed:
 
     def receive(self, payload: bytes, time_ms: int, source: bytes = b"") -> None:
         """Appends one message. `source` is the channel of a message received by a pattern."""
-        timeline = self.timeline
-        self._stats.messages += 1
+        timeline, stats = self.timeline, self._stats
+        stats.messages += 1
+        stats.received_bytes += len(payload)
         epoch, offset = timeline.epoch, timeline.advance()
         if len(payload) <= self._plain_bytes and payload.isascii():
             event = sse.message(payload)
@@ -173,6 +174,7 @@ class Feed:
 
     def _gap(self, end: Position, missed: int | None, reason: GapReason, time_ms: int) -> None:
         self._stats.gaps_redis_lost += 1
+        self._stats.gaps[reason] += 1
         gap = Gap(self.channel, self.timeline.position, end, missed, reason)
         self._append(FeedEvent(end, sse.hub_event(gap), Kind.GAP, b"", time_ms))
 

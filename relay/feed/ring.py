@@ -87,6 +87,16 @@ class Ring:
     def end(self) -> int:
         return self._offset + len(self._frames)
 
+    @property
+    def usage(self) -> tuple[int, int, float]:
+        """Its entries, its bytes, and how full it is, from 0 to 1, by the bound that is nearer.
+
+        One large entry may exceed 1.
+        """
+        entries, size = len(self._frames) - self._head, self.size_bytes
+        by_entries, by_bytes = entries / self.max_entries, size / self.max_bytes
+        return entries, size, by_entries if by_entries > by_bytes else by_bytes
+
     def append(self, frame: bytes, count: int, time_ms: int, note: Any = None) -> None:
         """Appends a frame. `count` is the number of messages up to and including it."""
         frames, size = self._frames, len(frame)
@@ -119,6 +129,10 @@ class Ring:
         if place > self._head:
             return self._notes[place - 1]
         return self._note_before if place == self._head else None
+
+    def time_ms(self, index: int) -> int:
+        """Returns when the entry at `index`, which must be kept, was received (Unix time)."""
+        return self._times[index - self._offset]
 
     def index_after(self, count: int) -> int | None:
         """Returns the index after the `count`-th message; None when later messages were evicted."""

@@ -87,6 +87,15 @@ class Journal:
     def writing(self) -> bool:
         return isinstance(self._state, Writing)
 
+    @property
+    def pending(self) -> int:
+        """The number of received messages that this process does not know to be stored."""
+        if not self.behind:
+            return 0
+        timeline, ring = self._timeline, self._timeline.ring
+        missing = self._stored_to and timeline.missed_since(self._stored_to, ring.end_place)
+        return timeline.count - ring.dropped if missing is None else missing
+
     def begin(self) -> None:
         """Starts to write at once, because no other process has this channel."""
         self._write_from_now()

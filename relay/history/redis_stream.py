@@ -11,6 +11,7 @@ from relay.broker.commands import Commands
 from relay.broker.keys import Keys
 from relay.feed.entries import Entry, Run
 from relay.history.history import Appended
+from relay.stats import Stats
 from relay.wire import sse
 from relay.wire.position import Position
 
@@ -18,11 +19,19 @@ from relay.wire.position import Position
 class RedisStream:
     """A History in a Redis Stream, bounded by number and age."""
 
-    def __init__(self, commands: Commands, keys: Keys, size: int, seconds: float) -> None:
+    def __init__(
+        self,
+        commands: Commands,
+        keys: Keys,
+        size: int,
+        seconds: float,
+        stats: Stats | None = None,
+    ) -> None:
         self._commands = commands
         self._keys = keys
         self._size = size
         self._keep_ms = round(seconds * 1000)
+        self._stats = stats or Stats()
 
     async def append(self, run: Run, *, force: bool) -> Appended:
         previous = str(run.previous) if run.previous else ""
@@ -33,6 +42,7 @@ class RedisStream:
         number, newest = await self._commands.script(
             "history_append", [self._keys.history], arguments
         )
+        self._stats.history_written += int(number)
         return Appended(int(number), Position.parse(newest.decode()))
 
     async def newest(self) -> Position | None:

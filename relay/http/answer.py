@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from relay.access import problem
 from relay.access.problem import Problem
+from relay.engine.stream import Refusal
 from relay.types import Headers
 from relay.wire import sse
 
@@ -75,9 +76,11 @@ class TurnedAway(Exception):
         *,
         names_event_streams: bool,
         as_event: bool = False,
+        refusal: Refusal = Refusal.UNIDENTIFIED,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.refusal = refusal
         self.headers = headers
         self.names_event_streams = names_event_streams
         self.as_event = as_event

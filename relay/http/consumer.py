@@ -73,6 +73,7 @@ class StreamConsumer(AsyncHttpConsumer):
             return Answer.refusal(problem)
         except TurnedAway as turned_away:
             hub.stats.streams_refused += 1
+            hub.stats.refused[turned_away.refusal] += 1
             return turned_away.answer(hub.refusal_retry(), hub.settings.overload_retry_ms)
 
     async def _stream(self, hub: Hub, admitted: Admitted, asked_at: float) -> None:
@@ -151,4 +152,5 @@ async def _take_room(hub: Hub, admitted: Admitted) -> None:
             admitted.headers,
             names_event_streams=admitted.names_event_streams,
             as_event=admitted.errors_as_events,
+            refusal=full.reason,
         ) from None

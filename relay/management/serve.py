@@ -25,12 +25,13 @@ from relay.conf import parsers
 from relay.engine.hub import drain_bound
 from relay.management.redis_check import RedisFault, require_subscription
 from relay.management.subcommand import Options, Subcommand
+from relay.metrics.host import Collect
 from relay.server.embedded_redis import USER as EMBEDDED_USER
 from relay.server.embedded_redis import EmbeddedRedis, accepts_connections
 from relay.types import Application
 from relay.workers.cores import usable_cores
 from relay.workers.listening import listen
-from relay.workers.parent import Parent, WorkersFailed
+from relay.workers.parent import Admin, Parent, WorkersFailed
 from relay.workers.process import Launch, own_command, start_directory
 from relay.workers.words import Orders
 
@@ -100,6 +101,7 @@ class Serve(Subcommand):
         listening, link = handed_over(descriptors)
         if redis_url := link.orders().redis_url:
             _use_redis(redis_url)
+        _set("RELAY_ADMIN_ADDRESS", "")  # the parent serves it for all workers
         serve_for(link, _application(whole_site=whole_site), listening)
 
     def _serve_with_workers(
@@ -114,7 +116,7 @@ class Serve(Subcommand):
         launch = Launch(own_command(), start_directory(), Orders(redis_url))
         try:
             say_where = partial(self._say_where, shown, *at)
-            Parent(launch, sockets, drain_bound(conf.load()), say_where).run()
+            Parent(launch, sockets, drain_bound(conf.load()), say_where, _admin()).run()
         except WorkersFailed as error:
             raise CommandError(f"{error}.") from None
 
@@ -185,15 +187,32 @@ def _published_channels() -> list[str]:
     return [re.sub(r"\{\w+\}", "*", spec.pattern) for spec in specs]
 
 
+def _admin() -> Admin | None:
+    """What serves RELAY_ADMIN_ADDRESS for all workers, if it is set."""
+    address = conf.load().admin_address
+    if address is None:
+        return None
+    from relay.metrics.admin import AdminServer
+
+    async def serve(collect: Collect) -> None:
+        await AdminServer(address, collect).run()
+
+    return serve
+
+
 def _use_redis(url: str) -> None:
     """Leads this process to another Redis than the default, its channel layers too."""
     default = conf.DEFAULTS["REDIS_URL"]
-    django_settings.REDIS_URL = url
     for layer in getattr(django_settings, "CHANNEL_LAYERS", {}).values():
         config = layer.get("CONFIG", {})
         if default in config.get("hosts", ()):
             config["hosts"] = [url if host == default else host for host in config["hosts"]]
-    setting_changed.send(Serve, setting="REDIS_URL", value=url, enter=True)
+    _set("REDIS_URL", url)
+
+
+def _set(name: str, value: str) -> None:
+    setattr(django_settings, name, value)
+    setting_changed.send(Serve, setting=name, value=value, enter=True)
 
 
 def _redis_cli(url: str) -> str:

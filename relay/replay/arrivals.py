@@ -20,7 +20,7 @@ class Arrivals:
         self._replay = replay
         self._fanout = fanout
         self._stats = stats
-        self.catching_up = CatchingUp(fanout)
+        self.catching_up = CatchingUp(fanout, stats)
 
     def join(self, writer: Writer, start: Start) -> Subscriber:
         """Sends everything from `start` on, then each new message, to `writer`."""

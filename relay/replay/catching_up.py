@@ -9,6 +9,7 @@ from relay.feed.fanout import Fanout
 from relay.feed.ring import Place
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Chunk, Writer
+from relay.stats import Stats
 from relay.wire import sse
 
 logger = logging.getLogger("relay")
@@ -28,9 +29,13 @@ Backlog = AsyncGenerator[bytes | Handover, None]
 class CatchingUp:
     """The streams of one fan-out that are not live yet."""
 
-    def __init__(self, fanout: Fanout) -> None:
+    def __init__(self, fanout: Fanout, stats: Stats) -> None:
         self._fanout = fanout
+        self._stats = stats
         self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     def begin(self, writer: Writer, backlog: Backlog) -> Subscriber:
         """Holds a new subscriber until the backlog was sent to it."""
@@ -73,4 +78,5 @@ class CatchingUp:
                 return
             await subscriber.drained()
             subscriber.send(Chunk(step))
+            self._stats.sent_bytes += len(step)
             await subscriber.drained()

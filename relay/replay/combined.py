@@ -6,11 +6,13 @@ from relay.feed.combined import CombinedFeed, Positions
 from relay.feed.conflated import ConflatedFeed
 from relay.feed.fanout import Fanout
 from relay.feed.feed import Feed
+from relay.feed.ring import Kind
 from relay.feed.start import Live, Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
 from relay.replay.catching_up import Backlog, CatchingUp, Handover
 from relay.replay.replay import Piece, Replay, Rest
+from relay.stats import Stats
 from relay.wire.position import Position
 
 CHUNK_BYTES = 64 * 1024
@@ -20,12 +22,17 @@ class CombinedArrivals:
     """The new streams of one combined feed; `replays` holds the replay of each of its feeds."""
 
     def __init__(
-        self, combined: CombinedFeed, replays: Mapping[Feed, Replay], fanout: Fanout
+        self,
+        combined: CombinedFeed,
+        replays: Mapping[Feed, Replay],
+        fanout: Fanout,
+        stats: Stats,
     ) -> None:
         self._combined = combined
         self._replays = replays
         self._fanout = fanout
-        self.catching_up = CatchingUp(fanout)
+        self._stats = stats
+        self.catching_up = CatchingUp(fanout, stats)
 
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
         """Sends everything from the start of each channel on, then each new message, to `writer`."""
@@ -38,7 +45,7 @@ class CombinedArrivals:
         return self.catching_up.begin(writer, self._backlog(starts, positions))
 
     async def _backlog(self, starts: Mapping[str, Start], arrival_positions: Positions) -> Backlog:
-        progress = _Progress(self._combined, self._replays)
+        progress = _Progress(self._combined, self._replays, self._stats)
         async for body in progress.begin(starts, arrival_positions):
             yield body
         while (lagging := progress.lagging()) is not None:
@@ -50,9 +57,12 @@ class CombinedArrivals:
 class _Progress:
     """The position of one client in each feed."""
 
-    def __init__(self, combined: CombinedFeed, replays: Mapping[Feed, Replay]) -> None:
+    def __init__(
+        self, combined: CombinedFeed, replays: Mapping[Feed, Replay], stats: Stats
+    ) -> None:
         self._combined = combined
         self._replays = replays
+        self._stats = stats
         self._positions: dict[Feed, Position] = {}
 
     async def begin(
@@ -94,6 +104,7 @@ class _Progress:
             parts.append(
                 self._frame(feed, Piece(received.position, received.event, received.source))
             )
+            self._stats.replayed_messages += received.kind is Kind.MESSAGE
         self._positions[feed] = (
             feed.timeline.position_at(feed.ring.place(end)) or self._positions[feed]
         )

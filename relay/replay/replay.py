@@ -129,6 +129,7 @@ class Replay:
                     pieces.append(self._gap(position, before(at), missed, _reason(position, entry)))
             if event is not None:
                 pieces.append(Piece(at, event, entry.source))
+                self._stats.replayed_messages += 1
             position = at
         return pieces
 
@@ -153,6 +154,7 @@ class Replay:
     ) -> Piece:
         """Returns the notice of a gap, and counts it."""
         self._stats.gaps_resume += 1
+        self._stats.gaps[reason] += 1
         gap = Gap(self._feed.channel, start, end, missed, reason)
         return Piece(end, sse.hub_event(gap))
 

@@ -139,6 +139,7 @@ class Listener:
 
     async def _change_to(self, connection: Connection) -> None:
         old, self._connection = self._connection, connection
+        self._count(old, connection)
         self._context.backpressure.control(self, connection.subscription)
         for channel in [c for c in connection.channels if c not in self._channels]:
             connection.remove(channel)  # it was left meanwhile
@@ -147,6 +148,11 @@ class Listener:
         self._entrance.enter_later(connection, missing)
         self._entrance.enter_control(connection)
         self._live()
+
+    def _count(self, old: Connection | None, new: Connection) -> None:
+        if old is not None:
+            self._context.stats.redis_reconnects += 1
+            self._context.stats.redis_moves += new.subscription.server != old.subscription.server
 
     def _is_back(self) -> bool:
         """Whether the old connection delivers again and all of its messages count."""
@@ -162,8 +168,10 @@ class Listener:
 
     async def _watch(self, connection: Connection) -> None:
         """Returns when the connection is lost."""
-        backpressure = self._context.backpressure
-        vitals = Vitals(connection, self._channels, backpressure, self._refusals)
+        stats = self._context.stats
+        vitals = Vitals(
+            connection, self._channels, self._context.backpressure, self._refusals, stats
+        )
         self._lost(ConnectionError(await vitals.failure()))
 
     # -- reports to the operator
@@ -182,6 +190,7 @@ class Listener:
             self._refusals.report(error)
         if self._lost_at is None:
             self._lost_at = asyncio.get_running_loop().time()
+            self._context.stats.redis_losses += 1
             self._outage.begin(self, self._master.name, str(error) or "no answer")
             self._link.lost()
             self._master.gate.close()

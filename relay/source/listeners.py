@@ -135,6 +135,7 @@ class Listeners:
             holders.append(listener)
         for listener, number in moved.items():
             name = listener.master.name
+            self._context.stats.redis_moves += 1
             logger.info("Redis %s: is the master now; %s channels move there.", name, number)
         for listener in self._listeners.values():
             listener.enter_again()

@@ -9,6 +9,7 @@ from relay.broker.master import Master
 from relay.feed.backpressure import Backpressure
 from relay.source.connection import Channel, Connection
 from relay.source.refusals import Refusals
+from relay.stats import Stats
 
 PING_SECONDS = 0.5
 """How often the connection is pinged."""
@@ -33,11 +34,13 @@ class Vitals:
         channels: Collection[Channel],
         backpressure: Backpressure,
         refusals: Refusals,
+        stats: Stats,
     ) -> None:
         self._connection = connection
         self._channels = channels
         self._backpressure = backpressure
         self._refusals = refusals
+        self._stats = stats
 
     async def failure(self) -> str:
         """Returns the reason when the connection has ended or no longer delivers."""
@@ -74,11 +77,11 @@ class Vitals:
 
         Finds a master that was replaced and keeps only its old connections.
         """
-        connection = self._connection
+        connection, loop = self._connection, asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             connection.probed.clear()
-            before = connection.received
+            before, began = connection.received, loop.time()
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await connection.master.address.probe(connection.probe_channel)
@@ -89,6 +92,7 @@ class Vitals:
                 continue  # no probe was sent; the pings find out whether Redis is there
             try:
                 await asyncio.wait_for(connection.probed.wait(), SILENCE_SECONDS)
+                self._stats.round_trip.observe(loop.time() - began)
             except TimeoutError:
                 if connection.received == before and not self._backpressure.paused:
                     return "published messages no longer arrive"

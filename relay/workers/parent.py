@@ -9,12 +9,17 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 
 from relay import tasks
+from relay.clock import LoopClock
+from relay.engine.supervisor import Supervisor
+from relay.metrics.host import Collect
 from relay.workers.notify import ServiceManager
 from relay.workers.process import Launch, WorkerProcess
 from relay.workers.slot import Slot
+from relay.workers.survey import Survey
 from relay.workers.words import Word
 
 logger = logging.getLogger("relay")
@@ -24,6 +29,10 @@ START_SECONDS = 30.0
 
 END_SECONDS = 8.0
 """How long a worker may take to end after its streams were ended."""
+
+
+Admin = Callable[[Collect], Coroutine[object, object, None]]
+"""Serves the admin address until it is cancelled."""
 
 
 class WorkersFailed(Exception):
@@ -39,12 +48,14 @@ class Parent:
         sockets: Sequence[socket.socket],
         drain_bound: float,
         on_live: Callable[[], None],
+        admin: Admin | None = None,
     ) -> None:
         self._slots = [Slot(number, each, launch) for number, each in enumerate(sockets, 1)]
         self._drain_bound = drain_bound
         self._on_live = on_live
         self._manager = ServiceManager()
-        self._retired: set[asyncio.Task[None]] = set()
+        self._admin = admin
+        self._retired: dict[asyncio.Task[None], WorkerProcess] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._ending = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -58,16 +69,21 @@ class Parent:
         loop.add_signal_handler(signal.SIGTERM, self._ending.set)
         loop.add_signal_handler(signal.SIGINT, self._end_at_once)
         loop.add_signal_handler(signal.SIGHUP, self._rolling.set)
-        alive = asyncio.create_task(self._say_that_it_lives())
+        beside = Supervisor(LoopClock())
+        beside.start(self._say_that_it_lives, "watchdog")
+        if self._admin is not None:
+            survey = Survey(self._workers, self._deaths)
+            beside.start(partial(self._admin, survey.collect), "admin address")
         try:
             await self._start()
             await self._serve()
         finally:
             self._manager.stopping()
-            await tasks.end([alive, *self._keepers])
+            await tasks.end(self._keepers)
             for slot in self._slots:
                 slot.close()
             await self._end_all()
+            await beside.stop()
 
     async def _start(self) -> None:
         try:
@@ -108,6 +124,18 @@ class Parent:
         while self._manager.watchdog_seconds:
             self._manager.alive()
             await asyncio.sleep(self._manager.watchdog_seconds / 2)
+
+    # -- what is told at the admin address
+
+    def _workers(self) -> Mapping[str, WorkerProcess]:
+        """Returns the workers by their labels, those that drain as well."""
+        retired = self._retired.values()
+        draining = {f"draining-{worker.pid}": worker for worker in retired}
+        present = {str(s.number): s.worker for s in self._slots if s.worker not in retired}
+        return {**{n: w for n, w in present.items() if w is not None}, **draining}
+
+    def _deaths(self) -> int:
+        return sum(slot.deaths for slot in self._slots)
 
     # -- a rolling restart
 
@@ -164,8 +192,8 @@ class Parent:
 
     def _retire(self, worker: WorkerProcess) -> None:
         task = asyncio.create_task(self._end(worker))
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
+        self._retired[task] = worker
+        task.add_done_callback(self._retired.pop)
 
     async def _end(self, worker: WorkerProcess) -> None:
         """Returns when the worker has ended: when it was drained, asked to stop at once, or killed."""

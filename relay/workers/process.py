@@ -4,11 +4,21 @@ import asyncio
 import os
 import socket
 import sys
+from asyncio import FIRST_COMPLETED
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
-from relay.workers.words import Orders, Word, line_of, word_of
+from relay.metrics.host import View
+from relay.workers.words import (
+    MAX_LINE_BYTES,
+    Answer,
+    Orders,
+    Word,
+    line_of,
+    report_of,
+)
 
 NUMBER_VARIABLE = "HUB_WORKER"
 """The variable of the environment that holds the number of a worker, for its log."""
@@ -61,6 +71,8 @@ class WorkerProcess:
         """Whether its hub was live."""
         self.hung = False
         """Whether it was killed because it said nothing any more."""
+        self._asked: dict[View, asyncio.Future[Any]] = {}
+        """What the worker was asked and has not answered yet."""
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
@@ -80,7 +92,7 @@ class WorkerProcess:
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends the workers
             )
             unless_started.pop_all()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
         writer.write(launch.orders.line())
         return cls(process, reader, writer)
 
@@ -98,6 +110,20 @@ class WorkerProcess:
         """Has it end its streams little by little, and then itself: DRAIN or CLOSE."""
         self._writer.write(line_of(word))
 
+    async def ask(self, view: View, seconds: float) -> Any:
+        """Returns what the worker says of itself; None when it does not within `seconds`, or has ended.
+
+        It is asked once at a time: an answer that came late is that to the next who asks.
+        """
+        asked = self._asked.get(view)
+        if asked is None:
+            if self._listening.done():
+                return None
+            asked = self._asked[view] = asyncio.get_running_loop().create_future()
+            self._writer.write(line_of(view))
+        await asyncio.wait([asked, self._listening], timeout=seconds, return_when=FIRST_COMPLETED)
+        return asked.result() if asked.done() else None
+
     def stop(self) -> None:
         """Has it end its streams and itself at once."""
         with suppress(ProcessLookupError):
@@ -111,8 +137,7 @@ class WorkerProcess:
         """Reads until the worker ends. Kills one that hangs."""
         try:
             while line := await self._next_line():
-                if word_of(line) is Word.READY:
-                    self.ready.set()
+                self._take(report_of(line))
         except TimeoutError:
             self.hung = True
             self.kill()
@@ -121,6 +146,14 @@ class WorkerProcess:
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
+
+    def _take(self, report: Word | Answer) -> None:
+        if report is Word.READY:
+            self.ready.set()
+        elif isinstance(report, Answer):
+            asked = self._asked.pop(report.view, None)
+            if asked is not None:
+                asked.set_result(report.said)
 
     async def _next_line(self) -> bytes:
         async with asyncio.timeout(SILENCE_SECONDS):

@@ -27,7 +27,8 @@ class Slot:
         self._listening = listening
         self._launch = launch
         self.worker: WorkerProcess | None = None
-        self._next: WorkerProcess | None = None
+        self.deaths = 0
+        """How often a worker of it ended unasked."""
 
     async def start(self) -> None:
         """Starts the first worker."""
@@ -55,6 +56,7 @@ class Slot:
                 backoff.reset()
                 deaths = 0
             deaths += 1
+            self.deaths += 1
             self._report(self.worker, code)
             await asyncio.sleep(backoff.next())
             began = loop.time()

@@ -3,10 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any, NamedTuple
+
+from relay.metrics.host import View
 
 
 class Word(StrEnum):
-    """`READY` and `BEAT` come from a worker, the others, of which it gets one, from its parent."""
+    """`READY` and `BEAT` come from a worker, the others from its parent.
+
+    Either of `DRAIN` and `CLOSE` comes once. Before and after it the parent may ask for a View.
+    """
 
     READY = "ready"
     """Its hub is live."""
@@ -19,6 +25,9 @@ class Word(StrEnum):
 
 
 BEAT_SECONDS = 1.0
+
+MAX_LINE_BYTES = 1024 * 1024
+"""The longest line, either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +45,30 @@ class Orders:
         return cls(**json.loads(line))
 
 
-def line_of(word: Word) -> bytes:
+class Answer(NamedTuple):
+    """What a worker says of itself when it is asked for a view."""
+
+    view: View
+    said: Any
+
+    def line(self) -> bytes:
+        return json.dumps({self.view: self.said}).encode() + b"\n"
+
+
+def line_of(word: Word | View) -> bytes:
     return json.dumps(word).encode() + b"\n"
 
 
-def word_of(line: bytes) -> Word:
-    return Word(json.loads(line))
+def order_of(line: bytes) -> Word | View:
+    """Reads a line of a parent. Raises ValueError."""
+    said = json.loads(line)
+    return View(said) if said in list(View) else Word(said)
+
+
+def report_of(line: bytes) -> Word | Answer:
+    """Reads a line of a worker. Raises ValueError."""
+    said = json.loads(line)
+    if isinstance(said, dict):
+        [(view, value)] = said.items()
+        return Answer(View(view), value)
+    return Word(said)

@@ -1,20 +1,32 @@
 """A worker's side: it takes orders from its parent, says that it lives, and drains when it is told."""
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 
 from relay import tasks
 from relay.engine.hub import Hub
 from relay.engine.lifespan import get_hub
+from relay.metrics.host import View
+from relay.metrics.snapshot import take_details, take_snapshot
 from relay.server.daphne import HubServer
 from relay.server.internals import reactor
 from relay.types import Application
-from relay.workers.words import BEAT_SECONDS, Orders, Word, line_of, word_of
+from relay.workers.words import (
+    BEAT_SECONDS,
+    MAX_LINE_BYTES,
+    Answer,
+    Orders,
+    Word,
+    line_of,
+    order_of,
+)
+
+logger = logging.getLogger("relay")
 
 READY_POLL_SECONDS = 0.05
 ORDERS_SECONDS = 10.0
-MAX_LINE_BYTES = 65_536
 
 
 class ParentLink:
@@ -33,18 +45,19 @@ class ParentLink:
         return Orders.of(line)
 
     async def follow(self, hub: Hub, server: HubServer) -> None:
-        """Waits until the parent says to drain, or is gone. Then drains, and stops the server."""
+        """Waits until the parent says to drain, or is gone. Then drains, and stops the server.
+
+        Answers until the end whatever else the parent asks.
+        """
         reader, writer = await asyncio.open_connection(sock=self._socket)
         beats = asyncio.create_task(_say_that_it_lives(hub, writer))
-        word = Word.CLOSE  # as when it is gone
-        with suppress(OSError):
-            if line := await reader.readline():
-                word = word_of(line)
+        order = await _next_order(reader, writer, hub)
+        answers = asyncio.create_task(_next_order(reader, writer, hub))
         try:
-            server.stop_listening(answer_waiting=word is Word.CLOSE)
+            server.stop_listening(answer_waiting=order is Word.CLOSE)
             await hub.drain()
         finally:
-            await tasks.end([beats])
+            await tasks.end([beats, answers])
             server.stop()
 
 
@@ -65,6 +78,28 @@ def serve_for(link: ParentLink, application: Application, listening: socket.sock
 
     server = HubServer(application, listening, lambda *_: reactor.callLater(0, follow))
     server.run()
+
+
+async def _next_order(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hub: Hub) -> Word:
+    """Answers what the parent asks, and returns the first thing else. CLOSE stands for its end."""
+    with suppress(OSError):
+        while line := await reader.readline():
+            order = order_of(line)
+            if isinstance(order, Word):
+                return order
+            writer.write((await _answer(order, hub)).line())
+            await writer.drain()
+    return Word.CLOSE
+
+
+async def _answer(view: View, hub: Hub) -> Answer:
+    """Returns None for what could not be read: the worker serves on."""
+    take = take_details if view is View.DETAILS else take_snapshot
+    try:
+        return Answer(view, await take(hub))
+    except Exception:
+        logger.exception("The metrics of a worker cannot be read; this is a bug.")
+        return Answer(view, None)
 
 
 async def _say_that_it_lives(hub: Hub, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """Every setting: its default, its bounds, its check, its place in the documentation."""
 
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,21 @@ WRONG: dict[str, list[object]] = {
     "RELAY_TOKEN_JWKS": ["x", "{}", '{"keys": []}', '{"keys": [{"kty": "oct"}]}', 5],
     "RELAY_TOKEN_AUDIENCE": ["", 5, None],
     "RELAY_HTTP_PUBLISH": ["", "x", "2", None, []],
+    "RELAY_ADMIN_ADDRESS": [
+        "9464",
+        "127.0.0.1",
+        ":9464",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "::1:9464",
+        "[127.0.0.1]:9464",
+        "[::g]:9464",
+        "http://127.0.0.1:9464",
+        "a b:9464",
+        9464,
+        b"127.0.0.1:9464",
+        None,
+    ],
     "RELAY_STREAM_PATH": ["", "/", "a b/", "a//b", "stream/?", b"bytes", None],
 }
 NUMBERS = [
@@ -240,3 +256,25 @@ def test_sharded_channels_need_a_cluster_and_have_no_wildcards(
     settings.REDIS_URL, settings.RELAY_CHANNELS, settings.RELAY_PUBSUB = url, channels, "sharded"
     [invalid] = conf.find_invalid()
     assert (invalid.check, said in invalid.text) == ("relay.E035", True), invalid.text
+
+
+def test_the_admin_address_should_be_loopback(settings: Settings) -> None:
+    for text in ("127.0.0.1:9464", " [::1]:9464 ", "localhost:1", "127.8.0.1:65535", ""):
+        settings.RELAY_ADMIN_ADDRESS = text
+        assert relay_checks() == []
+    for text in ("0.0.0.0:9464", "[::]:9464", "10.0.0.1:9464", "hub.example.org:9464"):
+        settings.RELAY_ADMIN_ADDRESS = text
+        [(number, said)] = relay_checks()
+        assert number == "relay.W004"
+        assert text in said
+
+
+def test_the_admin_address_needs_its_library(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert relay_checks() == []
+    settings.RELAY_ADMIN_ADDRESS = "127.0.0.1:9464"
+    [message] = [m for m in run_checks() if str(m.id).startswith("relay.")]
+    assert message.id == "relay.E103"
+    assert "relay-hub[metrics]" in str(message.hint)

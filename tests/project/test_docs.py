@@ -20,6 +20,7 @@ from relay.control.report import Report
 from relay.http.admission import METHODS
 from relay.http.answer import STREAM_HEADERS
 from relay.management.overview import Overview
+from relay.metrics import table
 from relay.stats import Stats
 from relay.wire.notices import Gap, GapReason, Oversize
 from relay.wire.position import Position
@@ -198,6 +199,22 @@ def test_every_name_in_the_json_of_the_status_is_explained_and_no_other() -> Non
     names = {name for part in parts for name in part}
     assert set(in_tables) == names - {"prefix"}
     assert "`prefix`" in text
+
+
+def test_every_metric_is_explained_with_its_type_and_label_and_no_other() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (counter|gauge|histogram) \| (?:`(\w+)`)? ?\| (.*) \|$",
+        section(doc("operations.md"), "## Metrics"),
+        re.M,
+    )
+    metrics = [*table.HOST, *table.WORKER]
+    assert [(name, kind, label) for name, kind, label, _ in rows] == [
+        (table.BUILD, "gauge", ""),
+        *((metric.name, metric.kind, metric.label) for metric in metrics),
+    ]
+    for metric, (_, _, _, text) in zip(metrics, rows[1:], strict=True):
+        if metric.label != "reason" or metric.values == table.REFUSALS:
+            assert all(f"`{value}`" in text for value in metric.values), metric.name
 
 
 def logged() -> Iterator[tuple[str, str, str]]:

@@ -25,6 +25,7 @@ PACKAGES = [
     "engine",
     "http",
     "server",
+    "metrics",
     "workers",
     "testing",
 ]
@@ -50,6 +51,7 @@ HOME = {
     "daphne": {"server"},
     "channels": {"http", "control"},
     "jwt": {"access"},
+    "prometheus_client": {"metrics"},
     "django": {
         "conf",
         "access",

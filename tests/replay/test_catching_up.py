@@ -17,8 +17,9 @@ async def test_a_backlog_that_fails_costs_its_own_stream_alone(
     clock, ring = HandClock(), Ring(1000, 1_000_000)
     feed = make_feed(ring)
     feed.mark(1_700_000_000_000, 0)
-    fanout = Fanout(feed, make_context(clock))
-    catching_up = CatchingUp(fanout)
+    context = make_context(clock)
+    fanout = Fanout(feed, context)
+    catching_up = CatchingUp(fanout, context.stats)
 
     async def good(seen: asyncio.Event) -> Backlog:
         yield b"data: the past\n\n"

