@@ -51,6 +51,8 @@ class Sentinels(ElectedMasters):
         RedisAddress(url.masters.of("check", 1))  # raises now for options that cannot be used
         self._masters: dict[tuple[str, int], Master] = {}
         self._epoch = -1
+        self._ahead: Master | None = None
+        """A promoted replica that no sentinel names yet."""
         self._master: Master | None = None
         self._minority = Outage(
             "Redis %s: only %s of %s sentinels answer, so a failover may go unnoticed.",
@@ -72,12 +74,15 @@ class Sentinels(ElectedMasters):
             raise self._silence(answers)
         self._report(len(found), len(answers))
         newest = max(found)
-        self.settled = not any(answer.fails_over for answer in found)
-        promoted = None if self.settled else await self._promoted(newest)
-        if promoted is not None:
-            self._master = promoted
-        elif newest.epoch >= self._epoch:
-            self._epoch = newest.epoch
+        if newest.epoch > self._epoch:
+            self._epoch, self._ahead = newest.epoch, None
+        if not await self._is_ahead():
+            fails_over = any(answer.fails_over for answer in found)
+            self._ahead = await self._promoted(newest) if fails_over else None
+        self.settled = self._ahead is None and not any(answer.fails_over for answer in found)
+        if self._ahead is not None:
+            self._master = self._ahead
+        elif newest.epoch == self._epoch:
             self._master = self._at(newest.host, newest.port)
 
     async def _close(self) -> None:
@@ -98,6 +103,15 @@ class Sentinels(ElectedMasters):
             return NamedMaster.of(await commands.run("SENTINEL", "MASTER", self._url.service))
 
     # -- while a sentinel leads a failover
+
+    async def _is_ahead(self) -> bool:
+        """Whether there is a promoted replica that is the master still: the failover was not given up."""
+        if self._ahead is None:
+            return False
+        try:
+            return await _role(self._ahead) == "master"
+        except OSError:
+            return True  # it may be slow; the sentinels decide before long
 
     async def _promoted(self, old: NamedMaster) -> Master | None:
         """Returns the replica that has become the master, if one has."""

@@ -172,10 +172,15 @@ class Connection:
         entered = self._entered.get(channel)
         return self.open and entered is not None and entered.marked and entered.counts
 
-    def was_ended(self, channel: Channel) -> bool:
-        """Whether the server has ended the delivery of the channel."""
+    def is_over(self, channel: Channel) -> bool:
+        """Whether the channel must be entered again for its messages to count.
+
+        The server has ended its delivery, or it was dropped when another master was to take over.
+        """
         entered = self._entered.get(channel)
-        return entered is not None and entered.session.ended
+        if entered is None or not entered.marked:
+            return False
+        return entered.session.ended or not (entered.counts or entered.held)
 
     def remove(self, channel: Channel) -> None:
         """Stops delivery of the channel."""

@@ -75,11 +75,9 @@ class Listener:
         if self._connection is not None:
             self._connection.remove(channel)
 
-    def enter_again(self) -> None:
-        """Begins anew with channels whose delivery the server has ended."""
-        connection = self._connection
-        ended = [c for c in self._channels if connection is not None and connection.was_ended(c)]
-        for channel in ended:
+    def renew(self, channel: Channel) -> None:
+        """Begins anew with a channel whose messages do not come, or do not count, any more."""
+        if self._connection is not None and self._connection.is_over(channel):
             self.remove(channel)
             self.add(channel)
 

@@ -63,7 +63,8 @@ class Listeners:
         try:
             while True:
                 await self._look()
-                self._place(self._holders)
+                if not self._topology.fixed:
+                    self._place(self._holders)
                 if (control := self._topology.master(self._control_key)) is not None:
                     self._listener(control)
                 self._close_unused()
@@ -125,11 +126,13 @@ class Listeners:
                 continue
             listener, holders = self._listener(master), self._holders[channel]
             if holders and holders[-1] is listener:
+                listener.renew(channel)
                 continue
             if holders:
                 moved[listener] = moved.get(listener, 0) + 1
-            if listener in holders:
+            if listener in holders:  # it is the master again
                 holders.remove(listener)
+                listener.renew(channel)
             else:
                 listener.add(channel)
             holders.append(listener)
@@ -137,8 +140,6 @@ class Listeners:
             name = listener.master.name
             self._context.stats.redis_moves += 1
             logger.info("Redis %s: is the master now; %s channels move there.", name, number)
-        for listener in self._listeners.values():
-            listener.enter_again()
 
     def _finish_moves(self) -> bool:
         """Leaves the old masters of channels that count at the new one. Returns whether others move."""
@@ -167,4 +168,5 @@ class Listeners:
         for master, listener in list(self._listeners.items()):
             if not listener.channels and master is not control:
                 del self._listeners[master]
-                tasks.cancel(self._running.pop(listener))
+                if (task := self._running.pop(listener, None)) is not None:
+                    tasks.cancel(task)

@@ -21,7 +21,7 @@ FILL_SECONDS = 10.0
 
 MOVE_SILENCE_SECONDS, MOVE_FILL_SECONDS = 0.3, 1.0
 """The same where another server has become the master: nobody received everything, then, for the old
-one ended or was left. A process that moved earlier may have written what it had."""
+one ended. A process that moved earlier may have written what it had."""
 
 POLL_SECONDS = 0.02
 """How often the history is read again. An event would need a blocked connection for each channel."""
@@ -31,10 +31,21 @@ PAGE_BYTES = 1024 * 1024
 
 
 async def fill(entered: Entered) -> None:
-    """Fills the feed up to the first marker of `entered`, so that it counts. The rest is a gap."""
+    """Fills the feed up to the first marker of `entered`, so that it counts. The rest is a gap.
+
+    While a session of another master counts, nothing is filled: its messages and those of the history
+    are in two orders. One that still delivers counts until the gap. One that does not is dropped first,
+    for it may deliver again.
+    """
     channel, intake, session = entered.channel, entered.intake, entered.session
+    before = entered.before
+    if before is not None and before.delivers:
+        intake.give_up(session)
+        return
     clock = asyncio.get_running_loop().time
-    silence, longest = _patience(entered)
+    silence, longest = _patience(entered, moves=before is not None)
+    if before is not None:
+        intake.drop(before)
     end = clock() + longest
     deadline = min(end, clock() + silence)
     while entered.held:
@@ -49,13 +60,11 @@ async def fill(entered: Entered) -> None:
             await _promoted(intake, POLL_SECONDS)
 
 
-def _patience(entered: Entered) -> tuple[float, float]:
+def _patience(entered: Entered, *, moves: bool) -> tuple[float, float]:
     """Returns how long nothing new may be written, and how long to wait at the most."""
-    before = entered.before
-    nobody_writes = entered.alone or entered.channel.history is None
-    if nobody_writes or (before is not None and before.delivers):
-        return 0.0, 0.0  # all that the old master brings is there, and comes again from the new one
-    if before is not None:
+    if entered.alone or entered.channel.history is None:
+        return 0.0, 0.0
+    if moves:
         return MOVE_SILENCE_SECONDS, MOVE_FILL_SECONDS
     return SILENCE_SECONDS, FILL_SECONDS
 

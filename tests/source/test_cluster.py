@@ -1,0 +1,270 @@
+"""A Redis Cluster: each channel at its master, also when that moves; ids never name two messages."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from tests.support.client import Stream
+from tests.support.cluster import Node, RedisCluster
+from tests.support.follower import Follower
+from tests.support.servers import ROOT, HubProcess, StartHub
+from tests.support.voices import Listeners, Voice
+from tests.support.waiting import wait_until, within
+
+CHANNEL = "demo_stream"
+LOG = "relay:{demo_stream}:log"
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    cluster = RedisCluster()
+    yield cluster
+    cluster.close()
+
+
+def moved(hub: HubProcess, new: Node) -> bool:
+    return f"127.0.0.1:{new.port}: is the master now" in hub.log()
+
+
+def spoken_to(followers: list[Follower], number: int) -> bool:
+    return all(len(follower.events) > number for follower in followers)
+
+
+class Scene:
+    """Two hubs, a follower of each, and voices at several nodes."""
+
+    def __init__(self, start_hub: StartHub, cluster: RedisCluster, **settings: str) -> None:
+        self.cluster = cluster
+        self.hubs = [start_hub(redis_url=cluster.url, **settings) for _ in range(2)]
+        self.followers = [Follower([hub.url]) for hub in self.hubs]
+        self._command = "SPUBLISH" if settings else "PUBLISH"
+        self.voices: list[Voice] = []
+
+    def __enter__(self) -> "Scene":
+        for follower, hub in zip(self.followers, self.hubs, strict=True):
+            follower.start()
+            hub.wait_for_streams(1)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for voice in self.voices:
+            voice.__exit__(None)
+
+    def speak(self, name: str, connect: Callable[[], Any], rate: float = 150) -> None:
+        voice = Voice(name, connect, rate, CHANNEL, self._command)
+        self.voices.append(voice)
+        voice.start()
+
+    def goes_on(self, number: int = 60) -> None:
+        """Waits until every follower has received so many more."""
+        at = max(len(follower.events) for follower in self.followers)
+        wait_until(lambda: spoken_to(self.followers, at + number), "messages arrive", 20)
+
+    def gaps(self) -> list[int]:
+        """Ends everything, checks all that was received, and returns the gaps of each follower."""
+        self.__exit__()
+        unsure = {voice.name: voice.unsure for voice in self.voices}
+        listeners = Listeners(lambda name, number: number in unsure[name])
+        time.sleep(0.3)
+        for follower in self.followers:
+            follower.stop()
+        return [listeners.check(follower.events) for follower in self.followers]
+
+
+def slots_client(cluster: RedisCluster) -> Any:
+    return redis.RedisCluster(port=cluster.nodes[0].port, host="127.0.0.1", socket_timeout=2)
+
+
+def test_all_hubs_agree_on_every_id_whichever_nodes_are_published_through(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    with Scene(start_hub, cluster) as scene:
+        for number, node in enumerate(cluster.nodes):
+            scene.speak(f"v{number}", node.client)
+        scene.goes_on(300)
+        assert scene.gaps() == [0, 0]
+
+
+def test_sharded_channels_too(start_hub: StartHub, cluster: RedisCluster) -> None:
+    with Scene(start_hub, cluster, RELAY_PUBSUB="sharded") as scene:
+        for number in range(3):
+            scene.speak(f"v{number}", partial(slots_client, cluster))
+        scene.goes_on(200)
+        assert scene.gaps() == [0, 0]
+
+
+@pytest.mark.parametrize("pubsub", ["classic", "sharded"])
+def test_a_planned_failover_under_load(
+    start_hub: StartHub, cluster: RedisCluster, pubsub: str
+) -> None:
+    settings = {"RELAY_PUBSUB": pubsub} if pubsub == "sharded" else {}
+    with Scene(start_hub, cluster, **settings) as scene:
+        owner = cluster.owner()
+        for number, node in enumerate(cluster.others(owner)[:3] if not settings else [None] * 2):
+            scene.speak(f"v{number}", node.client if node else partial(slots_client, cluster))
+        scene.goes_on()
+        new = cluster.fail_over(owner)
+        wait_until(lambda: all(moved(hub, new) for hub in scene.hubs), "both have moved")
+        scene.goes_on()
+        assert scene.gaps() == [1, 1]
+    assert not any("ERROR" in hub.log() for hub in scene.hubs)
+
+
+def test_a_master_that_dies(start_hub: StartHub, cluster: RedisCluster) -> None:
+    with Scene(start_hub, cluster) as scene:
+        owner = cluster.owner()
+        replica = cluster.replica_of(owner)
+        for number, node in enumerate(cluster.others(owner)[:3]):
+            scene.speak(f"v{number}", node.client)
+        scene.goes_on()
+        owner.kill()
+        wait_until(lambda: replica.role() == b"master", "the replica takes over", 20)
+        with within(3):  # promised: 0.5 s
+            wait_until(lambda: all(moved(hub, replica) for hub in scene.hubs), "both have moved")
+        scene.goes_on()
+        assert scene.gaps() == [1, 1]
+    for hub in scene.hubs:
+        hub.wait_for_redis("live")
+
+
+def test_a_master_that_was_stopped_and_wakes_changes_nothing(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    with Scene(start_hub, cluster) as scene:
+        owner = cluster.owner()
+        replica = cluster.replica_of(owner)
+        for number, node in enumerate(cluster.others(owner)[:3]):
+            scene.speak(f"v{number}", node.client)
+        scene.goes_on()
+        owner.signal(signal.SIGSTOP)
+        wait_until(lambda: replica.role() == b"master", "the replica takes over", 20)
+        wait_until(lambda: all(moved(hub, replica) for hub in scene.hubs), "both have moved", 20)
+        scene.goes_on()
+        owner.signal(signal.SIGCONT)
+        scene.speak("woken", owner.client)
+        scene.goes_on(200)
+        assert scene.gaps() == [1, 1]
+
+
+@pytest.mark.parametrize("pubsub", ["classic", "sharded"])
+def test_a_slot_that_moves_takes_its_log_along(
+    start_hub: StartHub, cluster: RedisCluster, pubsub: str
+) -> None:
+    settings = {"RELAY_PUBSUB": pubsub} if pubsub == "sharded" else {}
+    with Scene(start_hub, cluster, **settings) as scene:
+        owner = cluster.owner()
+        target = next(node for node in cluster.nodes[:3] if node is not owner)
+        scene.speak("a", partial(slots_client, cluster))
+        scene.goes_on()
+        cluster.move_slot(key_slot(CHANNEL.encode()), owner, target)
+        wait_until(lambda: all(moved(hub, target) for hub in scene.hubs), "both have moved")
+        scene.goes_on()
+        assert scene.gaps() == [1, 1]
+        first = scene.followers[0].events[0]
+        newest = scene.followers[0].events[-1]
+    with target.client() as client:
+        entries = [i.decode() for i, _ in client.xrange(LOG)]
+        wait_until(
+            lambda: client.xrevrange(LOG, count=1)[0][0].decode() >= newest.id, "all is kept"
+        )
+    assert first.id in entries
+    with Stream(scene.hubs[0].url, last_id=first.id) as stream:
+        told = [stream.event() for _ in range(40)]
+    assert [event.id for event in told] == [e.id for e in scene.followers[0].events[1:41]]
+
+
+def test_channels_are_listened_to_at_the_masters_of_their_slots_with_one_connection_each(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    names = [f"c{n}" for n in range(30)]
+    hub = start_hub(redis_url=cluster.url, RELAY_CHANNELS=" ".join(names))
+    query = "&".join(f"channel={name}" for name in names)
+    with Stream(hub.url, f"/stream/?{query}") as stream:
+        hub.wait_for_streams(1)
+        masters = [node for node in cluster.nodes if node.role() == b"master"]
+
+        def subscribed() -> int:
+            total = 0
+            for node in masters:
+                with node.client() as client:
+                    total += len(client.execute_command("PUBSUB CHANNELS", "c*"))
+            return total
+
+        wait_until(lambda: subscribed() == 30, "all are subscribed to, each once")
+        for node in masters:
+            with node.client() as client:
+                lines = client.execute_command("CLIENT LIST", "TYPE", "pubsub")
+            text = lines if isinstance(lines, str) else str(lines)
+            assert text.count("relay-hub") == 1
+        for name in names:
+            cluster.nodes[3].publish(name, name)
+        got = {e.data for e in (stream.event() for _ in range(30)) if e.event == "message"}
+        assert got == set(names)
+
+
+def test_a_wildcard_is_heard_from_every_node(start_hub: StartHub, cluster: RedisCluster) -> None:
+    settings = "tests.support.channel_settings"
+    hub = start_hub(redis_url=cluster.url, DJANGO_SETTINGS_MODULE=settings)
+    with Stream(hub.url, "/stream/?channel=orders.*") as stream:
+        while not stream.line().startswith(b"id:"):
+            pass
+        for number, node in enumerate(cluster.nodes):
+            node.publish(str(number), f"orders.{number}")
+        events = (event for event in stream.events() if event.event == "message")
+        assert sorted(next(events).data for _ in range(6)) == [str(n) for n in range(6)]
+
+
+def run(cluster: RedisCluster, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "manage.py", "relay", *words],
+        cwd=ROOT,
+        env={**os.environ, "REDIS_URL": cluster.url, "SECRET_KEY": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_commands_work_on_a_cluster(start_hub: StartHub, cluster: RedisCluster) -> None:
+    hub = start_hub(redis_url=cluster.url)
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        checked = run(cluster, "check")
+        assert checked.returncode == 0, checked.stderr
+        assert checked.stdout.count("master") == 3
+        status = run(cluster, "status")
+        assert status.returncode == 0, status.stderr
+        assert "cluster" in status.stdout
+        published = run(cluster, "publish", CHANNEL, "by the command")
+        assert published.returncode == 0, published.stderr
+        assert "1 subscriber" in published.stdout
+        assert stream.event().data == "by the command"
+        with within(10):
+            kicked = run(cluster, "kick", "--all")
+            assert kicked.returncode == 0, kicked.stderr
+            assert [e for e in stream.events() if e.event == "message"] == []
+
+
+def test_a_plain_url_that_leads_to_a_cluster_is_told_so(cluster: RedisCluster) -> None:
+    env = {"REDIS_URL": f"redis://127.0.0.1:{cluster.nodes[0].port}/0", "SECRET_KEY": "x"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "relay", "serve", "--port", "1"],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "is a node of a cluster: use redis+cluster:// in REDIS_URL" in done.stderr
