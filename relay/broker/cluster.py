@@ -135,9 +135,13 @@ class Cluster(ElectedMasters):
     async def _ask_one(self, host: str, port: int) -> tuple[Slots, list[tuple[str, int]]]:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await self.commands_at(host, port).run("CLUSTER", "SLOTS")
-        ranges = [(first, last, _owner(nodes[0], host)) for first, last, *nodes in answer if nodes]
         known = [_owner(node, host)[:2] for _, _, *nodes in answer for node in nodes]
-        return Slots.of(ranges), known
+        return Slots.of(read_slots(answer, host)), known
+
+
+def read_slots(answer: Any, asked: str) -> list[tuple[int, int, Owner]]:
+    """Reads an answer to CLUSTER SLOTS: the first and the last slot of each range, and its master."""
+    return [(first, last, _owner(nodes[0], asked)) for first, last, *nodes in answer if nodes]
 
 
 def _owner(node: Sequence[Any], asked: str) -> Owner:

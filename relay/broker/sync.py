@@ -10,6 +10,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException
 
 from relay.broker.address import RedisAddress
+from relay.broker.cluster import read_slots
 from relay.broker.commands import script_text, unavailable
 from relay.broker.elected import FRESH_SECONDS
 from relay.broker.pool import cluster_options
@@ -146,9 +147,10 @@ class SyncCluster:
     deployment = "cluster"
     mode = "cluster"
 
-    def __init__(self, url: ClusterUrl) -> None:
+    def __init__(self, url: ClusterUrl, client_name: str) -> None:
         self.name = url.name
         self._url = url
+        self._client_name = client_name
         self._client: RedisCluster | None = None
 
     def client(self) -> Client:
@@ -159,8 +161,18 @@ class SyncCluster:
         return self._client
 
     def masters(self) -> Sequence[RedisAddress]:
-        primaries = self.client().get_primaries()
-        return [RedisAddress(self._url.nodes.of(node.host, node.port)) for node in primaries]
+        error: Exception = redis.ConnectionError("no node answers")
+        for host in self._url.hosts:
+            address = RedisAddress(self._url.nodes.of(*host))
+            try:
+                with address.sync_client(self._client_name) as client:
+                    ranges = read_slots(client.execute_command("CLUSTER", "SLOTS"), host[0])
+            except (redis.RedisError, OSError) as failed:
+                error = failed
+                continue
+            owners = sorted({owner[:2] for _, _, owner in ranges})
+            return [RedisAddress(self._url.nodes.of(*owner)) for owner in owners]
+        raise error
 
     def close(self) -> None:
         if self._client is not None:
@@ -173,7 +185,7 @@ def open_sync(url: str, client_name: str = "relay-publish") -> SyncRedis:
         case SentinelUrl() as sentinels:
             return SyncSentinels(sentinels, client_name)
         case ClusterUrl() as cluster:
-            return SyncCluster(cluster)
+            return SyncCluster(cluster, client_name)
     return SyncServer(url, client_name)
 
 

@@ -1,5 +1,6 @@
 """The list of living hub processes in Redis. A process that does not sign expires from it."""
 
+import asyncio
 import random
 import secrets
 from collections.abc import Callable
@@ -18,6 +19,12 @@ def _nothing() -> str:
     return ""
 
 
+def _take_note(sign: "asyncio.Future[None]") -> None:
+    """Marks the error as retrieved: the caller may have been cancelled."""
+    if not sign.cancelled():
+        sign.exception()
+
+
 class Processes:
     """The list, and this process in it under `id`. `sign` and `leave` raise RedisUnavailable.
 
@@ -31,6 +38,7 @@ class Processes:
         self._commands = commands
         self._keys = [keys.processes, keys.reports + self.id]
         self._report = report
+        self._signing: asyncio.Future[None] | None = None
 
     @property
     def expiry_ms(self) -> int:
@@ -44,10 +52,19 @@ class Processes:
     async def sign(self) -> None:
         """Signs: enters this process in the list with a report, or renews both."""
         arguments = [self.id, self.expiry_ms, self._report()]
-        await self._commands.script("process_sign", self._keys, arguments)
+        sign = self._commands.script("process_sign", self._keys, arguments)
+        self._signing = asyncio.ensure_future(sign)
+        self._signing.add_done_callback(_take_note)
+        await asyncio.shield(self._signing)
 
     async def leave(self) -> None:
-        """Removes this process from the list at once, and its report."""
+        """Removes this process from the list at once, and its report.
+
+        A sign that is under way goes first, also one whose caller was cancelled: Redis might execute it
+        after the removal.
+        """
+        if self._signing is not None:
+            await asyncio.wait([self._signing])
         processes, report = self._keys
         await self._commands.run("ZREM", processes, self.id)
         await self._commands.run("DEL", report)

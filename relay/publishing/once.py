@@ -41,7 +41,7 @@ async def publish_once(commands: Commands, settings: Settings, outgoing: Outgoin
 
     Raises RedisUnavailable. When Redis refused, nothing was sent.
     """
-    keys = [Keys.of(settings.prefix, outgoing.channel).history]
+    keys = [Keys.of(settings.prefix, outgoing.channel).once("")]
     if outgoing.once is not None:
         keys.append(outgoing.once)
     arguments = [outgoing.channel, KEEP_SECONDS, settings.publish_command, *outgoing.messages]

@@ -26,12 +26,13 @@ class ServiceManager:
         self._tell("STOPPING=1")
 
     def alive(self) -> None:
-        self._tell("WATCHDOG=1")
+        """Never waits: a manager that does not read has enough of these words already."""
+        self._tell("WATCHDOG=1", socket.MSG_DONTWAIT)
 
-    def _tell(self, state: str) -> None:
+    def _tell(self, state: str, flags: int = 0) -> None:
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         gone = suppress(OSError)  # the hub is none the worse for it
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, gone:
-            sender.sendto(state.encode(), address)
+            sender.sendto(state.encode(), flags, address)

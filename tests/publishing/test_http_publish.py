@@ -172,9 +172,9 @@ async def test_the_same_key_publishes_once_and_gets_the_first_result(
         another.get_message(timeout=1)
         again = await post("orders", b"a\nb", BATCH, Idempotency_Key="order 17 ~!")
         assert (done(again), again["Idempotency-Replayed"]) == ((2, 1), "true")
-        [key] = client.keys("relay:once:*")
+        [key] = client.keys("relay:{orders}:once:*")
         assert 86_390 < client.ttl(key) <= 86_400
-        assert re.fullmatch(rb"relay:once:[0-9a-f]{64}", key)
+        assert re.fullmatch(rb"relay:\{orders\}:once:[0-9a-f]{64}", key)
     assert taken() == [("orders", b"a"), ("orders", b"b")]
 
 

@@ -1,6 +1,6 @@
 -- Publishes messages on a channel, unless it was done before.
--- KEYS: the log of the channel, so that a cluster runs this at its master; where the result is kept, or
--- nothing. ARGV: the channel, how long to keep the result in s, PUBLISH or SPUBLISH, the messages.
+-- KEYS: how the next one begins, so that a cluster runs this at the master of the channel; where the
+-- result is kept, or nothing. ARGV: the channel, how long to keep the result in s, PUBLISH or SPUBLISH, the messages.
 -- Returns 1 if it was done before, how many messages were published, how many subscribers took the last.
 --
 -- The result is stored before the first message is sent: where Redis refuses to write, nothing is sent,
