@@ -95,6 +95,7 @@ class Cluster(ElectedMasters):
         return self._masters[owner] if owner else None
 
     def commands_at(self, host: str, port: int) -> ServerCommands:
+        host = host if host not in {"", "?"} else self._url.hosts[0][0]
         commands = self._commands.get((host, port))
         if commands is None:
             address = RedisAddress(self._url.nodes.of(host, port))
@@ -109,7 +110,8 @@ class Cluster(ElectedMasters):
             errors += more
         if not found:
             refused = any(getattr(error, "refused", False) for error in errors)
-            raise RedisUnavailable(f"no node answers ({errors[-1]})", refused=refused)
+            reason = str(errors[-1]) or "no answer"
+            raise RedisUnavailable(f"no node answers ({reason})", refused=refused)
         self._slots = self._slots.agreed([slots for slots, _ in found])
         self._known = list({node for _, nodes in found for node in nodes}) or self._known
         for owner in self._slots.all_owners - self._masters.keys():
@@ -145,7 +147,13 @@ def read_slots(answer: Any, asked: str) -> list[tuple[int, int, Owner]]:
 
 
 def _owner(node: Sequence[Any], asked: str) -> Owner:
-    """Reads a node of CLUSTER SLOTS. One without a host is at the host that was asked."""
-    host, port, identity = node[0], node[1], node[2]
+    """Reads a node of CLUSTER SLOTS. One without a host is at the host that was asked.
+
+    Where hostnames are preferred and a node has none, its address is among the further fields.
+    """
+    host, port, identity, *further = node
     name = host.decode() if host else ""
+    if name == "?" and further:
+        fields = dict(zip(further[0][::2], further[0][1::2], strict=True))
+        name = fields.get(b"ip", b"").decode()
     return Owner(asked if name in {"", "?"} else name, int(port), identity.decode())

@@ -8,7 +8,7 @@ from relay import tasks
 from relay.broker.commands import ServerCommands
 from relay.broker.master import Master
 
-FRESH_SECONDS = 1.5
+FRESH_SECONDS = 2.5
 """How old the knowledge of the masters may be for a command. A hub looks each second."""
 
 
@@ -23,6 +23,7 @@ class ElectedMasters(ABC):
         self.settled = True
         """Whether no other server is about to become a master, as far as this process knows."""
         self._looked_at: float | None = None
+        self._doubts = 0
         self._looking: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -42,13 +43,16 @@ class ElectedMasters(ABC):
     def doubt(self) -> None:
         """Called when a master does not answer, or is none any more: the next command looks first."""
         self._looked_at = None
+        self._doubts += 1
 
     async def look(self) -> None:
         """Asks which servers are the masters now. Raises RedisUnavailable when nobody answers."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
+        doubts = self._doubts
         await asyncio.shield(self._looking)
-        self._looked_at = time.monotonic()
+        if doubts == self._doubts:
+            self._looked_at = time.monotonic()
 
     async def aclose(self) -> None:
         """Closes the connections for commands."""

@@ -4,6 +4,7 @@ ConnectionError (Python's own)
 └── RedisError               Redis cannot, or will not; `relay.RedisError` is this class
     ├── RedisUnavailable     a command got no answer, or a refusal
     │   ├── Redirected       another node of the cluster has the key; nothing was done
+    │   ├── SlotElsewhere    another node has the slot of a sharded channel
     │   ├── SlotUnsettled    the slot of the key is on its way, or has no owner; nothing was done
     │   └── NotMaster        the server takes no writes, because it is a replica
     └── SubscriptionRefused  Redis denied a subscription
@@ -40,6 +41,10 @@ class Redirected(RedisUnavailable):
 
 class SlotUnsettled(RedisUnavailable):
     """The slot of the key is on its way between two nodes, or has no owner at this time."""
+
+
+class SlotElsewhere(RedisUnavailable):
+    """Another node has the slot of a sharded channel, or will have it soon."""
 
 
 class NotMaster(RedisUnavailable):

@@ -16,11 +16,13 @@ class Names:
     def __iter__(self) -> Iterator[str]:
         return chain(self.channels, self.patterns, self.shard_channels)
 
-    def __add__(self, other: "Names") -> "Names":
-        return Names(
-            [*self.channels, *other.channels],
-            [*self.patterns, *other.patterns],
-            [*self.shard_channels, *other.shard_channels],
+    @classmethod
+    def joined(cls, parts: Sequence["Names"]) -> "Names":
+        """Returns the names of all parts."""
+        return cls(
+            [name for part in parts for name in part.channels],
+            [name for part in parts for name in part.patterns],
+            [name for part in parts for name in part.shard_channels],
         )
 
     def by_command(self) -> Iterator[tuple[str, Sequence[str]]]:

@@ -6,14 +6,14 @@ in subscribed mode). hiredis parses; redis-py reads the address and sets up TLS.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import hiredis
 
-from relay.broker.errors import SubscriptionRefused
+from relay.broker.errors import SlotElsewhere, SubscriptionRefused
+from relay.broker.hello import Hello
 from relay.broker.names import Names
 
 READ_BYTES = 64 * 1024
@@ -25,21 +25,12 @@ Receive = Callable[[Sequence[Sequence[bytes]]], None]
 [b"pmessage", pattern, channel, payload], or, of a sharded channel, as [b"smessage", channel, payload].
 [b"sunsubscribe", channel, number] says that the server has ended the delivery of a sharded channel."""
 
-MESSAGES = frozenset({b"message", b"pmessage", b"smessage", b"sunsubscribe"})
+ENDED = b"sunsubscribe"
+MESSAGES = frozenset({b"message", b"pmessage", b"smessage", ENDED})
 ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ")
 """How errors begin of a node that has not, or not any more, the slot of a sharded channel."""
 
 CONFIRMATIONS = frozenset({b"subscribe", b"psubscribe", b"ssubscribe"})
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """What a server says of itself. Each is empty where it does not say."""
-
-    mode: str = ""
-    """`standalone`, `cluster` or `sentinel`."""
-    role: str = ""
-    """`master` or `replica`."""
 
 
 class _Awaited:
@@ -80,6 +71,8 @@ class Subscription(asyncio.BufferedProtocol):
         self._error: Exception | None = None
         self.server: object = None
         """The address at which the connection ends, as the system gives it; None before it stands."""
+        self._leaving: Counter[bytes] = Counter()
+        """How often each sharded channel was left of our own accord, without an answer yet."""
         self.heard = False
         """Whether anything was read since the last `ping`, or reading was resumed since."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -121,9 +114,10 @@ class Subscription(asyncio.BufferedProtocol):
         try:
             answer = await self._ask("HELLO")
         except SubscriptionRefused:
+            if self._error is not None:
+                raise  # the password was refused
             return Hello()  # a proxy, or a server that is too old, which `relay check` reports
-        said = dict(zip(answer[::2], answer[1::2], strict=True))
-        return Hello(*(said.get(key, b"").decode() for key in (b"mode", b"role")))
+        return Hello.of(answer)
 
     async def node_id(self) -> str:
         """Returns the id of this node of the cluster. For before the first subscription.
@@ -153,6 +147,7 @@ class Subscription(asyncio.BufferedProtocol):
     def unsubscribe(self, names: Names) -> None:
         """Stops delivery of `names`. Messages already on the way may still arrive."""
         if self._transport is not None and not self.closed.done():
+            self._leaving.update(name.encode() for name in names.shard_channels)
             for kind, words in names.by_command():
                 self._write(f"{kind}UNSUBSCRIBE", *words)
 
@@ -196,11 +191,19 @@ class Subscription(asyncio.BufferedProtocol):
         messages: list[Any] = []
         while (reply := gets()) is not False:
             if type(reply) is list and reply[0] in MESSAGES:
-                messages.append(reply)
+                if reply[0] != ENDED or not self._left(reply[1]):
+                    messages.append(reply)
             else:
                 self._answer(reply)
         if messages and self._error is None:
             self._receive(messages)
+
+    def _left(self, name: bytes) -> bool:
+        """Whether a channel has ended because we left it."""
+        if not self._leaving[name]:
+            return False
+        self._leaving[name] -= 1
+        return True
 
     def _answer(self, reply: object) -> None:
         if isinstance(reply, list) and reply[0] != b"server":
@@ -217,7 +220,7 @@ class Subscription(asyncio.BufferedProtocol):
 
     def _refused(self, awaited: _Awaited, reply: hiredis.ReplyError) -> None:
         if str(reply).startswith(ELSEWHERE):
-            awaited.fail(ConnectionError(f"{awaited.command}: {reply}"))
+            awaited.fail(SlotElsewhere(f"{awaited.command}: {reply}"))
             return
         error = SubscriptionRefused(f"Redis refused {awaited.command}: {reply}")
         if awaited.command == "AUTH":

@@ -20,6 +20,9 @@ from relay.broker.urls import ClusterUrl, SentinelUrl, parse
 SENTINEL_SECONDS = 0.3
 """How long a sentinel may take to answer."""
 
+UNREADABLE = (LookupError, ValueError, TypeError)
+"""What an answer raises that is not as the protocol says."""
+
 Client = Any
 """redis.Redis, or redis.RedisCluster, which has the same methods."""
 
@@ -78,10 +81,15 @@ class SyncSentinels:
         self._looked_at = 0.0
 
     def client(self) -> Client:
-        if self._current is None or time.monotonic() - self._looked_at >= FRESH_SECONDS:
-            self._look()
-        assert self._current is not None
-        return self._current[1]
+        if self._current is None:
+            return self._look()
+        if time.monotonic() - self._looked_at < FRESH_SECONDS:
+            return self._current[1]
+        self._looked_at = time.monotonic()
+        try:
+            return self._look()
+        except (redis.RedisError, OSError):  # the master may live although no sentinel answers
+            return self._current[1]
 
     def masters(self) -> Sequence[RedisAddress]:
         return [RedisAddress(self._url.masters.of(*self._ask()))]
@@ -90,12 +98,14 @@ class SyncSentinels:
         if self._current is not None:
             self._current[1].close()
 
-    def _look(self) -> None:
+    def _look(self) -> Client:
         host = self._ask()
-        if self._current is None or self._current[0] != host:
+        current = self._current
+        if current is None or current[0] != host:
             client = RedisAddress(self._url.masters.of(*host)).sync_client(self._client_name)
-            self._current = host, client  # the one before may be in use by another thread
+            current = self._current = host, client  # other threads may use the one before
         self._looked_at = time.monotonic()
+        return current[1]
 
     def _ask(self) -> tuple[str, int]:
         found: list[NamedMaster] = []
@@ -105,6 +115,8 @@ class SyncSentinels:
                 found.append(self._ask_one(RedisAddress(self._url.sentinels.of(*host))))
             except (redis.RedisError, OSError) as failed:
                 error = failed
+            except UNREADABLE as failed:
+                error = redis.RedisError(f"the answer of a sentinel cannot be read: {failed!r}")
         if not found:
             raise error
         newest = max(found)
@@ -117,7 +129,7 @@ class SyncSentinels:
         """Returns the replica that has become the master before the sentinels name it, if one has."""
         hosts: set[tuple[str, int]] = set()
         for host in self._url.hosts:
-            with suppress(redis.RedisError, OSError):
+            with suppress(redis.RedisError, OSError, *UNREADABLE):
                 hosts |= self._replicas(RedisAddress(self._url.sentinels.of(*host)))
         promoted = [host for host in hosts - {old} if self._is_master(host)]
         return promoted[0] if len(promoted) == 1 else None
@@ -132,7 +144,7 @@ class SyncSentinels:
         try:
             with address.sync_client(self._client_name, SENTINEL_SECONDS) as client:
                 return read_pairs(client.execute_command("HELLO"))["role"] == "master"
-        except (redis.RedisError, OSError):
+        except (redis.RedisError, OSError, *UNREADABLE):
             return False
 
     def _ask_one(self, address: RedisAddress) -> NamedMaster:

@@ -100,7 +100,6 @@ class Presence:
         finally:
             with suppress(RedisUnavailable):
                 await self._commands.run("DEL", self._key)
-            with suppress(RedisUnavailable):
                 await self._processes.leave()
 
     async def _write_due(self) -> None:

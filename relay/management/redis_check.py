@@ -15,7 +15,7 @@ from relay.conf import Settings
 
 SECONDS = 5
 OLDEST = (6, 2)
-OLDEST_SHARDED = (7, 0)
+SHARDED = (7, 0), "RELAY_PUBSUB=sharded needs"
 SCRIPT = "return 1"
 
 SAMPLES: tuple[tuple[str | int, ...], ...] = (
@@ -60,8 +60,12 @@ class RedisFault(Exception):
     """One line for the operator."""
 
 
-def require_subscription(url: str, channel: str) -> None:
-    """Raises RedisFault unless every master answers and lets us subscribe to the channel."""
+class RedisAway(RedisFault):
+    """A server cannot be reached."""
+
+
+def require_subscription(url: str, settings: Settings) -> None:
+    """Raises RedisFault unless a master answers, and each that does lets us subscribe to the channel."""
     server = open_sync(url, "relay-check")
     try:
         masters = server.masters()
@@ -69,17 +73,24 @@ def require_subscription(url: str, channel: str) -> None:
         raise RedisFault(_unreachable(server.name, error)) from None
     finally:
         server.close()
+    away: list[Exception] = []
     for master in masters:
-        _require_subscription(master, server.mode, channel)
+        try:
+            _require_subscription(master, server.mode, settings)
+        except RedisAway as fault:
+            away.append(fault)
+    if away and len(away) == len(masters):
+        raise away[0]
 
 
-def _require_subscription(address: RedisAddress, mode: str, channel: str) -> None:
-    name, client = address.name, address.sync_client("relay-check")
+def _require_subscription(address: RedisAddress, mode: str, settings: Settings) -> None:
+    name, channel = address.name, settings.channel
+    client = address.sync_client("relay-check")
     try:
         with client.pubsub() as pubsub:
             pubsub.subscribe(channel)
             pubsub.get_message(timeout=SECONDS)
-        for line in _wrong_mode(client, mode):
+        for line in (*_wrong_mode(client, mode), *_too_old(client, settings)):
             raise RedisFault(f"Redis {name} {line}")
     except redis.exceptions.AuthenticationError as error:
         raise RedisFault(
@@ -91,7 +102,7 @@ def _require_subscription(address: RedisAddress, mode: str, channel: str) -> Non
             f" rights in docs/operations.md, &{channel} among them."
         ) from None
     except (redis.exceptions.RedisError, OSError) as error:
-        raise RedisFault(_unreachable(name, error)) from None
+        raise RedisAway(_unreachable(name, error)) from None
     finally:
         client.close()
 
@@ -103,7 +114,7 @@ def _unreachable(name: str, error: Exception) -> str:
 def find_faults(settings: Settings) -> Iterator[str]:
     """A line for each thing that the hub needs and this Redis does not have or give."""
     try:
-        require_subscription(settings.redis_url, settings.channel)
+        require_subscription(settings.redis_url, settings)
     except RedisFault as fault:
         yield str(fault)
         if "denied" not in str(fault):
@@ -119,7 +130,7 @@ def find_faults(settings: Settings) -> Iterator[str]:
 def _faults_of(address: RedisAddress, mode: str, settings: Settings) -> Iterator[str]:
     with address.sync_client("relay-check") as client:
         try:
-            yield from (f"Redis {address.name} {line}" for line in _wrong_server(client, settings))
+            yield from (f"Redis {address.name} {line}" for line in _wrong_server(client))
             yield from (
                 f"Redis {address.name} denies {line}" for line in _denied(client, mode, settings)
             )
@@ -148,13 +159,15 @@ def _wrong_mode(client: "redis.Redis", expected: str) -> Iterator[str]:
         yield f"{USE.get(mode, 'is in no cluster: use redis:// in REDIS_URL')}."
 
 
-def _wrong_server(client: "redis.Redis", settings: Settings) -> Iterator[str]:
-    hello = read_hello(client)
-    version = str(hello["version"])
-    oldest = OLDEST_SHARDED if settings.sharded else OLDEST
+def _too_old(client: "redis.Redis", settings: Settings) -> Iterator[str]:
+    version = read_hello(client)["version"]
+    oldest, what = (OLDEST, "the hub needs") if not settings.sharded else SHARDED
     if tuple(int(part) for part in version.split(".")[:2]) < oldest:
-        yield f"has version {version}; the hub needs {'.'.join(map(str, oldest))} or later."
-    if hello["role"] != "master":
+        yield f"has version {version}; {what} {'.'.join(map(str, oldest))} or later."
+
+
+def _wrong_server(client: "redis.Redis") -> Iterator[str]:
+    if read_hello(client)["role"] != "master":
         yield "is a replica: what is published on it reaches nobody else. Name its master."
 
 
@@ -182,7 +195,8 @@ def _denied(client: "redis.Redis", mode: str, settings: Settings) -> Iterator[st
 
 def _place(client: "redis.Redis", prefix: str) -> str:
     """Returns how names begin of which this server is the master; of a cluster it has some slots."""
-    while True:
+    place = ""
+    for _ in range(1000):
         place = f"{prefix}:{{check:{secrets.token_hex(8)}}}"
         try:
             client.get(f"{place}:text")
@@ -190,7 +204,8 @@ def _place(client: "redis.Redis", prefix: str) -> str:
             continue
         except redis.exceptions.NoPermissionError:
             pass
-        return place
+        break
+    return place
 
 
 def _right(words: Sequence[str | int]) -> str:

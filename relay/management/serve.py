@@ -70,7 +70,7 @@ class Serve(Subcommand):
                     server = stack.enter_context(EmbeddedRedis(LOCAL_PORT, _published_channels()))
                     url = server.url
                     _use_redis(url)
-                require_subscription(url, conf.load().channel)
+                require_subscription(url, conf.load())
             except (RuntimeError, RedisFault) as error:
                 raise CommandError(str(error)) from None
             where = name_of(url) + (" (embedded, nothing is kept)" if embedded else "")

@@ -3,8 +3,6 @@
 import asyncio
 import secrets
 from collections.abc import Collection, Iterable, Sequence
-from functools import reduce
-from operator import add
 from typing import Protocol
 
 from relay.broker.errors import SubscriptionRefused
@@ -12,13 +10,14 @@ from relay.broker.keys import HubKeys
 from relay.broker.link import MasterLink
 from relay.broker.master import Master
 from relay.broker.names import Names
-from relay.broker.subscription import Subscription
+from relay.broker.subscription import ENDED, Subscription
 from relay.feed.feed import Feed
 from relay.history.history import History
 from relay.source.epochs import Epochs
 from relay.source.intake import Intake, Session
 
-ENDED = b"sunsubscribe"
+CHANGE_SECONDS = 1.0
+"""How long the other nodes may take to learn that a slot has another owner."""
 
 
 class Channel(Protocol):
@@ -104,6 +103,7 @@ class Connection:
         self._control_channel = keys.control
         self._control = keys.control.encode()
         self._subscription: Subscription | None = None
+        self._ended_at: float | None = None
         self._routes: dict[bytes, Entered] = {}
         self._entered: dict[Channel, Entered] = {}
 
@@ -180,7 +180,15 @@ class Connection:
         entered = self._entered.get(channel)
         if entered is None or not entered.marked:
             return False
-        return entered.session.ended or not (entered.counts or entered.held)
+        if entered.session.ended:
+            return not self.changes
+        return not (entered.counts or entered.held)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the server has ended the delivery of a channel just now, so that another one has it."""
+        at = self._ended_at
+        return at is not None and asyncio.get_running_loop().time() - at < CHANGE_SECONDS
 
     def remove(self, channel: Channel) -> None:
         """Stops delivery of the channel."""
@@ -191,7 +199,7 @@ class Connection:
             entered.drop()
             for name in names:
                 self._routes.pop(name.encode(), None)
-        if self._subscription:
+        if self._subscription and not (entered and entered.session.ended):
             self._subscription.unsubscribe(names)
 
     def _enter(self, channel: Channel) -> Entered:
@@ -201,7 +209,7 @@ class Connection:
         return entered
 
     def _names(self, channels: Iterable[Channel]) -> Names:
-        return reduce(add, (channel.names(self.master.node) for channel in channels))
+        return Names.joined([channel.names(self.master.node) for channel in channels])
 
     # -- messages
 
@@ -231,5 +239,6 @@ class Connection:
 
     def _note_end(self, entered: Entered) -> None:
         """The slot of the channel has another owner now, or this server has another master."""
+        self._ended_at = asyncio.get_running_loop().time()
         entered.session.end()
         self.link.whole.doubt()

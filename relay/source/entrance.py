@@ -3,8 +3,13 @@
 import asyncio
 from collections.abc import Container, Coroutine, Sequence
 
-from relay.broker.errors import NotMaster, Redirected, RedisUnavailable, SubscriptionRefused
-from relay.broker.master import Master
+from relay.broker.errors import (
+    NotMaster,
+    Redirected,
+    RedisUnavailable,
+    SlotElsewhere,
+    SubscriptionRefused,
+)
 from relay.source.connection import Channel, Connection, Entered
 from relay.source.handover import take_over
 from relay.source.refusals import Refusals
@@ -36,6 +41,10 @@ class Entrance:
         """
         try:
             await self._enter_all(connection, channels)
+        except SlotElsewhere:
+            if len(channels) == 1:
+                _leave(connection, channels[0])
+                return []
         except SubscriptionRefused as error:
             if len(channels) == 1:
                 return [SubscriptionRefused(f"{channels[0].label}: {error}")]
@@ -82,7 +91,7 @@ class Entrance:
         try:
             async with asyncio.timeout(ENTER_SECONDS):
                 refusals = await self.enter(connection, channels)
-        except (Redirected, NotMaster):
+        except NotMaster:
             connection.link.whole.doubt()
             return False
         except OSError:
@@ -117,17 +126,27 @@ class Entrance:
         entered = await connection.subscribe(self._missing(connection, channels))
         for first in range(0, len(entered), AT_ONCE):
             batch = entered[first : first + AT_ONCE]
-            await asyncio.gather(*(_mark(each, connection.master) for each in batch))
+            await asyncio.gather(*(_mark(each, connection) for each in batch))
             for each in batch:
                 if connection.has(each.channel) and not each.held:
                     each.go_live()
 
 
-async def _mark(entered: Entered, master: Master) -> None:
-    """Opens an epoch and waits for a marker."""
+def _leave(connection: Connection, channel: Channel) -> None:
+    """Leaves a channel that another server has. The other channels of this one go on."""
+    connection.remove(channel)
+    connection.link.whole.doubt()
+
+
+async def _mark(entered: Entered, connection: Connection) -> None:
+    """Opens an epoch and waits for a marker. Leaves a channel that another server has."""
     channel = entered.channel
     try:
-        processes = await channel.epochs.open(master, channel.feed.timeline.newest_epoch)
+        newest = channel.feed.timeline.newest_epoch
+        processes = await channel.epochs.open(connection.master, newest)
+    except Redirected:
+        _leave(connection, channel)
+        return
     except RedisUnavailable as error:
         if error.refused:
             raise SubscriptionRefused(str(error)) from None

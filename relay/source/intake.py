@@ -132,6 +132,8 @@ class Intake:
     def give_up(self, session: Session) -> None:
         """Announces the rest of the hole as a gap on every stream, and lets `session` count."""
         if self.is_held(session) and session.epoch is not None:
+            if session.epoch < self._feed.timeline.newest_epoch:
+                self.outdated = True  # the master before has brought a newer one meanwhile
             now_ms = self._clock.now_ms()
             self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
             self._promote(session, now_ms)

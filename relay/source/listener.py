@@ -55,6 +55,12 @@ class Listener:
         return self._link.interrupted
 
     @property
+    def unsettled(self) -> bool:
+        """Whether another master is about to have its channels, or some of them."""
+        changes = self._connection is not None and self._connection.changes
+        return self.interrupted or changes
+
+    @property
     def channels(self) -> Collection[Channel]:
         """The channels that it listens to, or will when it is connected."""
         return self._channels.keys()

@@ -112,7 +112,7 @@ class Listeners:
     def _pause(self) -> float:
         if self._topology.fixed:
             return FIXED_SECONDS
-        lost = not self._listeners or any(each.interrupted for each in self._listeners.values())
+        lost = not self._listeners or any(each.unsettled for each in self._listeners.values())
         return LOST_LOOK_SECONDS if lost or not self._topology.settled else LOOK_SECONDS
 
     # -- channels and their listeners

@@ -25,6 +25,7 @@ from tests.support.client import Stream
 from tests.support.cluster import Node, RedisCluster
 from tests.support.follower import Follower
 from tests.support.servers import ROOT, HubProcess, StartHub
+from tests.support.two_redis import PROGRAMS, program
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
@@ -33,10 +34,15 @@ LOG = "relay:{demo_stream}:log"
 
 
 @pytest.fixture
-def cluster() -> Iterator[RedisCluster]:
-    cluster = RedisCluster()
+def cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
+    """Of the installed servers, or of the program that the test is given."""
+    cluster = RedisCluster(program(getattr(request, "param", "installed")))
     yield cluster
     cluster.close()
+
+
+def on(*programs: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("cluster", programs, indirect=True)
 
 
 def moved(hub: HubProcess, new: Node) -> bool:
@@ -98,6 +104,7 @@ def slots_client(cluster: RedisCluster) -> Any:
     return redis.RedisCluster(startup_nodes=nodes, socket_timeout=2, retry=retry)
 
 
+@on(*PROGRAMS)
 def test_all_hubs_agree_on_every_id_whichever_nodes_are_published_through(
     start_hub: StartHub, cluster: RedisCluster
 ) -> None:
@@ -108,6 +115,7 @@ def test_all_hubs_agree_on_every_id_whichever_nodes_are_published_through(
         assert scene.gaps() == [0, 0]
 
 
+@on("installed", "valkey")
 def test_sharded_channels_too(start_hub: StartHub, cluster: RedisCluster) -> None:
     with Scene(start_hub, cluster, RELAY_PUBSUB="sharded") as scene:
         for number in range(3):
@@ -116,7 +124,17 @@ def test_sharded_channels_too(start_hub: StartHub, cluster: RedisCluster) -> Non
         assert scene.gaps() == [0, 0]
 
 
-@pytest.mark.parametrize("pubsub", ["classic", "sharded"])
+@pytest.mark.parametrize(
+    ("cluster", "pubsub"),
+    [
+        ("6.2", "classic"),
+        ("installed", "classic"),
+        ("installed", "sharded"),
+        ("valkey", "classic"),
+        ("valkey", "sharded"),
+    ],
+    indirect=["cluster"],
+)
 def test_a_planned_failover_under_load(
     start_hub: StartHub, cluster: RedisCluster, pubsub: str
 ) -> None:

@@ -14,6 +14,7 @@ from relay.source.epochs import Epochs
 from tests.support.client import Stream
 from tests.support.sentinel import SERVICE, SentinelDeployment
 from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
+from tests.support.two_redis import PROGRAMS, program
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
@@ -21,8 +22,9 @@ KEYS = Keys.of("relay", "demo_stream")
 
 
 @pytest.fixture
-def deployment() -> Iterator[SentinelDeployment]:
-    deployment = SentinelDeployment()
+def deployment(request: pytest.FixtureRequest) -> Iterator[SentinelDeployment]:
+    """Of the installed servers, or of the program that the test is given."""
+    deployment = SentinelDeployment(program(getattr(request, "param", "installed")))
     yield deployment
     deployment.close()
 
@@ -57,6 +59,7 @@ def test_a_master_that_dies_is_replaced_and_the_hole_is_told_once(
             assert hub.health()["gaps_redis_lost"] == 1
 
 
+@pytest.mark.parametrize("deployment", PROGRAMS, indirect=True)
 def test_a_planned_failover_is_noticed_although_nothing_closes(
     start_hub: StartHub, deployment: SentinelDeployment
 ) -> None:

