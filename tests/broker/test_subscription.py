@@ -207,3 +207,28 @@ async def test_nothing_is_written_on_a_connection_that_closes() -> None:
     with pytest.raises(ConnectionResetError):
         await late
     assert "reset" in await subscription.closed
+
+
+async def test_a_password_that_is_refused_is_told_by_the_first_question() -> None:
+    subscription, transport, subscribed = await connected([], password="wrong")
+    asked = asyncio.create_task(subscription.hello())
+    await asyncio.sleep(0)
+    feed(subscription, b"-WRONGPASS invalid username-password pair\r\n")
+    assert transport.aborted
+    subscription.connection_lost(None)
+    with pytest.raises(SubscriptionRefused, match="AUTH: WRONGPASS"):
+        await asked
+    with pytest.raises(SubscriptionRefused):
+        await subscribed
+
+
+async def test_a_sharded_channel_that_we_leave_ourselves_is_not_told_to_have_ended() -> None:
+    seen: list[bytes] = []
+    subscription = Subscription((), lambda messages: seen.extend(m[0] for m in messages))
+    subscription.connection_made(FakeTransport())
+    subscription.unsubscribe(Names(shard_channels=["s"]))
+    ended = b"*3\r\n$12\r\nsunsubscribe\r\n$1\r\ns\r\n:0\r\n"
+    feed(subscription, ended)
+    assert seen == []
+    feed(subscription, ended)  # the server's own word: the slot has another owner
+    assert seen == [b"sunsubscribe"]

@@ -426,3 +426,33 @@ def move_away(cluster: RedisCluster) -> None:
     masters = [node for node in cluster.nodes if node.role() == b"master"]
     target = next(node for node in masters if node is not owner)
     cluster.move_slot(key_slot(CHANNEL.encode()), owner, target)
+
+
+def test_a_channel_whose_new_master_refuses_does_not_stop_the_others(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    """demo_stream moves to a node that denies the hub; another channel stays at the old node."""
+    owner = cluster.owner()
+    target = next(node for node in cluster.nodes[:3] if node is not owner)
+    other = next(f"c{n}" for n in range(1000) if cluster.owner(f"c{n}") is owner)
+    url = user_of_the_documentation(cluster, f"&{other}")
+    hub = start_hub(redis_url=url, RELAY_CHANNELS=other)
+    with Stream(hub.url, f"/stream/?channel={other}") as stream:
+        while not stream.line().startswith(b"id:"):
+            pass
+        with target.client() as client:
+            client.execute_command("ACL", "SETUSER", "hub", "off")
+        cluster.move_slot(key_slot(CHANNEL.encode()), owner, target)
+        hub.wait_for_log("refused AUTH")
+        with owner.client() as client:
+            client.client_kill_filter(_type="pubsub")
+        messages = (event for event in stream.events() if event.event == "message")
+
+        def heard() -> bool:
+            with owner.client() as client:
+                [(_, number)] = client.pubsub_numsub(other)
+            return bool(number == 1)
+
+        wait_until(heard, "the hub listens again to the channel that stayed")
+        wait_until(lambda: owner.publish("goes on", other) == 1, "it is heard")
+        assert next(messages).data == "goes on"
