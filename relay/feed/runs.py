@@ -1,6 +1,6 @@
 """Cuts runs of entries out of a ring, for the history."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from itertools import islice
 
 from relay.feed.entries import Run
@@ -40,9 +40,14 @@ def _epoch_from(timeline: Timeline, number: int, max_entries: int) -> Run | None
 
 
 def _oldest_kept(timeline: Timeline) -> int:
-    """Returns the number of the segment in which the ring begins."""
+    """Returns the number of the first segment of which the ring has everything, or else the end.
+
+    Of several that begin at one message it is the first: each boundary says what precedes it.
+    """
     counts = [segment.count for segment in timeline.segments]
-    return max(bisect_right(counts, timeline.ring.dropped) - 1, 0)
+    number = bisect_left(counts, timeline.ring.dropped)
+    is_whole = number < len(counts) and counts[number] == timeline.ring.dropped
+    return number if is_whole else max(number - 1, 0)
 
 
 def _messages(timeline: Timeline, number: int, count: int, max_entries: int) -> Run | None:

@@ -12,6 +12,7 @@ from relay.broker.link import Link
 from relay.feed.entries import Entry, Run
 from relay.feed.feed import Feed
 from relay.feed.ring import Ring
+from relay.feed.runs import run_after
 from relay.history import journal, pacer
 from relay.history.history import Appended
 from relay.history.journal import RUN_ENTRIES, Journal
@@ -257,6 +258,43 @@ async def test_a_run_that_another_process_has_stored_makes_a_watcher() -> None:
     here.shelf.append = append  # type: ignore[method-assign]
     assert not await here.journal.step(0.0)
     assert (here.journal.writing, here.journal.behind) == (False, False)
+
+
+async def test_boundaries_without_messages_are_written_from_the_first_on() -> None:
+    """Otherwise the history begins with a break, as if nobody had heard what came before."""
+    here = Desk()
+    here.journal.begin()
+    runs: list[Run] = []
+
+    async def append(run: Run, *, force: bool) -> Appended:
+        runs.append(run)
+        return Appended(len(run.entries), run.last)
+
+    here.shelf.append = append  # type: ignore[method-assign]
+    for epoch in (1000, 1001, 1002):
+        here.feed.mark(epoch, 0)
+    while await here.journal.step(0.0):
+        pass
+    assert [(run.first, run.previous) for run in runs] == [
+        (Position(1000, 0), None),
+        (Position(1001, 0), Position(1000, 0)),
+        (Position(1002, 0), Position(1001, 0)),
+    ]
+
+
+def test_boundaries_after_evicted_messages_are_all_written() -> None:
+    feed = make_feed(Ring(3, RING_BYTES))
+    feed.mark(1000, 0)
+    for _ in range(2):
+        feed.receive(b"x", 0)
+    for epoch in (1001, 1002):
+        feed.mark(epoch, 0)
+    for _ in range(3):
+        feed.receive(b"y", 0)
+    assert feed.ring.dropped == 2
+    run = run_after(feed.timeline, Position(1000, 2), RUN_ENTRIES)
+    assert run is not None
+    assert (run.first, run.previous) == (Position(1001, 0), Position(1000, 2))
 
 
 async def test_a_run_whose_past_is_missing_waits_and_is_then_forced() -> None:

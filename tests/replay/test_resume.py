@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from urllib.parse import quote
 
@@ -73,6 +75,36 @@ def test_a_quiet_client_that_has_seen_nothing_continues_too(
     publish(redis_server, 1, 3)
     with Stream(hub.url, last_id=stream.last_id) as again:
         assert shown(read_to(again, "3")) == numbers(1, 3)
+
+
+def test_clients_that_change_processes_on_a_channel_without_messages_get_no_gap(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    """The second process has the channel before the first has written anything."""
+    hubs = [start_hub(RELAY_CHANNELS="new.*") for _ in range(2)]
+    paths = [f"/stream/?channel=new.{number}" for number in range(10)]
+
+    def first_id(hub: HubProcess, path: str) -> str:
+        with Stream(hub.url, path) as stream:
+            return next(
+                line.removeprefix(b"id: ").decode()
+                for line in iter(stream.line, None)
+                if line.startswith(b"id: ")
+            )
+
+    with ThreadPoolExecutor(20) as threads:
+        places = [(hub, path) for path in paths for hub in hubs]
+        ids = list(threads.map(lambda place: first_id(*place), places))
+    crossed = [(hubs[not hubs.index(hub)], path) for hub, path in places]
+    with ExitStack() as stack:
+        streams = [
+            stack.enter_context(Stream(hub.url, path, last_id=last_id))
+            for (hub, path), last_id in zip(crossed, ids, strict=True)
+        ]
+        for path in paths:
+            redis_server.publish("1", path.partition("=")[2])
+        for stream in streams:
+            assert [(e.event, e.data) for e in read_to(stream, "1")] == [("message", "1")]
 
 
 def test_a_history_of_nothing_but_boundaries_does_not_end_the_stream(
