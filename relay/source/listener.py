@@ -82,8 +82,12 @@ class Listener:
             self._connection.remove(channel)
 
     def renew(self, channel: Channel) -> None:
-        """Begins anew with a channel whose messages do not come, or do not count, any more."""
-        if self._connection is not None and self._connection.is_over(channel):
+        """Begins anew with a channel whose messages do not come, or do not count, any more.
+
+        A connection that is lost is left alone, for the next one enters all channels.
+        """
+        connection = self._connection
+        if connection is not None and self._lost_at is None and connection.is_over(channel):
             self.remove(channel)
             self.add(channel)
 
