@@ -1,0 +1,225 @@
+"""The steps of a run, one after the other."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+import redis
+
+from bench import interrupt
+from bench.errors import BenchError
+from bench.process import cpu_seconds, memory_bytes
+from bench.servers.base import CHANNEL
+from bench.streams100k.clients import Clients
+from bench.streams100k.events import message
+from bench.streams100k.hub import (
+    ROLLED,
+    HubWithWorkers,
+    alive,
+    available_bytes,
+    sockets_of,
+)
+from bench.streams100k.plan import Plan
+from bench.streams100k.results import Ended, Killed, Opened, Rest, Results, Rolled, ToAll
+from bench.streams100k.talk import Report
+
+OPEN_SECONDS = 240.0
+ALL_HAVE_SECONDS = 60.0
+BACK_SECONDS = 90.0
+SETTLE_SECONDS = 2.0
+PUBLISH_SECONDS = 1.0
+"""How often a message comes during the rolling restart."""
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """All steps on a hub that is live. What they measure goes into `results` at once."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        hub: HubWithWorkers,
+        redis_server: tuple[int, int],
+        results: Results,
+        say: Say,
+    ) -> None:
+        self.results = results
+        self._plan = plan
+        self._hub = hub
+        self._redis_pid = redis_server[1]
+        self._redis = redis.Redis(port=redis_server[0])
+        self._say = say
+
+    def steps(self, port: int) -> None:
+        """Raises BenchError when a step does not come to its end in time."""
+        empty_bytes, available = memory_bytes(self._hub.pids()), available_bytes()
+        began, cpu_before = time.monotonic(), cpu_seconds(self._hub.pids())
+        with self._redis, Clients(self._plan, port) as clients:
+            try:
+                self._open(clients, began, cpu_before, (empty_bytes, available))
+                self._rest(clients)
+                for _ in range(self._plan.messages):
+                    self._to_all(clients)
+                self._kill(clients)
+                self._to_all_again(clients)
+                self._roll(clients)
+                self._to_all_again(clients)
+                self._end(clients)
+            finally:
+                self.results.log = complaints(self._hub.log())
+
+    # -- the steps
+
+    def _open(
+        self, clients: Clients, began: float, cpu_before: float, before: tuple[int, int]
+    ) -> None:
+        def all_open(report: Report) -> bool:
+            return report.open == report.begun == self._plan.streams
+
+        report = self._wait(clients, "all streams are open", all_open, OPEN_SECONDS)
+        cpu = cpu_seconds(self._hub.pids()) - cpu_before
+        pause(SETTLE_SECONDS)
+        sockets = [sockets_of(pid) for pid in self._hub.workers()]
+        empty_bytes, available = before
+        opened = self.results.opened = Opened(
+            seconds=report.last_opened_at - began,
+            cpu_seconds=cpu,
+            empty_bytes=empty_bytes,
+            full_bytes=memory_bytes(self._hub.pids()),
+            machine_bytes=available - available_bytes(),
+            fewest=min(sockets),
+            most=max(sockets),
+        )
+        self._say(str(opened))
+
+    def _rest(self, clients: Clients) -> None:
+        groups: list[Sequence[int]] = [self._hub.pids(), [self._redis_pid], clients.pids()]
+        began, before = time.monotonic(), [cpu_seconds(group) for group in groups]
+        pause(self._plan.idle_seconds)
+        after = [cpu_seconds(group) for group in groups]
+        seconds = time.monotonic() - began
+        shares = [(b - a) / seconds for a, b in zip(before, after, strict=True)]
+        rest = self.results.rest = Rest(seconds, *shares)
+        self._say(str(rest))
+
+    def _to_all(self, clients: Clients) -> None:
+        cpu_before = cpu_seconds(self._hub.pids())
+        began, report = self._to_all_again(clients)
+        pause(SETTLE_SECONDS)
+        cpu = cpu_seconds(self._hub.pids()) - cpu_before
+        seconds = report.received[self.results.published - 1][1] - began
+        self.results.to_all.append(ToAll(seconds, cpu))
+        self._say(str(self.results.to_all[-1]))
+
+    def _to_all_again(self, clients: Clients) -> tuple[float, Report]:
+        """Publishes, and returns when that began, and the report when all have it."""
+        began = time.monotonic()
+        self._publish()
+        return began, self._wait(clients, "all have the message", self._all_have, ALL_HAVE_SECONDS)
+
+    def _kill(self, clients: Clients) -> None:
+        before = clients.report(self.results.published)
+        victim = self._hub.workers()[0]
+        began = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        self._publish()
+        report = self._wait(clients, "all are back after the kill", self._all_have, BACK_SECONDS)
+        last_read = report.received[self.results.published - 1][1]
+        killed = self.results.killed = Killed(
+            streams=report.cut - before.cut,
+            seconds=max(report.last_opened_at, last_read) - began,
+            most=max(sockets_of(pid) for pid in self._hub.workers()),
+        )
+        self._say(str(killed))
+
+    def _roll(self, clients: Clients) -> None:
+        before, old = clients.report(self.results.published), self._hub.workers()
+        published = self.results.published
+        began = due = time.monotonic()
+        live_at = ended_at = 0.0
+
+        def publish_if_due() -> int:
+            nonlocal due
+            if time.monotonic() >= due:
+                self._publish()
+                due += PUBLISH_SECONDS
+            return self.results.published
+
+        def all_replaced(report: Report) -> bool:
+            nonlocal live_at, ended_at
+            now = time.monotonic()
+            live_at = live_at or (now if ROLLED in self._hub.log() else 0.0)
+            if not ended_at and not alive(old):
+                ended_at = now
+            return bool(ended_at) and self._all_have(report)
+
+        self._hub.signal(signal.SIGHUP)
+        patience = self._plan.drain_seconds + BACK_SECONDS
+        what = "all are back after the rolling restart"
+        report = clients.wait_for(what, all_replaced, patience, publish_if_due)
+        rolled = self.results.rolled = Rolled(
+            live_seconds=live_at - began,
+            back_seconds=report.last_opened_at - began,
+            seconds=ended_at - began,
+            messages=self.results.published - published,
+            cut=report.cut - before.cut,
+            full_bytes=memory_bytes(self._hub.pids()),
+        )
+        self._say(str(rolled))
+
+    def _end(self, clients: Clients) -> None:
+        before = clients.report(self.results.published)
+        clients.leave()
+        began = time.monotonic()
+        self._hub.signal(signal.SIGTERM)
+        deadline = began + self._plan.drain_seconds + BACK_SECONDS
+        while (code := self._hub.exit_code()) is None:
+            pause(0.02)
+            if time.monotonic() > deadline:
+                raise BenchError("the hub does not end")
+        seconds = time.monotonic() - began
+        report = self.results.report = clients.report(self.results.published)
+        cut = report.cut - before.cut
+        ended = self.results.ended = Ended(seconds, code, report.ended - before.ended, cut)
+        self._say(str(ended))
+
+    # -- what they share
+
+    def _publish(self) -> None:
+        self._redis.publish(CHANNEL, message(self.results.published))
+        self.results.published += 1
+
+    def _all_have(self, report: Report) -> bool:
+        """Whether all streams are open and have the newest message."""
+        streams = self._plan.streams
+        count, _ = report.received.get(self.results.published - 1, (0, 0.0))
+        return report.open == streams and count >= streams and not report.missing
+
+    def _wait(
+        self, clients: Clients, what: str, done: Callable[[Report], bool], seconds: float
+    ) -> Report:
+        def published() -> int:
+            self._hub.require_alive()
+            return self.results.published
+
+        self.results.report = clients.wait_for(what, done, seconds, published)
+        return self.results.report
+
+
+def pause(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        interrupt.check()
+        time.sleep(min(left, 0.1))
+
+
+def complaints(log: str) -> list[str]:
+    """Returns the lines that are worth a look, without that of the worker that was killed."""
+    return [
+        line
+        for line in log.splitlines()
+        if ("ERROR" in line or "WARNING" in line or "Traceback" in line)
+        and "ended with code -9. Starting another." not in line
+    ]
