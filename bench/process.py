@@ -25,7 +25,8 @@ _libc = ctypes.CDLL(None)
 class Child(Closing):
     """A process and its children, pinned to one core or free on all. A context manager that ends it.
 
-    It inherits the descriptors of `pass_fds`. If this process is killed, the kernel sends `death_signal` to the child.
+    It inherits the descriptors of `pass_fds`. If this process is killed, the kernel sends
+    `death_signal` to the child.
     """
 
     def __init__(

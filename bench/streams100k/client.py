@@ -37,7 +37,16 @@ LOOK_SECONDS = 0.05
 class Stream:
     """One stream over all its connections. It expects the messages 0, 1, 2 … once each."""
 
-    __slots__ = ("_crowd", "_last_id", "_next", "_number", "_position", "_rest", "_retry_ms", "_socket")
+    __slots__ = (
+        "_crowd",
+        "_last_id",
+        "_next",
+        "_number",
+        "_position",
+        "_rest",
+        "_retry_ms",
+        "_socket",
+    )
 
     def __init__(self, crowd: "Crowd", number: int) -> None:
         self._crowd = crowd

@@ -109,7 +109,16 @@ def alive(pids: Sequence[int]) -> bool:
 
 def available_bytes() -> int:
     """Returns the memory of the machine that is not in use, with caches that can go (proc(5))."""
+    return _of_the_machine("MemAvailable")
+
+
+def kernel_bytes() -> int:
+    """Returns what the kernel holds in small objects, such as sockets, of all programs (proc(5))."""
+    return _of_the_machine("Slab")
+
+
+def _of_the_machine(name: str) -> int:
     for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
-    raise BenchError("/proc/meminfo has no MemAvailable")
+    raise BenchError(f"/proc/meminfo has no {name}")

@@ -10,16 +10,16 @@ from bench.streams100k.results import Results
 METHOD = """\
 ## Method
 
-`manage.py relay serve --workers {workers}`, a private Redis, and {clients} client processes with plain sockets and
-epoll run on the same cores; all traffic is on loopback. The streams come from many source addresses
-(127.10.0.1 and so on), because an address has too few ports. No process has more descriptors than its hard limit.
-Each client does as an `EventSource` does: it obeys `retry:`, and comes back with `Last-Event-ID`. It checks all bytes:
-the framing of chunks, and that each message of 100 bytes comes whole, in its turn and once, with an id that is
-greater than the one before.
+`manage.py relay serve --workers {workers}`, a private Redis, and {clients} client processes with plain
+sockets and epoll share all cores; all traffic is on loopback. The streams come from many source addresses
+(127.10.0.1 and so on), because an address has too few ports. No process opens more files than its hard
+limit allows. Each client does as an `EventSource` does: it obeys `retry:`, and comes back with
+`Last-Event-ID`. It checks all bytes: the framing of chunks, and that each message of 100 bytes comes
+whole, in its turn and once, with an id that is greater than the one before.
 
-1. **Open.** All streams are opened, at most {rate:,} a second. Memory of the hub is that of the parent and the
-   workers (Pss, without pages of files). Memory of the machine is what became unavailable: with the
-   client processes and the kernel's sockets of both sides.
+1. **Open.** All streams are opened, at most {rate:,} a second. Memory of the hub is that of the parent and
+   the workers (Pss, without pages of files). The kernel's memory is the growth of its small objects
+   (Slab), which are the sockets of both sides and those of other programs.
 2. **Rest.** Nothing is published. A stream gets a heartbeat every 15 s.
 3. **One message to all**, {messages} times: the median time from `PUBLISH` until the last client has read it.
 4. **Kill.** One worker gets SIGKILL, and a message is published at once. Its clients wait as long as
@@ -59,7 +59,9 @@ def document(
         messages=plan.messages,
         drain=plan.drain_seconds,
     )
-    verdict = "\n".join(f"- {each}" for each in wrong) or "Nothing was lost, doubled or left behind."
+    verdict = (
+        "\n".join(f"- {each}" for each in wrong) or "Nothing was lost, doubled or left behind."
+    )
     return (
         f"# {plan.streams:,} streams on one machine\n\n"
         f"Measured on {now:%Y-%m-%d %H:%M %Z} by `make bench-100k`, which runs\n\n    {command}\n\n"
@@ -78,7 +80,8 @@ def _rows(plan: Plan, results: Results) -> Iterator[tuple[str, str, str]]:
         yield "", "memory of the hub, MiB, before", _mib(opened.empty_bytes)
         yield "", "memory of the hub, MiB, with all streams", _mib(opened.full_bytes)
         yield "", "memory of the hub, KiB per stream", f"{grown / streams / 1024:.2f}"
-        yield "", "memory of the machine, KiB per stream", _kib(opened.machine_bytes / streams)
+        yield "", "memory of the kernel, KiB per stream", _kib(opened.kernel_bytes / streams)
+        yield "", "memory of the clients, MiB", _mib(opened.client_bytes)
         yield "", "sockets of a worker, from to", f"{opened.fewest:,} – {opened.most:,}"
     if rest := results.rest:
         yield "rest", "CPU of the hub, %", f"{rest.hub:.1%}".rstrip("%")
@@ -105,8 +108,12 @@ def _rows(plan: Plan, results: Results) -> Iterator[tuple[str, str, str]]:
         yield "the end", "seconds", f"{ended.seconds:.1f}"
         yield "", "exit code", str(ended.code)
         yield "", "streams ended properly", f"{ended.ended:,}"
-    yield "all", "deliveries", f"{results.published * streams:,}"
-    for name, count in results.report.faults().items():
+    report = results.report
+    yield "all", "messages", f"{results.published:,}"
+    yield "", "deliveries", f"{sum(count for count, _ in report.received.values()):,}"
+    yield "", "times that a stream came back", f"{max(report.opened - streams, 0):,}"
+    yield "", "connections without an answer", f"{report.failed:,}"
+    for name, count in report.faults().items():
         yield "", name, f"{count:,}"
 
 

@@ -15,8 +15,10 @@ class Opened:
     empty_bytes: int
     full_bytes: int
     """Memory of the hub without streams, and with all of them."""
-    machine_bytes: int
-    """By how much the available memory of the machine shrank, with the kernel's part and the clients."""
+    kernel_bytes: int
+    """By how much the kernel's small objects grew, which are the sockets of both sides."""
+    client_bytes: int
+    """Memory of the client processes."""
     fewest: int
     most: int
     """Sockets of the worker with the fewest, and of that with the most."""

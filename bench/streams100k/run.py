@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import redis
 
@@ -17,7 +18,7 @@ from bench.streams100k.hub import (
     ROLLED,
     HubWithWorkers,
     alive,
-    available_bytes,
+    kernel_bytes,
     sockets_of,
 )
 from bench.streams100k.plan import Plan
@@ -32,6 +33,21 @@ PUBLISH_SECONDS = 1.0
 """How often a message comes during the rolling restart."""
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The state before any stream was opened."""
+
+    at: float
+    cpu_seconds: float
+    hub_bytes: int
+    kernel_bytes: int
+
+    @classmethod
+    def now(cls, hub: HubWithWorkers) -> "Before":
+        pids = hub.pids()
+        return cls(time.monotonic(), cpu_seconds(pids), memory_bytes(pids), kernel_bytes())
 
 
 class Run:
@@ -54,72 +70,71 @@ class Run:
 
     def steps(self, port: int) -> None:
         """Raises BenchError when a step does not come to its end in time."""
-        empty_bytes, available = memory_bytes(self._hub.pids()), available_bytes()
-        began, cpu_before = time.monotonic(), cpu_seconds(self._hub.pids())
+        before = Before.now(self._hub)
         with self._redis, Clients(self._plan, port) as clients:
             try:
-                self._open(clients, began, cpu_before, (empty_bytes, available))
+                self._open(clients, before)
                 self._rest(clients)
                 for _ in range(self._plan.messages):
                     self._to_all(clients)
                 self._kill(clients)
-                self._to_all_again(clients)
+                self._reach_all(clients)
                 self._roll(clients)
-                self._to_all_again(clients)
+                self._reach_all(clients)
                 self._end(clients)
             finally:
                 self.results.log = complaints(self._hub.log())
 
     # -- the steps
 
-    def _open(
-        self, clients: Clients, began: float, cpu_before: float, before: tuple[int, int]
-    ) -> None:
+    def _open(self, clients: Clients, before: "Before") -> None:
+        self._say(f"opening {self._plan.streams:,} streams")
+
         def all_open(report: Report) -> bool:
             return report.open == report.begun == self._plan.streams
 
         report = self._wait(clients, "all streams are open", all_open, OPEN_SECONDS)
-        cpu = cpu_seconds(self._hub.pids()) - cpu_before
+        cpu = cpu_seconds(self._hub.pids()) - before.cpu_seconds
         pause(SETTLE_SECONDS)
         sockets = [sockets_of(pid) for pid in self._hub.workers()]
-        empty_bytes, available = before
-        opened = self.results.opened = Opened(
-            seconds=report.last_opened_at - began,
+        self.results.opened = Opened(
+            seconds=report.last_opened_at - before.at,
             cpu_seconds=cpu,
-            empty_bytes=empty_bytes,
+            empty_bytes=before.hub_bytes,
             full_bytes=memory_bytes(self._hub.pids()),
-            machine_bytes=available - available_bytes(),
+            kernel_bytes=kernel_bytes() - before.kernel_bytes,
+            client_bytes=memory_bytes(clients.pids()),
             fewest=min(sockets),
             most=max(sockets),
         )
-        self._say(str(opened))
 
     def _rest(self, clients: Clients) -> None:
+        self._say(f"all rest for {self._plan.idle_seconds:g} s")
         groups: list[Sequence[int]] = [self._hub.pids(), [self._redis_pid], clients.pids()]
         began, before = time.monotonic(), [cpu_seconds(group) for group in groups]
         pause(self._plan.idle_seconds)
         after = [cpu_seconds(group) for group in groups]
         seconds = time.monotonic() - began
         shares = [(b - a) / seconds for a, b in zip(before, after, strict=True)]
-        rest = self.results.rest = Rest(seconds, *shares)
-        self._say(str(rest))
+        self.results.rest = Rest(seconds, *shares)
 
     def _to_all(self, clients: Clients) -> None:
+        self._say("one message to all")
         cpu_before = cpu_seconds(self._hub.pids())
-        began, report = self._to_all_again(clients)
+        began, report = self._reach_all(clients)
         pause(SETTLE_SECONDS)
         cpu = cpu_seconds(self._hub.pids()) - cpu_before
         seconds = report.received[self.results.published - 1][1] - began
         self.results.to_all.append(ToAll(seconds, cpu))
-        self._say(str(self.results.to_all[-1]))
 
-    def _to_all_again(self, clients: Clients) -> tuple[float, Report]:
+    def _reach_all(self, clients: Clients) -> tuple[float, Report]:
         """Publishes, and returns when that began, and the report when all have it."""
         began = time.monotonic()
         self._publish()
         return began, self._wait(clients, "all have the message", self._all_have, ALL_HAVE_SECONDS)
 
     def _kill(self, clients: Clients) -> None:
+        self._say("a worker is killed")
         before = clients.report(self.results.published)
         victim = self._hub.workers()[0]
         began = time.monotonic()
@@ -127,14 +142,14 @@ class Run:
         self._publish()
         report = self._wait(clients, "all are back after the kill", self._all_have, BACK_SECONDS)
         last_read = report.received[self.results.published - 1][1]
-        killed = self.results.killed = Killed(
+        self.results.killed = Killed(
             streams=report.cut - before.cut,
             seconds=max(report.last_opened_at, last_read) - began,
             most=max(sockets_of(pid) for pid in self._hub.workers()),
         )
-        self._say(str(killed))
 
     def _roll(self, clients: Clients) -> None:
+        self._say("rolling restart")
         before, old = clients.report(self.results.published), self._hub.workers()
         published = self.results.published
         began = due = time.monotonic()
@@ -159,7 +174,7 @@ class Run:
         patience = self._plan.drain_seconds + BACK_SECONDS
         what = "all are back after the rolling restart"
         report = clients.wait_for(what, all_replaced, patience, publish_if_due)
-        rolled = self.results.rolled = Rolled(
+        self.results.rolled = Rolled(
             live_seconds=live_at - began,
             back_seconds=report.last_opened_at - began,
             seconds=ended_at - began,
@@ -167,9 +182,9 @@ class Run:
             cut=report.cut - before.cut,
             full_bytes=memory_bytes(self._hub.pids()),
         )
-        self._say(str(rolled))
 
     def _end(self, clients: Clients) -> None:
+        self._say("the end")
         before = clients.report(self.results.published)
         clients.leave()
         began = time.monotonic()
@@ -182,8 +197,7 @@ class Run:
         seconds = time.monotonic() - began
         report = self.results.report = clients.report(self.results.published)
         cut = report.cut - before.cut
-        ended = self.results.ended = Ended(seconds, code, report.ended - before.ended, cut)
-        self._say(str(ended))
+        self.results.ended = Ended(seconds, code, report.ended - before.ended, cut)
 
     # -- what they share
 
