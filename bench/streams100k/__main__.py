@@ -35,6 +35,7 @@ def main(argv: Sequence[str]) -> int:
         streams_per_second=options.rate,
         idle_seconds=options.idle,
         drain_seconds=options.drain,
+        every_seconds=options.every,
     )
     whole = plan.streams >= Plan().streams
     if options.write and not whole:
@@ -49,14 +50,14 @@ def main(argv: Sequence[str]) -> int:
         print(f"{interrupted}; so is every process that was started", file=sys.stderr)
         return interrupted.exit_code
     wrong = results.wrong(plan.streams)
-    body = report.table(plan, results)
-    print(body)
-    print("\n".join(wrong) or "nothing was lost, doubled or left behind")
+    print(report.table(plan, results), report.verdict(plan, results), sep="\n\n")
+    if wrong:
+        _say(f"the log of the hub:\n{results.log}")
     if options.write and whole and results.ended is not None:
         command = shlex.join([".venv/bin/python", "-m", "bench.streams100k", *argv])
         facts.append(("Redis", redis_version()))
         now = datetime.now().astimezone()
-        DOCUMENT.write_text(report.document(plan, body, wrong, command, now, facts))
+        DOCUMENT.write_text(report.document(plan, results, command, now, facts))
         _say(f"wrote {DOCUMENT.relative_to(ROOT)}")
     return 1 if wrong else 0
 
@@ -107,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=plan.drain_seconds,
         help="over how many seconds a worker ends its streams (50)",
+    )
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=plan.every_seconds,
+        help="seconds between two messages during the rolling restart (2)",
     )
     parser.add_argument(
         "--write",

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from bench import interrupt
+from bench.closing import Closing
 from bench.loop import READABLE, WRITABLE, Loop
 from bench.streams100k.events import NOWHERE, Position, decode, position
 from bench.streams100k.talk import Order, Orders, Report, report_line
@@ -57,6 +58,10 @@ class Stream:
         self._next = 0
         self._retry_ms = RETRY_MS
         self._rest = b""
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._drop()
 
     def connect(self) -> None:
         sock = self._socket = socket.socket()
@@ -175,7 +180,7 @@ class Stream:
         self._rest = b""
 
 
-class Crowd:
+class Crowd(Closing):
     """The streams of a process, and the count of what happens to them."""
 
     def __init__(self, loop: Loop, orders: Orders) -> None:
@@ -199,6 +204,10 @@ class Crowd:
             f"GET /stream/ HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n"
             "Cache-Control: no-cache\r\n"
         ).encode()
+
+    def close(self) -> None:
+        for stream in self._streams:
+            stream.close()
 
     def source(self, number: int) -> str:
         """Returns the address from which a stream connects."""
@@ -323,8 +332,7 @@ def main(descriptor: int, orders: Orders) -> int:
     interrupt.install()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with socket.socket(fileno=descriptor) as link, Loop() as loop:
-        crowd = Crowd(loop, orders)
+    with socket.socket(fileno=descriptor) as link, Loop() as loop, Crowd(loop, orders) as crowd:
         parent = Parent(loop, link, crowd)
         try:
             while not parent.gone:

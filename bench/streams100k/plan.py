@@ -27,6 +27,8 @@ class Plan:
     """A multiple of the heartbeat's 15 s, so that each stream has the same number of them."""
     drain_seconds: float = 50.0
     """Over how long a worker that is replaced ends its streams."""
+    every_seconds: float = 2.0
+    """How often a message comes during the rolling restart: one to all takes two cores for a second."""
     messages: int = 3
     """How often one message is sent to all."""
 

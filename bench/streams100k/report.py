@@ -1,6 +1,6 @@
 """The table of a run, and the page that holds it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from statistics import median
 
@@ -24,7 +24,7 @@ whole, in its turn and once, with an id that is greater than the one before.
 3. **One message to all**, {messages} times: the median time from `PUBLISH` until the last client has read it.
 4. **Kill.** One worker gets SIGKILL, and a message is published at once. Its clients wait as long as
    `retry:` says (1 to 3 s), and come back to the others and to its successor.
-5. **Rolling restart.** SIGHUP, with a message each second. `RELAY_DRAIN_SECONDS` is {drain:g}.
+5. **Rolling restart.** SIGHUP, with a message every {every:g} s. `RELAY_DRAIN_SECONDS` is {drain:g}.
 6. **The end.** SIGTERM, with the same time to drain.
 
 CPU is user and system time, in percent of one core."""
@@ -44,8 +44,7 @@ def table(plan: Plan, results: Results) -> str:
 
 def document(
     plan: Plan,
-    body: str,
-    wrong: Sequence[str],
+    results: Results,
     command: str,
     now: datetime,
     facts: Iterable[tuple[str, str]],
@@ -57,17 +56,25 @@ def document(
         clients=plan.clients,
         rate=plan.streams_per_second,
         messages=plan.messages,
+        every=plan.every_seconds,
         drain=plan.drain_seconds,
-    )
-    verdict = (
-        "\n".join(f"- {each}" for each in wrong) or "Nothing was lost, doubled or left behind."
     )
     return (
         f"# {plan.streams:,} streams on one machine\n\n"
         f"Measured on {now:%Y-%m-%d %H:%M %Z} by `make bench-100k`, which runs\n\n    {command}\n\n"
         "and writes this page. [benchmarks.md](benchmarks.md) compares the hub with other servers.\n\n"
-        f"{listed}\n\n{method}\n\n## Results\n\n{body}\n\n{verdict}\n"
+        f"{listed}\n\n{method}\n\n## Results\n\n{table(plan, results)}\n\n{verdict(plan, results)}\n"
     )
+
+
+def verdict(plan: Plan, results: Results) -> str:
+    """Returns what was wrong, and of what the hub warned."""
+    wrong = results.wrong(plan.streams)
+    lines = [f"- Wrong: {each}" for each in wrong]
+    lines += [f"- The hub warned: {each}" for each in results.warnings()]
+    if wrong:
+        return "\n".join(lines)
+    return "\n\n".join(["Nothing was lost, doubled or left behind.", *lines])
 
 
 def _rows(plan: Plan, results: Results) -> Iterator[tuple[str, str, str]]:
@@ -90,9 +97,11 @@ def _rows(plan: Plan, results: Results) -> Iterator[tuple[str, str, str]]:
     if results.to_all:
         seconds = [each.seconds for each in results.to_all]
         cpu = median(each.cpu_seconds for each in results.to_all)
+        client_cpu = median(each.client_cpu_seconds for each in results.to_all)
         yield "one message to all", "seconds until all have it", f"{median(seconds):.2f}"
         yield "", "seconds, fastest and slowest", f"{min(seconds):.2f} – {max(seconds):.2f}"
         yield "", "CPU of the hub, µs per stream", f"{cpu / streams * 1e6:.1f}"
+        yield "", "CPU of the clients, µs per stream", f"{client_cpu / streams * 1e6:.1f}"
     if killed := results.killed:
         yield "kill a worker", "streams cut", f"{killed.streams:,}"
         yield "", "seconds until all are back and have the message", f"{killed.seconds:.1f}"

@@ -1,8 +1,16 @@
 """What each step of a run has measured."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from bench.streams100k.talk import Report
+
+_WARNING = " WARNING "
+_ERRORS = " ERROR ", " CRITICAL ", "Traceback"
+
+
+def _is_error(line: str) -> bool:
+    return any(word in line for word in _ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,7 @@ class ToAll:
     """Until the last stream had it."""
     cpu_seconds: float
     """Of the hub."""
+    client_cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +107,19 @@ class Results:
     published: int = 0
     report: Report = field(default_factory=Report)
     """What the clients counted up to the end."""
-    log: list[str] = field(default_factory=list)
-    """Errors and warnings that the hub logged, but for the death of the worker."""
+    log: str = ""
+    """What the hub logged."""
+
+    def errors(self) -> list[str]:
+        """Returns the errors in the log, without the death of the worker that was killed."""
+        lines = self.log.splitlines()
+        found = [line for line in lines if _is_error(line)]
+        return [line for line in found if "ended with code -9. Starting another." not in line]
+
+    def warnings(self) -> list[str]:
+        """Returns each warning in the log once, without its time, and how often it came."""
+        found = [line.partition(_WARNING)[2] for line in self.log.splitlines() if _WARNING in line]
+        return [f"{words} ({count} times)" for words, count in Counter(found).items()]
 
     def wrong(self, streams: int) -> list[str]:
         """Returns what was wrong, in words. The run was whole when there is nothing."""
@@ -114,4 +134,4 @@ class Results:
                     f"the hub ended with {self.ended.code},"
                     f" and {self.ended.ended:,} of {streams:,} streams properly"
                 )
-        return [*found, *(f"the hub logged: {line}" for line in self.log)]
+        return [*found, *(f"the hub logged: {line}" for line in self.errors())]

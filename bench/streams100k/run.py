@@ -29,8 +29,6 @@ OPEN_SECONDS = 240.0
 ALL_HAVE_SECONDS = 60.0
 BACK_SECONDS = 90.0
 SETTLE_SECONDS = 2.0
-PUBLISH_SECONDS = 1.0
-"""How often a message comes during the rolling restart."""
 
 Say = Callable[[str], None]
 
@@ -83,7 +81,7 @@ class Run:
                 self._reach_all(clients)
                 self._end(clients)
             finally:
-                self.results.log = complaints(self._hub.log())
+                self.results.log = self._hub.log()
 
     # -- the steps
 
@@ -120,12 +118,13 @@ class Run:
 
     def _to_all(self, clients: Clients) -> None:
         self._say("one message to all")
-        cpu_before = cpu_seconds(self._hub.pids())
+        groups = self._hub.pids(), clients.pids()
+        before = [cpu_seconds(group) for group in groups]
         began, report = self._reach_all(clients)
         pause(SETTLE_SECONDS)
-        cpu = cpu_seconds(self._hub.pids()) - cpu_before
+        costs = [cpu_seconds(group) - was for group, was in zip(groups, before, strict=True)]
         seconds = report.received[self.results.published - 1][1] - began
-        self.results.to_all.append(ToAll(seconds, cpu))
+        self.results.to_all.append(ToAll(seconds, *costs))
 
     def _reach_all(self, clients: Clients) -> tuple[float, Report]:
         """Publishes, and returns when that began, and the report when all have it."""
@@ -154,21 +153,23 @@ class Run:
         published = self.results.published
         began = due = time.monotonic()
         live_at = ended_at = 0.0
+        settled = False
 
         def publish_if_due() -> int:
             nonlocal due
-            if time.monotonic() >= due:
+            if time.monotonic() >= due and not settled:
                 self._publish()
-                due += PUBLISH_SECONDS
+                due += self._plan.every_seconds
             return self.results.published
 
         def all_replaced(report: Report) -> bool:
-            nonlocal live_at, ended_at
+            nonlocal live_at, ended_at, settled
             now = time.monotonic()
             live_at = live_at or (now if ROLLED in self._hub.log() else 0.0)
             if not ended_at and not alive(old):
                 ended_at = now
-            return bool(ended_at) and self._all_have(report)
+            settled = settled or bool(ended_at and report.open == self._plan.streams)
+            return settled and self._all_have(report)
 
         self._hub.signal(signal.SIGHUP)
         patience = self._plan.drain_seconds + BACK_SECONDS
@@ -227,13 +228,3 @@ def pause(seconds: float) -> None:
     while (left := end - time.monotonic()) > 0:
         interrupt.check()
         time.sleep(min(left, 0.1))
-
-
-def complaints(log: str) -> list[str]:
-    """Returns the lines that are worth a look, without that of the worker that was killed."""
-    return [
-        line
-        for line in log.splitlines()
-        if ("ERROR" in line or "WARNING" in line or "Traceback" in line)
-        and "ended with code -9. Starting another." not in line
-    ]

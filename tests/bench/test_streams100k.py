@@ -122,6 +122,7 @@ class Stage:
             self.turn()
 
     def close(self) -> None:
+        self.crowd.close()
         self.loop.close()
         self.listener.close()
 
@@ -193,7 +194,7 @@ def test_a_load_that_does_not_fit_is_told_before_it_begins(monkeypatch: pytest.M
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
     assert Plan().require_files() == 20_000 - 64
     with pytest.raises(
-        BenchError, match=r"a worker needs 25,\d+ streams and may open 20,000 files"
+        BenchError, match=r"a worker needs 24,465 streams and may open 20,000 files"
     ):
         Plan(workers=5).require_files()
     with pytest.raises(BenchError, match="a client process needs 33,334 streams"):
@@ -209,6 +210,15 @@ def test_a_run_that_did_not_end_is_wrong() -> None:
     assert "deliveries" in report.table(Plan(), Results())
 
 
+def test_an_error_in_the_log_is_wrong_and_a_warning_is_told() -> None:
+    results = Results(
+        log="1 ERROR relay: Worker 1 (process 9) ended with code -9. Starting another.\n"
+        "2 ERROR relay: oh\n3 WARNING relay: ah\n4 WARNING relay: ah\n"
+    )
+    assert results.wrong(10)[1:] == ["the hub logged: 2 ERROR relay: oh"]
+    assert "- The hub warned: relay: ah (2 times)" in report.verdict(Plan(), results)
+
+
 @pytest.mark.long
 def test_two_thousand_streams_of_the_real_hub_lose_nothing() -> None:
     plan = Plan(2_000, workers=2, clients=2, idle_seconds=0.5, drain_seconds=1.0, messages=1)
@@ -222,7 +232,8 @@ def test_two_thousand_streams_of_the_real_hub_lose_nothing() -> None:
     assert {count for count, _ in results.report.received.values()} == {2_000}
     assert results.report.opened == 2_000 + results.killed.streams + 2_000
     assert results.rolled.messages >= 2
-    assert "nothing" in report.document(plan, "", [], "", datetime.now(), []).lower()
+    page = report.document(plan, results, "", datetime.now(), [])
+    assert "Nothing was lost, doubled or left behind." in page
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
