@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check ways soak crowd lint bench lock
+.PHONY: help run test check ways soak crowd lint bench bench-100k lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -10,7 +10,7 @@ STREAMS := tests/http/test_stream.py tests/http/test_slow_clients.py tests/repla
 PYTEST := $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help:  ## this menu
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## /make \1	/p' Makefile
 
 run:  ## serve the hub on http://127.0.0.1:8000/ (HOST, PORT, REDIS_URL)
 	@scripts/setup requirements-run.txt
@@ -46,6 +46,10 @@ lint:  ## ruff and mypy
 bench:  ## measure against nginx (nchan) and others; writes docs/benchmarks.md
 	@scripts/setup requirements-bench.txt
 	@$(PYTHON_IN_VENV) -m bench --write $(ARGS)
+
+bench-100k:  ## 100,000 streams on one machine in six minutes; writes docs/benchmarks-100k.md (ARGS="--streams N")
+	@scripts/setup requirements-bench.txt
+	@$(PYTHON_IN_VENV) -m bench.streams100k --write $(ARGS)
 
 lock:  ## requirements*.txt anew from requirements*.in, with hashes (UV, ARGS)
 	@scripts/lock $(ARGS)

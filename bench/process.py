@@ -23,25 +23,28 @@ _libc = ctypes.CDLL(None)
 
 
 class Child(Closing):
-    """A process and its children, pinned to one core. A context manager that ends it.
+    """A process and its children, pinned to one core or free on all. A context manager that ends it.
 
-    If this process is killed, the kernel sends `death_signal` to the child.
+    It inherits the descriptors of `pass_fds`. If this process is killed, the kernel sends
+    `death_signal` to the child.
     """
 
     def __init__(
         self,
         name: str,
         command: Sequence[str],
-        core: int,
+        core: int | None,
         env: Mapping[str, str] | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         parent = os.getpid()
 
         def prepare() -> None:
-            os.sched_setaffinity(0, {core})
+            if core is not None:
+                os.sched_setaffinity(0, {core})
             _libc.prctl(PR_SET_PDEATHSIG, death_signal)
             if os.getppid() != parent:  # the parent died before prctl
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -56,6 +59,7 @@ class Child(Closing):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches only the bench, which ends its children
                 preexec_fn=prepare,
+                pass_fds=pass_fds,
             )
         except OSError as error:
             self._output.close()
@@ -96,9 +100,20 @@ class Child(Closing):
             found += [child for child, parent in parents.items() if parent == pid]
         return found
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int | None:
+        """Returns it, negative for a signal; None while the process runs."""
+        return self._process.poll()
+
+    def output(self) -> str:
+        """Returns what it and its children wrote."""
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
     def _said(self) -> str:
-        self._output.seek(0)
-        lines = self._output.read().decode(errors="replace").strip().splitlines()
+        lines = self.output().strip().splitlines()
         return " " + (" / ".join(lines[-3:]) or "it wrote nothing")
 
 

@@ -36,6 +36,9 @@ Redis is configured not to disconnect a slow subscriber, and its CPU is not coun
 no target refers to are measured once: the hub with workers, the bare send loop, django-eventstream,
 Mercure and Centrifugo.
 
+A load of its own, `make bench-100k`, opens 100,000 streams on a hub with six workers, kills one and
+replaces all: [benchmarks-100k.md](benchmarks-100k.md).
+
 - **Deliveries.** The client is one thread on non-blocking sockets. It records every read with its
   time and checks all bytes afterwards with the same decoder for every server: chunk framing,
   events, and each message by phase, number, due time and padding. A message that is not received

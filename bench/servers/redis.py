@@ -12,7 +12,7 @@ from relay.server.embedded_redis import find_redis_server
 
 
 @contextmanager
-def start_redis(core: int) -> Iterator[tuple[int, int]]:
+def start_redis(core: int | None) -> Iterator[tuple[int, int]]:
     """Runs a private redis-server. Yields its port and process id.
 
     Its output buffer for a subscriber has no limit. So publishing at full speed measures the server,

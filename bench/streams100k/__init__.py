@@ -1,0 +1,1 @@
+"""A load of its own: very many streams on one machine, on a hub with workers."""
