@@ -69,6 +69,11 @@ class Entered:
         return self.intake.counts(self.session)
 
     @property
+    def displaced(self) -> bool:
+        """Whether another session has taken its place."""
+        return self.marked and not self.held and not self.counts
+
+    @property
     def before(self) -> Session | None:
         """The session of another master that counts until this one does."""
         return self.intake.before(self.session)
@@ -178,11 +183,9 @@ class Connection:
         The server has ended its delivery, or it was dropped when another master was to take over.
         """
         entered = self._entered.get(channel)
-        if entered is None or not entered.marked:
+        if entered is None:
             return False
-        if entered.session.ended:
-            return not self.changes
-        return not (entered.counts or entered.held)
+        return entered.displaced or (entered.session.ended and not self.changes)
 
     @property
     def changes(self) -> bool:

@@ -143,12 +143,16 @@ class Intake:
 
         At that marker `session` counts. An entry beyond it shows that the history lacks the marker:
         then the hole is given up.
+
+        What is filled follows all that counted before. So the session of an old master counts no more,
+        though it may deliver again: its messages would get the ids of other ones.
         """
         if not self.is_held(session) or session.epoch is None:
             return
         if entry.position > (session.epoch, 0):
             self.give_up(session)
             return
+        self._live = None
         self._feed.fill(entry, GapReason.REDIS_LOST)
         if entry.position == (session.epoch, 0):
             self._promote(session, self._clock.now_ms())

@@ -33,9 +33,8 @@ PAGE_BYTES = 1024 * 1024
 async def fill(entered: Entered) -> None:
     """Fills the feed up to the first marker of `entered`, so that it counts. The rest is a gap.
 
-    While a session of another master counts, nothing is filled: its messages and those of the history
-    are in two orders. One that still delivers counts until the gap. One that does not is dropped first,
-    for it may deliver again.
+    While a session of another master delivers, nothing is filled: its messages and those of the history
+    are in two orders.
     """
     channel, intake, session = entered.channel, entered.intake, entered.session
     before = entered.before
@@ -44,8 +43,6 @@ async def fill(entered: Entered) -> None:
         return
     clock = asyncio.get_running_loop().time
     silence, longest = _patience(entered, moves=before is not None)
-    if before is not None:
-        intake.drop(before)
     end = clock() + longest
     deadline = min(end, clock() + silence)
     while entered.held:

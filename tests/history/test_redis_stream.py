@@ -309,7 +309,7 @@ class Simulated:
         return self.stream.append(run, force=force, size=SIZE, keep_ms=round(SECONDS * 1000))
 
     def open_epoch(self, known: int) -> int:
-        self.counter = next_epoch(NOW, known, self.counter, self.stream.newest())
+        self.counter = next_epoch(NOW * 1000, known, self.counter, self.stream.newest())
         return self.counter
 
 

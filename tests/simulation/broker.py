@@ -11,18 +11,20 @@ from tests.simulation.network import Connection
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
-    from tests.simulation.redis import SimulatedChannel
+    from tests.simulation.redis import SimulatedChannel, SimulatedRedis
 
 
 class SimulatedAddress:
     """What relay.broker.address.RedisAddress is to the hub."""
 
-    def __init__(self, process: "Process") -> None:
+    def __init__(self, process: "Process", redis: "SimulatedRedis") -> None:
         self._process = process
+        self._redis = redis
 
     async def probe(self, channel: str) -> None:
+        redis = self._redis
         try:
-            await self._process.request(lambda: self._process.redis.publish(channel, b""))
+            await self._process.request(lambda: redis.publish(channel, b""), redis)
         except RedisUnavailable as error:
             raise ConnectionError(str(error)) from None
 
@@ -30,8 +32,9 @@ class SimulatedAddress:
 class SimulatedCommands:
     """What relay.broker.commands.ServerCommands is to the hub: the same words, the same answers."""
 
-    def __init__(self, process: "Process") -> None:
+    def __init__(self, process: "Process", redis: "SimulatedRedis") -> None:
         self._process = process
+        self._redis = redis
 
     async def renew(self) -> None:
         pass
@@ -40,15 +43,15 @@ class SimulatedCommands:
         pass
 
     def run(self, *words: Any) -> Awaitable[Any]:
-        return self._process.request(lambda: self._execute(words))
+        return self._process.request(lambda: self._execute(words), self._redis)
 
     def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Awaitable[Any]:
         execute = getattr(self, f"_{name}")
-        return self._process.request(lambda: execute(self._channel(keys), *arguments))
+        return self._process.request(lambda: execute(self._channel(keys), *arguments), self._redis)
 
     def _channel(self, keys: Sequence[str]) -> "SimulatedChannel | None":
         """That of a history; None for keys that are not about one channel."""
-        channels = self._process.redis.channels.values()
+        channels = self._redis.channels.values()
         return next((channel for channel in channels if channel.keys.history in keys), None)
 
     def _execute(self, words: Sequence[Any]) -> Any:
@@ -65,7 +68,7 @@ class SimulatedCommands:
     def _epoch_open(
         self, channel: "SimulatedChannel", marker: str, known: int, publish: str, elected: int
     ) -> list[Any]:
-        heard = channel.open_epoch(known)
+        heard = channel.open_epoch(marker, known)
         return [b"%d" % channel.order.epoch, heard, b""]
 
     def _history_append(self, channel: "SimulatedChannel", *arguments: Any) -> list[Any]:
@@ -110,15 +113,16 @@ class SimulatedMaster:
     node = ""
     elected = False
 
-    def __init__(self, process: "Process") -> None:
+    def __init__(self, process: "Process", redis: "SimulatedRedis") -> None:
         self._process = process
+        self._redis = redis
         self.name = "simulated"
-        self.address = SimulatedAddress(process)
-        self.commands = SimulatedCommands(process)
+        self.address = SimulatedAddress(process, redis)
+        self.commands = SimulatedCommands(process, redis)
         self.gate = Gate()  # opened and closed, but nothing asks it
 
     async def connect(self, receive: Callable[[Any], None]) -> Connection:
-        return Connection(self._process, receive)
+        return Connection(self._process, self._redis, receive)
 
 
 class SimulatedBroker:
@@ -130,7 +134,7 @@ class SimulatedBroker:
 
     def __init__(self, process: "Process") -> None:
         self.topology = self
-        self._master = SimulatedMaster(process)
+        self._master = SimulatedMaster(process, process.redis)
         self.commands = self._master.commands
 
     def master(self, key: str) -> SimulatedMaster:

@@ -30,6 +30,14 @@ class Stream:
         self._last = Position(0, 0)
         self._expires_ms = float("inf")
 
+    def copy(self, now_ms: Callable[[], int]) -> "Stream":
+        """That of a replica, which has received everything."""
+        copy = Stream(now_ms)
+        copy._entries = list(self.entries)
+        copy.breaks = set(self.breaks)
+        copy._last, copy._expires_ms = self._last, self._expires_ms
+        return copy
+
     def lose_tail(self, kept: int) -> None:
         """What a replica has that did not receive everything."""
         del self.entries[kept:]
@@ -150,6 +158,6 @@ class Stream:
         return self._index(Position(epoch, high))
 
 
-def next_epoch(now_ms: int, known: int, counter: int | None, newest: Position | None) -> int:
+def next_epoch(now_us: int, known: int, counter: int | None, newest: Position | None) -> int:
     """What relay/broker/scripts/epoch_open.lua takes."""
-    return max(now_ms * 1000, known + 1, (counter or 0) + 1, (newest.epoch if newest else 0) + 1)
+    return max(now_us, known + 1, (counter or 0) + 1, (newest.epoch if newest else 0) + 1)

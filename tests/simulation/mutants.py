@@ -160,7 +160,7 @@ def a_boundary_is_linked_to_what_the_history_has(patch: Patch) -> None:
 
 
 def an_epoch_is_the_time_and_nothing_else(patch: Patch) -> None:
-    patch.setattr(redis, "next_epoch", lambda now_ms, *known: now_ms)
+    patch.setattr(redis, "next_epoch", lambda now_us, *known: now_us)
 
 
 def a_marker_that_was_counted_before_begins_a_hole(patch: Patch) -> None:

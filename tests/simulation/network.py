@@ -3,12 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from relay.broker.names import Names
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
+    from tests.simulation.redis import SimulatedRedis
 
 READ_ITEMS = 10_000
 """The most that one read brings."""
@@ -20,10 +22,12 @@ CONFIRMED, PONG, END = "confirmed", "pong", "end"
 class Connection:
     """What Subscription is to the listener: a run of the one order, first in, first out."""
 
-    def __init__(self, process: "Process", receive: Callable[[Any], None]) -> None:
+    def __init__(
+        self, process: "Process", redis: "SimulatedRedis", receive: Callable[[Any], None]
+    ) -> None:
         self._process = process
         self._world = process.world
-        self._redis = process.redis
+        self._redis = redis
         self._receive = receive
         self._incoming: deque[Item] = deque()
         self._arriving = False
@@ -35,6 +39,7 @@ class Connection:
         self.heard = False
         self.server: object = "simulated"
         self._subscribing: deque[asyncio.Future[None]] = deque()
+        self._sent: deque[Callable[[], object]] = deque()
         self.closed: asyncio.Future[str] = process.loop.create_future()
 
     # -- for the listener
@@ -42,8 +47,11 @@ class Connection:
     async def subscribe(self, names: Names) -> None:
         confirmed: asyncio.Future[None] = self._process.loop.create_future()
         self._subscribing.append(confirmed)
-        self._later(self.attach, list(names))
+        self._in_order(self.attach, list(names))
         await confirmed
+
+    def unsubscribe(self, names: Names) -> None:
+        self._in_order(self.channels.difference_update, list(names))
 
     def ping(self) -> None:
         self.heard = False
@@ -110,9 +118,21 @@ class Connection:
         for _ in range(self._world.random.randint(0, len(self._incoming))):
             self._incoming.pop()
 
+    def _in_order(self, callback: Callable[..., object], *args: object) -> None:
+        self._sent.append(partial(callback, *args))
+        self._later(lambda: self._sent.popleft()())
+
     def _later(self, callback: Callable[..., object], *args: object) -> None:
         pause = max(self._process.unplugged_until - self._world.now, 0.0)
-        self._world.after(pause + self._world.delay(), callback, *args)
+        self._world.after(pause + self._world.delay(), self._execute, callback, *args)
+
+    def _execute(self, callback: Callable[..., object], *args: object) -> None:
+        """At Redis, as soon as it executes anything."""
+        pause = self._redis.stopped_until - self._world.now
+        if pause > 0:
+            self._world.after(pause + self._world.delay(), self._execute, callback, *args)
+        else:
+            callback(*args)
 
     def _expect(self) -> None:
         if not self._arriving and self._incoming:

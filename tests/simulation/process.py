@@ -9,7 +9,6 @@ from relay.broker.errors import RedisUnavailable
 from relay.conf import Settings
 from relay.engine.channel import Channel
 from relay.engine.hub import Hub
-from tests.simulation.broker import SimulatedBroker
 from tests.simulation.clock import VirtualClock, VirtualLoop, World
 from tests.simulation.redis import SimulatedRedis
 
@@ -38,7 +37,7 @@ class Process:
 
     def start(self) -> None:
         with self.loop.running():
-            broker = cast(Broker, SimulatedBroker(self))
+            broker = cast(Broker, self.redis.broker(self))
             self.hub = Hub(self._settings, broker, VirtualClock(self.loop))
             self.hub.start()
         self.loop.turn()
@@ -77,12 +76,12 @@ class Process:
 
     # -- requests to Redis
 
-    async def request(self, effect: Callable[[], Any]) -> Any:
-        """Has Redis execute it at some moment from now on, even if nobody waits for it any more."""
+    async def request(self, effect: Callable[[], Any], redis: SimulatedRedis) -> Any:
+        """Has `redis` execute it at some moment from now on, even if nobody waits for it any more."""
         if self.loop.ended:
             raise RedisUnavailable("the process was killed", refused=False)
         answer = self.loop.create_future()
-        self._pass(self._execute, effect, answer)
+        self._pass(self._execute, redis, effect, answer)
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 return await answer
@@ -93,14 +92,20 @@ class Process:
         pause = max(self.unplugged_until - self.world.now, 0.0)
         self.world.after(pause + self.world.delay(), callback, *args)
 
-    def _execute(self, effect: Callable[[], Any], answer: "asyncio.Future[Any]") -> None:
+    def _execute(
+        self, redis: SimulatedRedis, effect: Callable[[], Any], answer: "asyncio.Future[Any]"
+    ) -> None:
         if self.unplugged_until > self.world.now:
-            self._pass(self._execute, effect, answer)
+            self._pass(self._execute, redis, effect, answer)
+            return
+        if redis.stopped_until > self.world.now:
+            pause = redis.stopped_until - self.world.now + self.world.delay()
+            self.world.after(pause, self._execute, redis, effect, answer)
             return
         if not self.alive and self.world.random.random() < 0.5:
             return  # it died before this had left
         lost = self.flaky and self.world.random.random() < self.flaky
-        if self.redis.down or (lost and self.world.random.random() < 0.5):
+        if redis.down or (lost and self.world.random.random() < 0.5):
             result: object = RedisUnavailable("no connection", refused=False)
         else:
             try:

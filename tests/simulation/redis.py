@@ -1,14 +1,20 @@
 """A simulated Redis: one order of everything; faults are switched on it."""
 
+from typing import TYPE_CHECKING
+
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
 from relay.feed.entries import Run
 from relay.history.history import Appended
 from relay.wire.position import Position
+from tests.simulation.broker import SimulatedBroker
 from tests.simulation.clock import START_MS, World
 from tests.simulation.history import Stream, next_epoch
 from tests.simulation.network import Connection
 from tests.simulation.truth import Order, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
 
 PREFIX = "relay"
 
@@ -29,17 +35,28 @@ class SimulatedChannel:
         """Whether the counter holds the newest epoch, so that the clock does not matter."""
         return not self._redis.refusing and (self.counter or 0) >= self.order.epoch
 
+    def order_of(self, position: Position) -> Order:
+        """The order in which `position` counts."""
+        return self.order
+
     # -- what the scripts do; each is executed at one moment
 
-    def open_epoch(self, known: int) -> int:
+    def open_epoch(self, marker: str, known: int) -> int:
         redis = self._redis
         if redis.refusing:
             redis.mend_clock()
-        epoch = next_epoch(redis.now_ms(), known, self.counter, self.history.newest())
+        epoch = next_epoch(redis.now_us(), known, self.counter, self.history.newest())
         if not redis.refusing:
             self.counter = epoch
+        return self._begin(marker, epoch)
+
+    def open_epoch_without_keys(self, marker: str, known: int) -> int:
+        """While the slot of the channel is on its way to another node."""
+        return self._begin(marker, next_epoch(self._redis.now_us(), known, None, None))
+
+    def _begin(self, marker: str, epoch: int) -> int:
         self.order.mark(epoch)
-        return redis.publish(self.keys.marker(""), b"%d" % epoch)
+        return self._redis.publish(marker, b"%d" % epoch)
 
     def append(self, run: Run, *, force: bool, size: int, keep_ms: int) -> Appended:
         before = self.history.newest()
@@ -58,15 +75,17 @@ class SimulatedChannel:
 
     def _check(self, before: Position | None) -> None:
         """What was appended is true, follows (I2) and is linked only where nothing is missing (I3)."""
-        entries, order = self.history.entries, self.order
+        entries = self.history.entries
         for index in range(len(entries) - 1, -1, -1):
             entry = entries[index]
             if before is not None and entry.position <= before:
                 break
+            order = self.order_of(entry.position)
             if entry.event is not None and entry.event != order.event(entry.position):
                 raise Violation(f"I1: the history has another message at {entry.position}")
             if entry.previous is not None:
-                if order.place(entry.previous) != order.place(entry.position):
+                same = order is self.order_of(entry.previous)
+                if not same or order.place(entry.previous) != order.place(entry.position):
                     raise Violation(f"I3: {entry.position} is linked to {entry.previous}")
             elif entry.event is not None and entry.position not in self.history.breaks:
                 last = entries[index - 1].position if index else None
@@ -86,11 +105,20 @@ class SimulatedRedis:
         self.connections: list[Connection] = []
         self.down = False
         self.refusing = False
+        self.stopped_until = 0.0
+        """SIGSTOP: it executes nothing until then, and then everything."""
         self._ahead_ms = 0
         self._frozen_ms: int | None = None
         self.channels = {name: SimulatedChannel(name, self) for name in names}
 
+    def broker(self, process: "Process") -> SimulatedBroker:
+        """What this Redis is to one hub."""
+        return SimulatedBroker(process)
+
     # -- the clock
+
+    def now_us(self) -> int:
+        return self.now_ms() * 1000
 
     def now_ms(self) -> int:
         if self._frozen_ms is not None:

@@ -52,11 +52,13 @@ SHAKY: dict[str, float] = {"stall": 8, "unplug": 4, "flaky": 6}
 class Schedule:
     """One random run: processes, publishers, clients and faults, then quiet, then the last word."""
 
+    simulation_type = Simulation
+
     def __init__(self, seed: int, faults: dict[str, float] = FAULTS, **settings: Any) -> None:
         self.seed = seed
         self.random = random.Random(f"schedule {seed}")
         self._settings = {**self._random_settings(), **settings}
-        self.simulation = Simulation(seed, self._settings)
+        self.simulation = self.simulation_type(seed, self._settings)
         self.redis = self.simulation.redis
         self.weights = self._weights(faults)
         self.steps = self.random.choice([80, 120, 220])

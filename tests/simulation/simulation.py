@@ -47,11 +47,14 @@ class _BugReports(logging.Handler):
 class Simulation:
     """A world with one Redis, processes and clients. A context manager: it replaces what talks to Redis."""
 
+    redis_type = SimulatedRedis
+    client_type = Client
+
     def __init__(self, seed: int, settings: dict[str, Any]) -> None:
         self.world = World(seed)
         self.settings = settings
         names = [settings["channel"], *(name for name, _ in settings["channels"])]
-        self.redis = SimulatedRedis(self.world, names)
+        self.redis = self.redis_type(self.world, names)
         self.processes: list[Process] = []
         self.clients: list[Client] = []
         self._stack = ExitStack()
@@ -94,6 +97,6 @@ class Simulation:
         return [process for process in self.processes if process.alive and not process.stopping]
 
     def add_client(self, channel: str, room: int) -> Client:
-        client = Client(self.world, self.redis.channels[channel], len(self.clients), room)
+        client = self.client_type(self.world, self.redis.channels[channel], len(self.clients), room)
         self.clients.append(client)
         return client

@@ -4,8 +4,6 @@ A failed schedule prints its seed; `SEED=<seed> pytest tests/simulation/test_mod
 `SCHEDULES=<number>` runs more of them than usual, from `SEED` on if that is given as well.
 """
 
-import math
-import os
 from collections.abc import Callable
 
 import pytest
@@ -13,38 +11,18 @@ import pytest
 from relay.feed.start import Live
 from tests.simulation.mutants import MUTANTS, Mutant, Patch
 from tests.simulation.schedule import CHANNEL, FAULTS, SHAKY, CalmSchedule, Flood, Schedule
-from tests.simulation.truth import Violation
+from tests.simulation.seeds import caught_after, run, seeds_in
 
 SCHEDULES = 2000
 BLOCKS = 8
-FIRST_SEED = 1
 
 # -- the protocol holds
 
 
-def seeds_in(block: int) -> range:
-    """The seeds of one of the blocks that can run in parallel."""
-    given = os.environ.get("SEED")
-    first = int(given) if given else FIRST_SEED
-    number = int(os.environ.get("SCHEDULES", 1 if given else SCHEDULES))
-    size = math.ceil(number / BLOCKS)
-    return range(first + block * size, min(first + (block + 1) * size, first + number))
-
-
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_every_client_gets_every_message_once_in_order_or_a_gap(block: int) -> None:
-    for seed in seeds_in(block):
-        _run(seed)
-
-
-def _run(seed: int) -> None:
-    schedule = Schedule(seed, SHAKY if seed % 8 == 0 else FAULTS)
-    try:
-        schedule.run()
-    except Exception as error:
-        error.add_note(f"Again: SEED={seed} pytest tests/simulation/test_model.py. The last steps:")
-        error.add_note(", ".join(schedule.trace[-20:]))
-        raise
+    for seed in seeds_in(block, BLOCKS, SCHEDULES):
+        run(Schedule(seed, SHAKY if seed % 8 == 0 else FAULTS), "test_model.py")
 
 
 # -- what must not be noticed is not
@@ -98,16 +76,6 @@ def test_a_busy_channel_costs_no_client_that_keeps_up_a_message() -> None:
 
 
 # -- the checks find what is wrong
-
-
-def caught_after(limit: int, make: Callable[[int], Schedule]) -> int:
-    """How many schedules it took until one found a violation."""
-    for number in range(1, limit + 1):
-        try:
-            make(number).run()
-        except Violation:
-            return number
-    raise AssertionError(f"not caught in {limit} schedules")
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)

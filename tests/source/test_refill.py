@@ -49,7 +49,8 @@ class Channel:
 class Entered:
     def __init__(self, *, alone: bool) -> None:
         self.channel, self.intake = Channel(), Intake()
-        self.session, self.alone, self.before = object(), alone, None
+        self.session, self.alone = object(), alone
+        self.before: Any = None
 
     @property
     def held(self) -> bool:
@@ -80,6 +81,23 @@ async def test_it_is_given_up_when_nobody_has_written_in_time(
     await asyncio.wait_for(fill(entered), 5)  # type: ignore[arg-type]
     assert entered.intake.given_up
     assert (loop.time() - begin >= 0.19) == waits
+
+
+class Delivering:
+    """The session of an old master that is still there."""
+
+    delivers = True
+
+
+async def test_nothing_is_filled_where_the_old_master_still_delivers() -> None:
+    """What the history has is on its way here from the old master too, and would be there twice."""
+    entered = Entered(alone=False)
+    entered.before = Delivering()
+    entered.channel.feed.position = Position(1, 1)
+    history = entered.channel.history = Slowly(0.0, 5)
+    await fill(entered)  # type: ignore[arg-type]
+    assert (history.number, entered.intake.filled) == (5, 0)
+    assert entered.intake.given_up
 
 
 def test_a_hole_waits_longer_than_any_process_needs_to_write_what_it_heard() -> None:

@@ -1,0 +1,63 @@
+"""Which session counts, where a channel moves from one master to another."""
+
+from typing import cast
+
+from relay.broker.link import Link, MasterLink
+from relay.feed.entries import Entry
+from relay.feed.ring import Ring
+from relay.source.connection import Channel, Entered
+from relay.source.intake import Intake, Session
+from relay.wire.position import Position
+from tests.support.core import HandClock, make_feed
+
+
+class Moving:
+    """A channel with a session at each of two masters."""
+
+    def __init__(self) -> None:
+        self.feed = make_feed(Ring(100, 100_000))
+        self.link = Link()
+        self.intake = Intake(self.feed, self.link, HandClock())
+        self.old, self.new = Session(MasterLink(self.link)), Session(MasterLink(self.link))
+
+    def mark(self, session: Session, epoch: int) -> None:
+        self.intake.take(session, [[b"message", b"marker", b"%d" % epoch]])
+
+    def say(self, session: Session, *payloads: bytes) -> None:
+        self.intake.take(session, [[b"message", b"c", payload] for payload in payloads])
+
+    def fill(self, epoch: int, offset: int) -> None:
+        event = b"data: x\n\n" if offset else None
+        self.intake.fill(self.new, Entry(Position(epoch, offset), event, None, 0))
+
+    @property
+    def position(self) -> Position | None:
+        return self.feed.timeline.position
+
+
+def test_what_an_old_master_brings_while_the_hole_is_filled_gets_no_id() -> None:
+    """The ids after what was filled are those of other messages, or of the new master."""
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.say(channel.old, b"a")
+    channel.mark(channel.new, 300)
+    channel.say(channel.old, b"b")
+    assert channel.position == (100, 2)
+    channel.fill(200, 0)
+    channel.fill(200, 1)
+    channel.say(channel.old, b"c")
+    assert channel.position == (200, 1)
+    channel.fill(300, 0)
+    channel.say(channel.new, b"d")
+    assert channel.position == (300, 1)
+
+
+def test_a_session_is_displaced_when_another_one_takes_its_place() -> None:
+    channel = Moving()
+    entered = [Entered(cast(Channel, channel), MasterLink(channel.link)) for _ in range(2)]
+    new, old_again = entered
+    channel.mark(channel.old, 100)
+    channel.mark(new.session, 200)
+    assert [each.displaced for each in entered] == [False, False]
+    channel.mark(old_again.session, 300)
+    assert [each.displaced for each in entered] == [True, False]
