@@ -165,7 +165,7 @@ def accept_at_most(port: Any, number: int) -> None:
     read = port.doRead
 
     def read_few() -> None:
-        port.numberAccepts = min(port.numberAccepts, number)
+        vars(port).update(numberAccepts=min(port.numberAccepts, number))
         read()
 
     vars(port).update(doRead=read_few)
