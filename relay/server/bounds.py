@@ -39,6 +39,10 @@ WAITING = 8192
 BACKLOG = 4096
 """Connections that wait to be accepted: a thousand browsers may come at once."""
 
+ACCEPTED_AT_ONCE = 32
+"""Connections of one turn of the event loop: some milliseconds, as much as a slice of a pass takes.
+Else a message, and what is asked of Redis, waits while thousands come back."""
+
 ACCEPTED_AT_THE_END = 4096
 STOP_SECONDS = 1.0
 """What heads that are under way get when the server stops."""

@@ -3,6 +3,7 @@
 relay/server/factory.py closes further ones, for Daphne's own command as well.
 
 * The accept queue holds 4,096 connections instead of 50, so that a thousand browsers may come at once.
+* One turn of the event loop accepts a few of them, so that messages and Redis do not wait for all.
 * Accepted sockets notice a dead peer (keep-alive, TCP_USER_TIMEOUT; accepted sockets inherit both).
 * What is being answered is finished before the process ends.
 * Ten thousand streams that nothing happens on are not all looked at every second.
@@ -91,6 +92,7 @@ class HubServer(Server):
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
         self._port = port
+        internals.accept_at_most(port, bounds.ACCEPTED_AT_ONCE)
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)

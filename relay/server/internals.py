@@ -157,6 +157,20 @@ def connect(factory: Any, arrival: Arrival, data: bytes = b"") -> Any:
     return protocol
 
 
+def accept_at_most(port: Any, number: int) -> None:
+    """Bounds how many connections a port accepts in one turn of the event loop.
+
+    Twisted begins with 100, and with each turn that leaves some waiting it accepts 20 more.
+    """
+    read = port.doRead
+
+    def read_few() -> None:
+        vars(port).update(numberAccepts=min(port.numberAccepts, number))
+        read()
+
+    vars(port).update(doRead=read_few)
+
+
 def accept_waiting(port: Any, most: int) -> None:
     """Accepts up to about `most` connections that the kernel already has."""
     poll = select.poll()
