@@ -1,8 +1,7 @@
 """What a running Redis says about itself and about the rights of our user."""
 
-import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -12,48 +11,11 @@ from relay.broker.address import RedisAddress
 from relay.broker.master import USE
 from relay.broker.sync import open_sync
 from relay.conf import Settings
+from relay.management.redis_samples import CLUSTER_SAMPLES, SAMPLES, right_for
 
 SECONDS = 5
 OLDEST = (6, 2)
 SHARDED = (7, 0), "RELAY_PUBSUB=sharded needs"
-SCRIPT = "return 1"
-
-SAMPLES: tuple[tuple[str | int, ...], ...] = (
-    ("PING",),
-    ("TIME",),
-    ("EVAL", SCRIPT, 0),
-    ("EVALSHA", hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest(), 0),
-    ("SET", "{text}", 1, "EX", 10),
-    ("GET", "{text}"),
-    ("EXPIRE", "{text}", 10),
-    ("PEXPIRE", "{text}", 10_000),
-    ("XADD", "{stream}", "1-1", "f", "v"),
-    ("XLEN", "{stream}"),
-    ("PUBSUB", "NUMSUB", "{text}"),
-    ("XRANGE", "{stream}", "-", "+"),
-    ("XREVRANGE", "{stream}", "+", "-"),
-    ("XDEL", "{stream}", "1-1"),
-    ("ZADD", "{set}", 1, "m"),
-    ("ZCOUNT", "{set}", 0, 1),
-    ("ZRANGE", "{set}", 0, 1),
-    ("ZRANGEBYSCORE", "{set}", 0, 1),
-    ("ZREMRANGEBYSCORE", "{set}", 5, 6),
-    ("ZREM", "{set}", "m"),
-    ("HSET", "{hash}", "f", 1),
-    ("HSETNX", "{hash}", "f", 1),
-    ("HGET", "{hash}", "f"),
-    ("HKEYS", "{hash}"),
-    ("HDEL", "{hash}", "f"),
-    ("DEL", "{text}", "{stream}", "{set}", "{hash}"),
-)
-"""Every command that the hub sends, its scripts included, on keys that exist for the check alone."""
-
-
-CLUSTER_SAMPLES: tuple[tuple[str | int, ...], ...] = (("CLUSTER", "SLOTS"), ("CLUSTER", "MYID"))
-"""The same, of a cluster only."""
-
-CONTAINERS = frozenset({"CLUSTER"})
-"""Commands of which each subcommand is a right of its own."""
 
 
 class RedisFault(Exception):
@@ -185,7 +147,7 @@ def _denied(client: "redis.Redis", mode: str, settings: Settings) -> Iterator[st
     keys = {kind: f"{place}:{kind}" for kind in ("text", "stream", "set", "hash")}
     for words in (*SAMPLES, *(CLUSTER_SAMPLES if mode == "cluster" else ())):
         sample = [w.format(**keys) if isinstance(w, str) and w[0] == "{" else w for w in words]
-        yield from _try(client, f"the command {words[0]} (+{_right(words)})", *sample)
+        yield from _try(client, f"the command {words[0]} (+{right_for(words)})", *sample)
     with suppress(redis.exceptions.RedisError):
         client.delete(*keys.values())
     publish = settings.publish_command
@@ -206,13 +168,6 @@ def _place(client: "redis.Redis", prefix: str) -> str:
             pass
         break
     return place
-
-
-def _right(words: Sequence[str | int]) -> str:
-    """Returns the right that a command needs."""
-    if words[0] in CONTAINERS:
-        return f"{words[0]}|{words[1]}".lower()
-    return str(words[0]).lower()
 
 
 def _denied_channels(client: "redis.Redis", settings: Settings) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.management.redis_check import SAMPLES
+from relay.management.redis_samples import SAMPLES
 from tests.support.servers import ROOT, RedisServer
 from tests.support.waiting import wait_until
 
