@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Collection, Iterable, Sequence
+from itertools import count
 from typing import Protocol
 
 from relay.broker.errors import SubscriptionRefused
@@ -18,6 +19,9 @@ from relay.source.intake import Intake, Session
 
 CHANGE_SECONDS = 1.0
 """How long the other nodes may take to learn that a slot has another owner."""
+
+_numbers = count()
+"""Numbers the connections, so that an old one never takes over from a newer one."""
 
 
 class Channel(Protocol):
@@ -46,10 +50,10 @@ class Entered:
 
     __slots__ = ("alone", "channel", "intake", "session")
 
-    def __init__(self, channel: Channel, link: MasterLink) -> None:
+    def __init__(self, channel: Channel, link: MasterLink, connection: int) -> None:
         self.channel = channel
         self.intake = channel.intake
-        self.session = Session(link)
+        self.session = Session(link, connection)
         self.alone = False
         """Whether no other hub process received its marker."""
 
@@ -105,6 +109,7 @@ class Connection:
         """Set by every message on `probe_channel`."""
         self.received = 0
         """The number of reads that held a message."""
+        self._number = next(_numbers)
         self._control_channel = keys.control
         self._control = keys.control.encode()
         self._subscription: Subscription | None = None
@@ -178,10 +183,7 @@ class Connection:
         return self.open and entered is not None and entered.marked and entered.counts
 
     def is_over(self, channel: Channel) -> bool:
-        """Whether the channel must be entered again for its messages to count.
-
-        The server has ended its delivery, or it was dropped when another master was to take over.
-        """
+        """Whether the channel must be entered again: its server has ended it, or it was displaced."""
         entered = self._entered.get(channel)
         if entered is None:
             return False
@@ -206,7 +208,7 @@ class Connection:
             self._subscription.unsubscribe(names)
 
     def _enter(self, channel: Channel) -> Entered:
-        entered = self._entered[channel] = Entered(channel, self.link)
+        entered = self._entered[channel] = Entered(channel, self.link, self._number)
         for name in channel.names(self.master.node):
             self._routes[name.encode()] = entered
         return entered

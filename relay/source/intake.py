@@ -23,9 +23,13 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 
 
 class Session:
-    """One connection's share of a channel. `link` is that of its listener."""
+    """One connection's share of a channel.
+
+    `link` is that of its listener, `connection` the number of the connection, which grows.
+    """
 
     __slots__ = (
+        "connection",
         "ended",
         "epoch",
         "held",
@@ -36,8 +40,9 @@ class Session:
         "position",
     )
 
-    def __init__(self, link: Live) -> None:
+    def __init__(self, link: Live, connection: int = 0) -> None:
         self.link = link
+        self.connection = connection
         self.ended = False
         """Whether its server has ended the delivery of the channel."""
         self.epoch: int | None = None
@@ -55,6 +60,10 @@ class Session:
     def end(self) -> None:
         """Called when its server has ended the delivery of the channel."""
         self.ended = True
+
+    def is_newer_than(self, other: "Session") -> bool:
+        """Whether its listener has opened its connection after that of `other`."""
+        return self.link is other.link and self.connection > other.connection
 
     @property
     def delivers(self) -> bool:
@@ -190,6 +199,9 @@ class Intake:
     def _first_marker(self, session: Session, epoch: int, now_ms: int) -> None:
         session.epoch = epoch
         session.marked.set()
+        for other in (self._live, self._next):
+            if other is not None and other.is_newer_than(session):
+                return  # its connection was silent, and is about to be ended
         if self._feed.timeline.position is not None:
             self._next = session
             self.promoted.clear()

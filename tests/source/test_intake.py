@@ -54,7 +54,7 @@ def test_what_an_old_master_brings_while_the_hole_is_filled_gets_no_id() -> None
 
 def test_a_session_is_displaced_when_another_one_takes_its_place() -> None:
     channel = Moving()
-    entered = [Entered(cast(Channel, channel), MasterLink(channel.link)) for _ in range(2)]
+    entered = [Entered(cast(Channel, channel), MasterLink(channel.link), 0) for _ in range(2)]
     new, old_again = entered
     channel.mark(channel.old, 100)
     channel.mark(new.session, 200)
