@@ -51,6 +51,8 @@ class Sentinels(ElectedMasters):
         RedisAddress(url.masters.of("check", 1))  # raises now for options that cannot be used
         self._masters: dict[tuple[str, int], Master] = {}
         self._epoch = -1
+        self._switched = False
+        """Whether a failover is under way whose new master is named already."""
         self._ahead: Master | None = None
         """A promoted replica that no sentinel names yet."""
         self._master: Master | None = None
@@ -74,12 +76,15 @@ class Sentinels(ElectedMasters):
             raise self._silence(answers)
         self._report(len(found), len(answers))
         newest = max(found)
+        fails_over = any(answer.fails_over for answer in found)
         if newest.epoch > self._epoch:
-            self._epoch, self._ahead = newest.epoch, None
+            self._epoch, self._ahead, self._switched = newest.epoch, None, True
+        self._switched = self._switched and fails_over
         if not await self._is_ahead():
-            fails_over = any(answer.fails_over for answer in found)
-            self._ahead = await self._promoted(newest) if fails_over else None
-        self.settled = self._ahead is None and not any(answer.fails_over for answer in found)
+            # Once the new master is named, the old one is among the replicas, and says it is a master.
+            search = fails_over and not self._switched
+            self._ahead = await self._promoted(newest) if search else None
+        self.settled = self._ahead is None and not fails_over
         if self._ahead is not None:
             self._master = self._ahead
         elif newest.epoch == self._epoch:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 import redis
@@ -14,7 +13,7 @@ from relay.broker.cluster import read_slots
 from relay.broker.commands import script_text, unavailable
 from relay.broker.elected import FRESH_SECONDS
 from relay.broker.pool import cluster_options
-from relay.broker.sentinels import NamedMaster, read_pairs
+from relay.broker.sentinels import NamedMaster
 from relay.broker.urls import ClusterUrl, SentinelUrl, parse
 
 SENTINEL_SECONDS = 0.3
@@ -120,32 +119,7 @@ class SyncSentinels:
         if not found:
             raise error
         newest = max(found)
-        named = newest.host, newest.port
-        if any(each.fails_over for each in found):
-            return self._promoted(named) or named
-        return named
-
-    def _promoted(self, old: tuple[str, int]) -> tuple[str, int] | None:
-        """Returns the replica that has become the master before the sentinels name it, if one has."""
-        hosts: set[tuple[str, int]] = set()
-        for host in self._url.hosts:
-            with suppress(redis.RedisError, OSError, *UNREADABLE):
-                hosts |= self._replicas(RedisAddress(self._url.sentinels.of(*host)))
-        promoted = [host for host in hosts - {old} if self._is_master(host)]
-        return promoted[0] if len(promoted) == 1 else None
-
-    def _replicas(self, address: RedisAddress) -> set[tuple[str, int]]:
-        with address.sync_client(self._client_name, SENTINEL_SECONDS) as client:
-            answer = client.execute_command("SENTINEL", "REPLICAS", self._url.service)
-        return {(each["ip"], int(each["port"])) for each in map(read_pairs, answer)}
-
-    def _is_master(self, host: tuple[str, int]) -> bool:
-        address = RedisAddress(self._url.masters.of(*host))
-        try:
-            with address.sync_client(self._client_name, SENTINEL_SECONDS) as client:
-                return read_pairs(client.execute_command("HELLO"))["role"] == "master"
-        except (redis.RedisError, OSError, *UNREADABLE):
-            return False
+        return newest.host, newest.port
 
     def _ask_one(self, address: RedisAddress) -> NamedMaster:
         with address.sync_client(self._client_name, SENTINEL_SECONDS) as client:

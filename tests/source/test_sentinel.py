@@ -156,4 +156,4 @@ def test_the_commands_follow_the_master(
         elif command == "kick":
             assert [e.event for e in stream.events() if e.event == "message"] == []  # it ends
         else:
-            assert f"127.0.0.1:{new.port}" in done.stdout
+            assert f"127.0.0.1:{deployment.master.port}" in done.stdout
