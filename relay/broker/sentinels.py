@@ -23,17 +23,18 @@ class NamedMaster(NamedTuple):
 
     epoch: int
     """The configuration epoch: each failover raises it."""
+    settled: bool
+    """Whether this sentinel leads no failover. One that does names the old master until the end, from
+    some moment on with the new epoch."""
     host: str
     port: int
-    fails_over: bool
-    """Whether this sentinel leads a failover, so that one of the replicas is about to be the master."""
 
     @classmethod
     def of(cls, answer: Any) -> "NamedMaster":
         """Reads an answer to SENTINEL MASTER."""
         said = read_pairs(answer)
         fails_over = "failover_in_progress" in said["flags"]
-        return cls(int(said["config-epoch"]), said["ip"], int(said["port"]), fails_over)
+        return cls(int(said["config-epoch"]), not fails_over, said["ip"], int(said["port"]))
 
 
 class Sentinels(ElectedMasters):
@@ -76,8 +77,8 @@ class Sentinels(ElectedMasters):
             raise self._silence(answers)
         self._report(len(found), len(answers))
         newest = max(found)
-        fails_over = any(answer.fails_over for answer in found)
-        if newest.epoch > self._epoch:
+        fails_over = not all(answer.settled for answer in found)
+        if newest.epoch > self._epoch and newest.settled:
             self._epoch, self._ahead, self._switched = newest.epoch, None, True
         self._switched = self._switched and fails_over
         if not await self._is_ahead():
