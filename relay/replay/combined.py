@@ -80,10 +80,13 @@ class _Progress:
                 yield self._frame(feed, gap)
 
     def lagging(self) -> Feed | None:
-        """Returns a feed with entries that the client has yet to get; None if there is none."""
+        """Returns a feed with events that the client has yet to get; None if there is none.
+
+        A heartbeat is no event: it does not advance a position, so it would stay ahead for ever.
+        """
         for feed, position in self._positions.items():
             place = feed.timeline.find(position)
-            if place is None or place.cursor < feed.ring.end:
+            if place is None or any(feed.events_between(place.cursor, feed.ring.end)):
                 return feed
         return None
 

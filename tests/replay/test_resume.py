@@ -107,6 +107,20 @@ def test_clients_that_change_processes_on_a_channel_without_messages_get_no_gap(
             assert [(e.event, e.data) for e in read_to(stream, "1")] == [("message", "1")]
 
 
+def test_a_heartbeat_at_the_end_of_a_channel_does_not_hold_up_a_stream_of_several(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    hub = start_hub(RELAY_CHANNELS="a b", RELAY_HEARTBEAT_SECONDS="1")
+    with Stream(hub.url, "/stream/?channel=a") as single:
+        while single.line() != b":":  # the ring of the channel ends with it
+            pass
+        with Stream(hub.url, "/stream/?channel=a&channel=b&rewind=1") as both:
+            wait_until(lambda: hub.health()["streams_open"] == 2, "both are open")
+            redis_server.publish("1", "a")
+            redis_server.publish("2", "b")
+            assert both.data(2) == ["1", "2"]
+
+
 def test_a_history_of_nothing_but_boundaries_does_not_end_the_stream(
     start_hub: StartHub, redis_server: RedisServer
 ) -> None:
