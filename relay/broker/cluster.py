@@ -11,9 +11,9 @@ from redis.crc import key_slot
 
 from relay.broker.address import RedisAddress
 from relay.broker.commands import ServerCommands
-from relay.broker.elected import ElectedMasters
-from relay.broker.errors import RedisUnavailable
+from relay.broker.elected import ElectedMasters, nobody_answers
 from relay.broker.master import Master
+from relay.broker.pairs import read_pairs
 from relay.broker.urls import ClusterUrl
 
 ANSWER_SECONDS = 0.5
@@ -109,9 +109,7 @@ class Cluster(ElectedMasters):
             found, more = await self._ask(self._url.hosts)
             errors += more
         if not found:
-            refused = any(getattr(error, "refused", False) for error in errors)
-            reason = str(errors[-1]) or "no answer"
-            raise RedisUnavailable(f"no node answers ({reason})", refused=refused)
+            raise nobody_answers(f"no node answers ({str(errors[-1]) or 'no answer'})", errors)
         self._slots = self._slots.agreed([slots for slots, _ in found])
         self._known = list({node for _, nodes in found for node in nodes}) or self._known
         for owner in self._slots.all_owners - self._masters.keys():
@@ -154,6 +152,5 @@ def _owner(node: Sequence[Any], asked: str) -> Owner:
     host, port, identity, *further = node
     name = host.decode() if host else ""
     if name == "?" and further:
-        fields = dict(zip(further[0][::2], further[0][1::2], strict=True))
-        name = fields.get(b"ip", b"").decode()
+        name = read_pairs(further[0]).get("ip", "")
     return Owner(asked if name in {"", "?"} else name, int(port), identity.decode())

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from relay import tasks
 from relay.broker.commands import ServerCommands
+from relay.broker.errors import RedisUnavailable
 from relay.broker.master import Master
 
 FRESH_SECONDS = 2.5
@@ -66,3 +68,9 @@ class ElectedMasters(ABC):
 
     @abstractmethod
     async def _close(self) -> None: ...
+
+
+def nobody_answers(reason: str, errors: Iterable[object]) -> RedisUnavailable:
+    """Returns the error for when none of the servers answered that were asked."""
+    refused = any(isinstance(error, RedisUnavailable) and error.refused for error in errors)
+    return RedisUnavailable(reason, refused=refused)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from relay.broker.pairs import read_pairs
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:
@@ -14,7 +16,7 @@ class Hello:
     """`master` or `replica`."""
 
     @classmethod
-    def of(cls, answer: Sequence[bytes]) -> "Hello":
+    def of(cls, answer: Sequence[object]) -> "Hello":
         """Reads an answer to HELLO."""
-        said = dict(zip(answer[::2], answer[1::2], strict=True))
-        return cls(*(said.get(name, b"").decode() for name in (b"mode", b"role")))
+        said = read_pairs(answer)
+        return cls(said.get("mode", ""), said.get("role", ""))

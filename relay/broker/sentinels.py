@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from relay.broker.address import RedisAddress
 from relay.broker.commands import ServerCommands
-from relay.broker.elected import ElectedMasters
+from relay.broker.elected import ElectedMasters, nobody_answers
 from relay.broker.errors import RedisUnavailable
 from relay.broker.master import Master
 from relay.broker.outage import Outage
+from relay.broker.pairs import read_pairs
 from relay.broker.urls import SentinelUrl
 
 ANSWER_SECONDS = 0.3
@@ -149,23 +150,10 @@ class Sentinels(ElectedMasters):
             f"{name}: {str(error) or 'no answer'}"
             for (name, _), error in zip(self._sentinels, answers, strict=True)
         ]
-        refused = any(getattr(error, "refused", False) for error in answers)
-        return RedisUnavailable(f"no sentinel names a master ({'; '.join(said)})", refused=refused)
+        return nobody_answers(f"no sentinel names a master ({'; '.join(said)})", answers)
 
 
 async def _role(master: Master) -> str:
     """Returns the role of a server, as it says itself. HELLO needs no right."""
     async with asyncio.timeout(ANSWER_SECONDS):
         return read_pairs(await master.commands.run("HELLO"))["role"]
-
-
-def read_pairs(answer: Any) -> dict[str, str]:
-    """Reads a list of names and values, which some versions of redis-py have read already."""
-    pairs = (
-        answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-    )
-    return {_text(key): _text(value) for key, value in pairs}
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -13,11 +13,8 @@ from relay.broker.cluster import read_slots
 from relay.broker.commands import script_text, unavailable
 from relay.broker.elected import FRESH_SECONDS
 from relay.broker.pool import cluster_options
-from relay.broker.sentinels import NamedMaster
+from relay.broker.sentinels import ANSWER_SECONDS, NamedMaster
 from relay.broker.urls import ClusterUrl, SentinelUrl, parse
-
-SENTINEL_SECONDS = 0.3
-"""How long a sentinel may take to answer."""
 
 UNREADABLE = (LookupError, ValueError, TypeError)
 """What an answer raises that is not as the protocol says."""
@@ -33,8 +30,6 @@ class SyncRedis(Protocol):
     """For messages; holds no password."""
     deployment: str
     """`server`, `sentinel` or `cluster`."""
-    mode: str
-    """What each of its servers says of itself: `standalone` or `cluster`."""
 
     def client(self) -> Client:
         """Returns a client that reaches the masters as they are now. `close` closes it."""
@@ -49,7 +44,6 @@ class SyncServer:
     """A server that stands alone. redis-py gives a forked child connections of its own."""
 
     deployment = "server"
-    mode = "standalone"
 
     def __init__(self, url: str, client_name: str) -> None:
         self._address = RedisAddress(url)
@@ -70,7 +64,6 @@ class SyncSentinels:
     """Asks all sentinels at most each FRESH_SECONDS, for an old master may go on answering."""
 
     deployment = "sentinel"
-    mode = "standalone"
 
     def __init__(self, url: SentinelUrl, client_name: str) -> None:
         self.name = url.name
@@ -122,7 +115,7 @@ class SyncSentinels:
         return newest.host, newest.port
 
     def _ask_one(self, address: RedisAddress) -> NamedMaster:
-        with address.sync_client(self._client_name, SENTINEL_SECONDS) as client:
+        with address.sync_client(self._client_name, ANSWER_SECONDS) as client:
             answer = client.execute_command("SENTINEL", "MASTER", self._url.service)
         return NamedMaster.of(answer)
 
@@ -131,7 +124,6 @@ class SyncCluster:
     """redis-py finds the nodes and follows redirections. It repeats nothing that may have been done."""
 
     deployment = "cluster"
-    mode = "cluster"
 
     def __init__(self, url: ClusterUrl, client_name: str) -> None:
         self.name = url.name

@@ -1,7 +1,7 @@
 """What a running Redis says about itself and about the rights of our user."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -9,7 +9,8 @@ import redis
 
 from relay.broker.address import RedisAddress
 from relay.broker.master import USE
-from relay.broker.sync import open_sync
+from relay.broker.pairs import read_pairs
+from relay.broker.sync import SyncRedis, open_sync
 from relay.conf import Settings
 from relay.management.redis_samples import CLUSTER_SAMPLES, SAMPLES, right_for
 
@@ -38,7 +39,7 @@ def require_subscription(url: str, settings: Settings) -> None:
     away: list[Exception] = []
     for master in masters:
         try:
-            _require_subscription(master, server.mode, settings)
+            _require_subscription(master, _mode(server), settings)
         except RedisAway as fault:
             away.append(fault)
     if away and len(away) == len(masters):
@@ -52,7 +53,8 @@ def _require_subscription(address: RedisAddress, mode: str, settings: Settings) 
         with client.pubsub() as pubsub:
             pubsub.subscribe(channel)
             pubsub.get_message(timeout=SECONDS)
-        for line in (*_wrong_mode(client, mode), *_too_old(client, settings)):
+        hello = read_hello(client)
+        for line in (*_wrong_mode(hello, mode), *_too_old(hello, settings)):
             raise RedisFault(f"Redis {name} {line}")
     except redis.exceptions.AuthenticationError as error:
         raise RedisFault(
@@ -84,7 +86,7 @@ def find_faults(settings: Settings) -> Iterator[str]:
     server = open_sync(settings.redis_url, "relay-check")
     try:
         for master in server.masters():
-            yield from _faults_of(master, server.mode, settings)
+            yield from _faults_of(master, _mode(server), settings)
     finally:
         server.close()
 
@@ -115,14 +117,19 @@ def _describe(address: RedisAddress) -> str:
     return f"Redis {address.name}: version {hello['version']}, {hello['role']}"
 
 
-def _wrong_mode(client: "redis.Redis", expected: str) -> Iterator[str]:
-    mode = read_hello(client)["mode"]
+def _mode(server: SyncRedis) -> str:
+    """What each server of the deployment must say of itself."""
+    return "cluster" if server.deployment == "cluster" else "standalone"
+
+
+def _wrong_mode(hello: Mapping[str, str], expected: str) -> Iterator[str]:
+    mode = hello["mode"]
     if mode != expected:
         yield f"{USE.get(mode, 'is in no cluster: use redis:// in REDIS_URL')}."
 
 
-def _too_old(client: "redis.Redis", settings: Settings) -> Iterator[str]:
-    version = read_hello(client)["version"]
+def _too_old(hello: Mapping[str, str], settings: Settings) -> Iterator[str]:
+    version = hello["version"]
     oldest, what = (OLDEST, "the hub needs") if not settings.sharded else SHARDED
     if tuple(int(part) for part in version.split(".")[:2]) < oldest:
         yield f"has version {version}; {what} {'.'.join(map(str, oldest))} or later."
@@ -135,10 +142,7 @@ def _wrong_server(client: "redis.Redis") -> Iterator[str]:
 
 def read_hello(client: "redis.Redis") -> dict[str, str]:
     """HELLO needs no right and tells what INFO does (https://redis.io/docs/latest/commands/hello)."""
-    answer = client.execute_command("HELLO")
-    if not isinstance(answer, dict):
-        answer = dict(zip(answer[::2], answer[1::2], strict=True))
-    return {_text(key): _text(value) for key, value in answer.items()}
+    return read_pairs(client.execute_command("HELLO"))
 
 
 def _denied(client: "redis.Redis", mode: str, settings: Settings) -> Iterator[str]:
@@ -206,7 +210,3 @@ def _try_to_subscribe(client: "redis.Redis", what: str, how: str, name: str) -> 
 
 def _said(error: Exception) -> str:
     return str(error).rstrip(".")
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -29,11 +29,9 @@ class Epochs:
         words = [self._keys.marker(master.node), known, self._publish, int(master.elected)]
         try:
             answer = await master.commands.script("epoch_open", keys, words)
-        except Redirected as error:
-            if not error.asking:
+        except (Redirected, SlotUnsettled) as error:
+            if isinstance(error, Redirected) and not error.asking:
                 raise
-            answer = await master.commands.script("epoch_open", [], words)
-        except SlotUnsettled:
             answer = await master.commands.script("epoch_open", [], words)
         epoch, receivers, refusal = answer
         if not epoch:

@@ -50,15 +50,10 @@ class Listener:
         return self._master
 
     @property
-    def interrupted(self) -> bool:
-        """Whether the connection was lost, or could not be made, and is not back yet."""
-        return self._link.interrupted
-
-    @property
     def unsettled(self) -> bool:
-        """Whether another master is about to have its channels, or some of them."""
+        """Whether its connection is lost, or another master is about to have some of its channels."""
         changes = self._connection is not None and self._connection.changes
-        return self.interrupted or changes
+        return self._link.interrupted or changes
 
     @property
     def channels(self) -> Collection[Channel]:

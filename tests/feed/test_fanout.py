@@ -6,26 +6,17 @@ import random
 import pytest
 
 from relay.engine.stream import Owner
-from relay.feed.fanout import SLICE, Fanout
-from relay.feed.ring import Ring
+from relay.feed.fanout import SLICE
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Chunk
-from tests.support.core import FakeWriter, HandClock, make_context, make_feed
-
-EPOCH = 1_700_000_000_000
+from tests.support.core import FakeWriter, FanoutBench
 
 
-class Bench:
+class Bench(FanoutBench):
     """A ring and its fan-out, with numbered messages."""
 
     def __init__(self, entries: int = 1000, chunk_bytes: int = 1000) -> None:
-        self.loop = HandClock()
-        context = make_context(self.loop, client_buffer_bytes=chunk_bytes)
-        self.stats = context.stats
-        self.ring = Ring(entries, 1_000_000)
-        self.feed = make_feed(self.ring, stats=self.stats)
-        self.feed.mark(EPOCH, 0)
-        self.fanout = Fanout(self.feed, context)
+        super().__init__(entries, chunk_bytes)
         self.sent = 0
 
     def join(self, writer: FakeWriter) -> Subscriber:

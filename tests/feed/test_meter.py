@@ -2,25 +2,16 @@
 
 import random
 
-from relay.feed.fanout import SLICE, Fanout
-from relay.feed.ring import Ring
+from relay.feed.fanout import SLICE
 from relay.stats import LAG_BOUNDS, STALL_SECONDS, Histogram, Stats
-from tests.support.core import FakeWriter, HandClock, make_context, make_feed
-
-EPOCH = 1_700_000_000_000
+from tests.support.core import FakeWriter, FanoutBench
 
 
-class Bench:
+class Bench(FanoutBench):
     """A fan-out, and all writers that were ever given to it."""
 
     def __init__(self, entries: int = 1000, chunk_bytes: int = 1000) -> None:
-        self.loop = HandClock()
-        context = make_context(self.loop, client_buffer_bytes=chunk_bytes)
-        self.stats = context.stats
-        self.ring = Ring(entries, 1_000_000)
-        self.feed = make_feed(self.ring, stats=self.stats)
-        self.feed.mark(EPOCH, 0)
-        self.fanout = Fanout(self.feed, context)
+        super().__init__(entries, chunk_bytes)
         self.writers: list[FakeWriter] = []
 
     def join(self, room: float = float("inf")) -> FakeWriter:

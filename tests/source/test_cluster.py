@@ -1,10 +1,7 @@
 """A Redis Cluster: each channel at its master, also when that moves; ids never name two messages."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,6 +20,7 @@ from relay.publishing.once import Outgoing, once_key
 from relay.publishing.outlet import outlet
 from tests.support.client import Stream
 from tests.support.cluster import Node, RedisCluster
+from tests.support.command import relay_command
 from tests.support.follower import Follower
 from tests.support.servers import ROOT, HubProcess, StartHub
 from tests.support.two_redis import PROGRAMS, program
@@ -77,6 +75,12 @@ class Scene:
         voice = Voice(name, connect, rate, CHANNEL, self._command)
         self.voices.append(voice)
         voice.start()
+
+    def speak_beside(self, owner: Node) -> None:
+        """Publishes through three nodes other than the owner."""
+        for number, node in enumerate(self.cluster.others(owner)[:3]):
+            self.speak(f"v{number}", node.client)
+        self.goes_on()
 
     def goes_on(self, number: int = 60) -> None:
         """Waits until every follower has received so many more."""
@@ -155,9 +159,7 @@ def test_a_master_that_dies(start_hub: StartHub, cluster: RedisCluster) -> None:
     with Scene(start_hub, cluster) as scene:
         owner = cluster.owner()
         replica = cluster.replica_of(owner)
-        for number, node in enumerate(cluster.others(owner)[:3]):
-            scene.speak(f"v{number}", node.client)
-        scene.goes_on()
+        scene.speak_beside(owner)
         owner.kill()
         wait_until(lambda: replica.role() == b"master", "the replica takes over", 20)
         with within(3):  # promised: 0.5 s
@@ -174,9 +176,7 @@ def test_a_master_that_was_stopped_and_wakes_changes_nothing(
     with Scene(start_hub, cluster) as scene:
         owner = cluster.owner()
         replica = cluster.replica_of(owner)
-        for number, node in enumerate(cluster.others(owner)[:3]):
-            scene.speak(f"v{number}", node.client)
-        scene.goes_on()
+        scene.speak_beside(owner)
         owner.signal(signal.SIGSTOP)
         wait_until(lambda: replica.role() == b"master", "the replica takes over", 20)
         wait_until(lambda: all(moved(hub, replica) for hub in scene.hubs), "both have moved", 20)
@@ -255,49 +255,29 @@ def test_a_wildcard_is_heard_from_every_node(start_hub: StartHub, cluster: Redis
         assert sorted(next(events).data for _ in range(6)) == [str(n) for n in range(6)]
 
 
-def run(cluster: RedisCluster, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "manage.py", "relay", *words],
-        cwd=ROOT,
-        env={**os.environ, "REDIS_URL": cluster.url, "SECRET_KEY": "x"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_the_commands_work_on_a_cluster(start_hub: StartHub, cluster: RedisCluster) -> None:
     hub = start_hub(redis_url=cluster.url)
     with Stream(hub.url) as stream:
         hub.wait_for_streams(1)
-        checked = run(cluster, "check")
+        checked = relay_command("check", REDIS_URL=cluster.url)
         assert checked.returncode == 0, checked.stderr
         assert checked.stdout.count("master") == 3
-        status = run(cluster, "status")
+        status = relay_command("status", REDIS_URL=cluster.url)
         assert status.returncode == 0, status.stderr
         assert "cluster" in status.stdout
-        published = run(cluster, "publish", CHANNEL, "by the command")
+        published = relay_command("publish", CHANNEL, "by the command", REDIS_URL=cluster.url)
         assert published.returncode == 0, published.stderr
         assert "1 subscriber" in published.stdout
         assert stream.event().data == "by the command"
-        kicked = run(cluster, "kick", "--all")
+        kicked = relay_command("kick", "--all", REDIS_URL=cluster.url)
         assert kicked.returncode == 0, kicked.stderr
         with within(2):
             assert [e for e in stream.events() if e.event == "message"] == []
 
 
 def test_a_plain_url_that_leads_to_a_cluster_is_told_so(cluster: RedisCluster) -> None:
-    env = {"REDIS_URL": f"redis://127.0.0.1:{cluster.nodes[0].port}/0", "SECRET_KEY": "x"}
-    done = subprocess.run(
-        [sys.executable, "manage.py", "relay", "serve", "--port", "1"],
-        cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    url = f"redis://127.0.0.1:{cluster.nodes[0].port}/0"
+    done = relay_command("serve", "--port", "1", REDIS_URL=url)
     assert done.returncode == 1
     assert "is a node of a cluster: use redis+cluster:// in REDIS_URL" in done.stderr
 
@@ -336,15 +316,7 @@ def test_the_rights_of_the_documentation_are_enough(
 @pytest.mark.parametrize("right", ["+cluster|slots", "+cluster|myid"])
 def test_each_right_that_is_missing_is_named(cluster: RedisCluster, right: str) -> None:
     url = user_of_the_documentation(cluster, right.replace("+", "-"))
-    done = subprocess.run(
-        [sys.executable, "manage.py", "relay", "check"],
-        cwd=ROOT,
-        env={**os.environ, "REDIS_URL": url, "SECRET_KEY": "x"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = relay_command("check", REDIS_URL=url)
     assert done.returncode == 1
     assert right.removeprefix("+") in done.stderr.lower().replace(" ", "|")
 

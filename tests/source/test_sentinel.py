@@ -1,8 +1,6 @@
 """A master that sentinels replace: the hub follows it, ids never repeat, and each hole is told."""
 
-import os
-import subprocess
-import sys
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -12,8 +10,9 @@ from relay.broker.errors import NotMaster
 from relay.broker.keys import Keys
 from relay.source.epochs import Epochs
 from tests.support.client import Stream
+from tests.support.command import relay_command
 from tests.support.sentinel import SERVICE, SentinelDeployment
-from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
+from tests.support.servers import HubProcess, RedisServer, StartHub
 from tests.support.two_redis import PROGRAMS, program
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
@@ -95,8 +94,6 @@ def test_a_replica_is_not_listened_to_and_gets_no_marker(deployment: SentinelDep
             await Epochs(broker, KEYS).open(at, 0)
         await broker.aclose()
 
-    import asyncio
-
     with replica.client() as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
         pubsub.subscribe(KEYS.marker(""))
         pubsub.get_message(timeout=5)
@@ -140,15 +137,7 @@ def test_the_commands_follow_the_master(
     wait_until(lambda: deployment.master is new, "the sentinels name it", 15)
     with Stream(hub.url) as stream:
         hub.wait_for_streams(1)
-        done = subprocess.run(
-            [sys.executable, "manage.py", "relay", *words],
-            cwd=ROOT,
-            env={**os.environ, "REDIS_URL": deployment.url, "SECRET_KEY": "x"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = relay_command(*words, REDIS_URL=deployment.url)
         assert done.returncode == 0, done.stderr
         if command == "publish":
             messages = (event for event in stream.events() if event.event == "message")

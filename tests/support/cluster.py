@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import tempfile
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
@@ -12,8 +10,7 @@ from typing import Any
 import redis
 from redis.crc import key_slot
 
-from relay.server.embedded_redis import find_redis_server
-from tests.support.servers import reserve
+from tests.support.servers import RedisProcess, reserve, server_words
 from tests.support.waiting import wait_until
 
 NODE_TIMEOUT_MS = 700
@@ -35,62 +32,37 @@ def _cluster_port() -> int:
         return port
 
 
-class Node:
-    """One redis-server of the cluster. `stop` and `start` again keep its port and its id."""
+class Node(RedisProcess):
+    """One redis-server of the cluster. `kill` and `start` again keep its port and its id."""
 
     def __init__(self, program: str, port: int) -> None:
-        self.port = port
+        super().__init__(program, port)
         self.id = sha1(str(port).encode(), usedforsecurity=False).hexdigest()
-        self.folder = tempfile.TemporaryDirectory(prefix="cluster-", ignore_cleanup_errors=True)
-        self._program = program
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def line(self) -> str:
         return f"{self.id} 127.0.0.1:{self.port}@{self.port + BUS}"
 
     def start(self) -> None:
-        words = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        words += ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
-        words += ["--repl-diskless-sync-delay", "0", "--loglevel", "warning"]
-        words += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
-        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=self.folder.name)
+        words = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+        self.run(*server_words(self.port), *words, "--repl-diskless-sync-delay", "0")
 
     def client(self, **options: Any) -> "redis.Redis":
-        return redis.Redis(port=self.port, socket_timeout=5, **options)
-
-    def publish(self, payload: str | bytes, channel: str = "demo_stream") -> int:
-        with self.client() as client:
-            return int(client.publish(channel, payload))
+        return super().client(**{"socket_timeout": 5, **options})
 
     def role(self) -> bytes:
         """Its role; empty where it does not answer."""
         try:
-            with redis.Redis(port=self.port, socket_timeout=0.5) as client:
+            with self.client(socket_timeout=0.5) as client:
                 return bytes(client.execute_command("ROLE")[0])
         except redis.exceptions.RedisError:
             return b""
-
-    def signal(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def close(self) -> None:
-        self.kill()
-        self.folder.cleanup()
 
 
 class RedisCluster:
     """`url` is the REDIS_URL of a hub on it. Each master has one replica, `nodes[n + 3]`."""
 
     def __init__(self, program: str = "") -> None:
-        program = program or find_redis_server()
         self.nodes = [Node(program, _cluster_port()) for _ in range(6)]
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{n.port}" for n in self.nodes[:3])
         for node in self.nodes:

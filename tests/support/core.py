@@ -12,10 +12,13 @@ from relay.clock import Clock
 from relay.feed.backpressure import Backpressure
 from relay.feed.context import Context
 from relay.feed.encoder import Encoder
+from relay.feed.fanout import Fanout
 from relay.feed.feed import Feed
 from relay.feed.ring import Ring
 from relay.feed.writer import Chunk
 from relay.stats import Stats
+
+EPOCH = 1_700_000_000_000
 
 
 class HandClock:
@@ -93,6 +96,19 @@ class FakeWriter:
 
     def abort(self) -> None:
         self.aborted = True
+
+
+class FanoutBench:
+    """A ring and its fan-out, on an event loop that the test moves by hand."""
+
+    def __init__(self, entries: int = 1000, chunk_bytes: int = 1000) -> None:
+        self.loop = HandClock()
+        context = make_context(self.loop, client_buffer_bytes=chunk_bytes)
+        self.stats = context.stats
+        self.ring = Ring(entries, 1_000_000)
+        self.feed = make_feed(self.ring, stats=self.stats)
+        self.feed.mark(EPOCH, 0)
+        self.fanout = Fanout(self.feed, context)
 
 
 def make_context(clock: Clock, **settings: Any) -> Context:

@@ -1,14 +1,13 @@
 """A master, two replicas and three sentinels, on loopback, ready in about a second."""
 
-import subprocess
-import tempfile
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
+from typing import Any
 
 import redis
 
-from tests.support.servers import RedisServer, free_port
+from tests.support.servers import RedisProcess, RedisServer, free_port
 from tests.support.waiting import wait_until
 
 SERVICE = "mymaster"
@@ -19,12 +18,11 @@ def _id(port: int) -> str:
     return sha1(str(port).encode(), usedforsecurity=False).hexdigest()
 
 
-class Sentinel:
+class Sentinel(RedisProcess):
     """One sentinel, which knows the others and the replicas from the start."""
 
     def __init__(self, port: int, master: RedisServer, others: list[int]) -> None:
-        self.port = port
-        self._folder = tempfile.TemporaryDirectory(prefix="sentinel-", ignore_cleanup_errors=True)
+        super().__init__(master.program, port)
         lines = [
             f"port {port}",
             "bind 127.0.0.1",
@@ -34,19 +32,15 @@ class Sentinel:
             f"sentinel myid {_id(port)}",
             *(f"sentinel known-sentinel {SERVICE} 127.0.0.1 {p} {_id(p)}" for p in others),
         ]
-        conf = Path(self._folder.name, "sentinel.conf")
-        conf.write_text("\n".join(lines) + "\n")
-        self._command = [master.program, str(conf), "--sentinel"]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._conf = Path(self.folder.name, "sentinel.conf")
+        self._conf.write_text("\n".join(lines) + "\n")
         self.start()
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, cwd=self._folder.name
-        )
+        self.run(str(self._conf), "--sentinel")
 
-    def client(self) -> "redis.Redis":
-        return redis.Redis(port=self.port, socket_timeout=2)
+    def client(self, **options: Any) -> "redis.Redis":
+        return super().client(socket_timeout=2, **options)
 
     def knows(self, replicas: int) -> bool:
         try:
@@ -55,16 +49,6 @@ class Sentinel:
         except redis.exceptions.RedisError:
             return False
         return bool(said["num-slaves"] == replicas and said["num-other-sentinels"] == 2)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def close(self) -> None:
-        self.kill()
-        self._folder.cleanup()
 
 
 class SentinelDeployment:

@@ -69,29 +69,20 @@ Taken = Callable[[], list[tuple[str, bytes]]]
 """Says which messages were published, and on which channels (the fixture `taken`)."""
 
 
-class RedisServer:
-    """A redis-server on a port of its own; `stop` and `start` again keep the port."""
+class RedisProcess:
+    """A program of Redis on a port, with a folder of its own. It is not started yet."""
 
-    def __init__(self, *options: str, program: str = "") -> None:
-        self.port = free_port()
+    def __init__(self, program: str, port: int) -> None:
         self.program = program or find_redis_server()
-        self.options = options
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.port = port
         self.folder = tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True)
-        self.start()
+        self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *options: str) -> None:
-        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
-        # A machine that is busy with other things must not look like a subscriber that is too slow.
-        command += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
+    def run(self, *words: str) -> None:
+        """Starts the program with these arguments."""
         self.process = subprocess.Popen(
-            [*command, *self.options, *options],
-            stdout=subprocess.DEVNULL,
-            cwd=self.folder.name,
+            [self.program, *words], stdout=subprocess.DEVNULL, cwd=self.folder.name
         )
-        wait_until(self._answers, "redis-server answers")
 
     def client(self, **options: Any) -> "redis.Redis":
         return redis.Redis(host="127.0.0.1", port=self.port, **options)
@@ -114,6 +105,28 @@ class RedisServer:
         """Kills it and removes its folder."""
         self.kill()
         self.folder.cleanup()
+
+
+def server_words(port: int) -> list[str]:
+    """The arguments of a redis-server that keeps nothing."""
+    words = ["--port", str(port), "--bind", "127.0.0.1"]
+    words += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+    # A machine that is busy with other things must not look like a subscriber that is too slow.
+    return [*words, "--client-output-buffer-limit", "pubsub", "0", "0", "0"]
+
+
+class RedisServer(RedisProcess):
+    """A redis-server on a port of its own; `stop` and `start` again keep the port."""
+
+    def __init__(self, *options: str, program: str = "") -> None:
+        super().__init__(program, free_port())
+        self.options = options
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self, *options: str) -> None:
+        self.run(*server_words(self.port), *self.options, *options)
+        wait_until(self._answers, "redis-server answers")
 
     def _answers(self) -> bool:
         try:
