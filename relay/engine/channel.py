@@ -24,7 +24,7 @@ from relay.history.past import Past
 from relay.history.redis_stream import RedisStream
 from relay.replay.arrivals import Arrivals
 from relay.replay.replay import Replay
-from relay.source.epochs import Epochs
+from relay.source.epochs import Epochs, Opened
 from relay.source.intake import Intake
 
 
@@ -82,10 +82,14 @@ class Channel(Delivery):
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
         return self._arrivals.join(writer, starts[self.name])
 
-    def on_live(self, alone: bool) -> None:
-        """Called when the channel is live. `alone`: no other process has this channel."""
-        if alone and self.journal:
+    def on_live(self, opened: Opened | None) -> None:
+        """Called when the channel is live. `opened` is the epoch that this process opened, if it has."""
+        if self.journal is None or opened is None:
+            return
+        if opened.alone:
             self.journal.begin()
+        else:
+            self.journal.join(first=opened.first)
 
     async def run(self) -> None:
         """Writes the history until cancelled."""

@@ -17,10 +17,17 @@ from relay.wire.position import Position
 STUCK_SECONDS = 0.1
 """How often a run is tried again while another process has to write first."""
 
-GRACE_SECONDS = 1.5
-"""How long to wait for a process that knows what precedes our run; then the run is appended as a break.
+FIRST_GRACE_SECONDS = 1.5
+"""How long the process that opened the first epoch of a channel waits for one that knows what precedes it.
 
-Only a marker can leave a process behind. After a marker watchers look three times in this period.
+Then it appends its run as a break. Only a marker can leave a process behind. After a marker watchers look
+three times in this period. Redis may know no epoch although a process does: of a channel that was
+silent for a day.
+"""
+
+GRACE_SECONDS = 2.5
+"""The same for every other process. It is longer than that of the first and the time between two markers:
+a process that joined later has not heard the first epoch, and its break would end the history before it.
 """
 
 RETRY_SECONDS = 0.4
@@ -73,6 +80,7 @@ class Journal:
         self._state: State = Watching()
         self._stored_to: Position | None = None  # the newest position known to be in the history
         self._alone = False  # no other process has the entries that this one has yet to write
+        self._grace = GRACE_SECONDS
         self.failing = False
         """Whether the last attempt to write or look failed."""
         self.wake = self._pacer.wake
@@ -101,6 +109,10 @@ class Journal:
         self._write_from_now()
         self._alone = True
         self._pacer.signal()
+
+    def join(self, *, first: bool) -> None:
+        """Records that others have this channel too, and whether this process opened its first epoch."""
+        self._grace = FIRST_GRACE_SECONDS if first else GRACE_SECONDS
 
     async def run(self) -> None:
         """Writes and watches until cancelled."""
@@ -190,7 +202,7 @@ class Journal:
     def _may_break(self, now: float) -> bool:
         """Whether the run may be appended although the entry before it is missing."""
         state = self._state
-        return isinstance(state, Stuck) and (self._alone or now - state.since >= GRACE_SECONDS)
+        return isinstance(state, Stuck) and (self._alone or now - state.since >= self._grace)
 
     def _note_stored(self, last: Position, result: Appended, now: float) -> None:
         """Records that the history has the run, whichever process wrote it."""

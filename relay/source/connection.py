@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count
-from typing import Protocol
 
 from relay.broker.errors import SubscriptionRefused
 from relay.broker.keys import HubKeys
@@ -12,86 +11,13 @@ from relay.broker.link import MasterLink
 from relay.broker.master import Master
 from relay.broker.names import Names
 from relay.broker.subscription import ENDED, Subscription
-from relay.feed.feed import Feed
-from relay.history.history import History
-from relay.source.epochs import Epochs
-from relay.source.intake import Intake, Session
+from relay.source.entered import Channel, Entered
 
 CHANGE_SECONDS = 1.0
 """How long the other nodes may take to learn that a slot has another owner."""
 
 _numbers = count()
 """Numbers the connections, so that an old one never takes over from a newer one."""
-
-
-class Channel(Protocol):
-    """What a listener needs of a channel."""
-
-    label: str
-    """The channel's entry of the catalogue, which a refusal names."""
-    feed: Feed
-    intake: Intake
-    epochs: Epochs
-    history: History | None
-
-    @property
-    def key(self) -> str:
-        """The key that decides which server is the channel's master."""
-
-    def names(self, node: str) -> Names:
-        """Returns what to subscribe to at a master; `node` is its id in a cluster, else empty."""
-
-    def on_live(self, alone: bool) -> None:
-        """Called when the channel is live. `alone`: no other process has this channel."""
-
-
-class Entered:
-    """One channel on one connection."""
-
-    __slots__ = ("alone", "channel", "intake", "session")
-
-    def __init__(self, channel: Channel, link: MasterLink, connection: int) -> None:
-        self.channel = channel
-        self.intake = channel.intake
-        self.session = Session(link, connection)
-        self.alone = False
-        """Whether no other hub process received its marker."""
-
-    @property
-    def marked(self) -> bool:
-        """Whether it has received a marker."""
-        return self.session.marked.is_set()
-
-    @property
-    def held(self) -> bool:
-        """Whether its messages wait until the hole before them is filled or given up."""
-        return self.intake.is_held(self.session)
-
-    @property
-    def counts(self) -> bool:
-        """Whether its messages count, or will when it has caught up with the feed."""
-        return self.intake.counts(self.session)
-
-    @property
-    def displaced(self) -> bool:
-        """Whether another session has taken its place."""
-        return self.marked and not self.held and not self.counts
-
-    @property
-    def before(self) -> Session | None:
-        """The session of another master that counts until this one does."""
-        return self.intake.before(self.session)
-
-    def note_receivers(self, processes: int) -> None:
-        """Records how many processes received its marker, this one included."""
-        self.alone = processes <= 1
-
-    def drop(self) -> None:
-        """Ignores everything that it delivers from now on."""
-        self.intake.drop(self.session)
-
-    def go_live(self) -> None:
-        self.channel.on_live(self.alone)
 
 
 class Connection:

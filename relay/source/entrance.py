@@ -10,7 +10,8 @@ from relay.broker.errors import (
     SlotElsewhere,
     SubscriptionRefused,
 )
-from relay.source.connection import Channel, Connection, Entered
+from relay.source.connection import Connection
+from relay.source.entered import Channel, Entered
 from relay.source.handover import take_over
 from relay.source.refusals import Refusals
 
@@ -143,7 +144,7 @@ async def _mark(entered: Entered, connection: Connection) -> None:
     channel = entered.channel
     try:
         newest = channel.feed.timeline.newest_epoch
-        processes = await channel.epochs.open(connection.master, newest)
+        opened = await channel.epochs.open(connection.master, newest)
     except Redirected:
         _leave(connection, channel)
         return
@@ -151,5 +152,5 @@ async def _mark(entered: Entered, connection: Connection) -> None:
         if error.refused:
             raise SubscriptionRefused(str(error)) from None
         raise
-    entered.note_receivers(processes)
+    entered.note_opened(opened)
     await entered.session.marked.wait()

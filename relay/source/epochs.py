@@ -1,5 +1,7 @@
 """Opens epochs: publishes a marker, from which every process counts messages from 1 again."""
 
+from dataclasses import dataclass
+
 from relay.broker.broker import Broker
 from relay.broker.errors import NotMaster, Redirected, SlotUnsettled
 from relay.broker.keys import Keys
@@ -7,6 +9,21 @@ from relay.broker.master import Master
 
 FORGET_SECONDS = 300
 """How long Redis keeps what it has of a channel that was left without ever a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is known of an epoch when it is opened."""
+
+    receivers: int
+    """How many processes received its marker."""
+    first: bool
+    """Whether neither its process nor Redis knew an earlier epoch of the channel."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process has the channel."""
+        return self.receivers <= 1
 
 
 class Epochs:
@@ -17,8 +34,8 @@ class Epochs:
         self._keys = keys
         self._publish = publish
 
-    async def open(self, master: Master, known: int) -> int:
-        """Publishes a marker with a new epoch, above `known`. Returns how many processes received it.
+    async def open(self, master: Master, known: int) -> Opened:
+        """Publishes a marker with a new epoch, above `known`.
 
         It runs at the very server that this process listens to, and follows no redirection. While the
         slot of the channel is on its way, Redis gives the script no keys; the time and `known` keep the
@@ -33,10 +50,10 @@ class Epochs:
             if isinstance(error, Redirected) and not error.asking:
                 raise
             answer = await master.commands.script("epoch_open", [], words)
-        epoch, receivers, refusal = answer
+        epoch, receivers, refusal, first = answer
         if not epoch:
             raise NotMaster(f"{master.name} is a replica now: {refusal.decode()}")
-        return int(receivers)
+        return Opened(int(receivers), bool(first))
 
     async def leave(self) -> None:
         """Lets Redis forget the channel soon, unless it had messages. Raises RedisUnavailable."""

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
-from relay.source.connection import Channel, Connection
+from relay.source.connection import Connection
+from relay.source.entered import Channel
 from relay.source.refill import fill
 
 HANDOVER_SECONDS = 0.2

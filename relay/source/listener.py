@@ -10,7 +10,8 @@ from relay.broker.link import MasterLink
 from relay.broker.master import Master
 from relay.broker.outage import Outage
 from relay.feed.context import Context
-from relay.source.connection import Channel, Connection
+from relay.source.connection import Connection
+from relay.source.entered import Channel
 from relay.source.entrance import Entrance
 from relay.source.handover import take_over
 from relay.source.refusals import Refusals

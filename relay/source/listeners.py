@@ -10,7 +10,7 @@ from relay.broker.keys import HubKeys
 from relay.broker.master import Master
 from relay.broker.outage import Outage
 from relay.feed.context import Context
-from relay.source.connection import Channel
+from relay.source.entered import Channel
 from relay.source.listener import Listener
 
 logger = logging.getLogger("relay")

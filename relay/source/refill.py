@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from relay.broker.errors import RedisUnavailable
 from relay.feed.entries import Entry
-from relay.source.connection import Channel, Entered
+from relay.source.entered import Channel, Entered
 from relay.source.intake import Intake
 from relay.wire.position import Position
 

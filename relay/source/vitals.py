@@ -7,7 +7,8 @@ from operator import attrgetter
 from relay.broker.errors import RedisUnavailable
 from relay.broker.master import Master
 from relay.feed.backpressure import Backpressure
-from relay.source.connection import Channel, Connection
+from relay.source.connection import Connection
+from relay.source.entered import Channel
 from relay.source.refusals import Refusals
 from relay.stats import Stats
 

@@ -297,8 +297,12 @@ def test_boundaries_after_evicted_messages_are_all_written() -> None:
     assert (run.first, run.previous) == (Position(1001, 0), Position(1000, 2))
 
 
-async def test_a_run_whose_past_is_missing_waits_and_is_then_forced() -> None:
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_run_whose_past_is_missing_waits_and_is_then_forced(first: bool) -> None:
+    """Whoever opened the first epoch is the first to give up, for it has the most."""
+    grace = journal.FIRST_GRACE_SECONDS if first else journal.GRACE_SECONDS
     here = Desk()
+    here.journal.join(first=first)
     forced: list[bool] = []
 
     async def append(run: Run, *, force: bool) -> Appended:
@@ -312,7 +316,7 @@ async def test_a_run_whose_past_is_missing_waits_and_is_then_forced() -> None:
     here.receive(1)
     await here.journal.step(0.0)  # what was heard at the first look is missing: it writes
     assert here.journal.writing
-    for now in (1.0, 1.1, 1.0 + journal.GRACE_SECONDS):
+    for now in (1.0, 1.1, 0.9 + grace, 1.0 + grace):
         await here.journal.step(now)
-    assert forced == [False, False, True]
+    assert forced == [False, False, False, True]
     assert (here.journal.writing, here.journal.behind) == (True, False)

@@ -68,8 +68,8 @@ class SimulatedCommands:
     def _epoch_open(
         self, channel: "SimulatedChannel", marker: str, known: int, publish: str, elected: int
     ) -> list[Any]:
-        heard = channel.open_epoch(marker, known)
-        return [b"%d" % channel.order.epoch, heard, b""]
+        heard, first = channel.open_epoch(marker, known)
+        return [b"%d" % channel.order.epoch, heard, b"", int(first)]
 
     def _history_append(self, channel: "SimulatedChannel", *arguments: Any) -> list[Any]:
         epoch, offset, previous, force, size, keep_ms, *pairs = arguments

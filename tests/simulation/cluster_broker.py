@@ -78,7 +78,7 @@ class NodeCommands(SimulatedCommands):
             return super()._epoch_open(channel, marker, known, publish, elected)
         channel = self._marked_by(marker)
         heard = channel.open_epoch_without_keys(marker, known)
-        return [b"%d" % channel.order.epoch, heard, b""]
+        return [b"%d" % channel.order.epoch, heard, b"", 0]
 
     def _marked_by(self, marker: str) -> "NodeChannel":
         node = self._node

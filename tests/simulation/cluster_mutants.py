@@ -2,7 +2,7 @@
 
 from relay.broker.keys import Keys
 from relay.feed.entries import Entry
-from relay.source.connection import Entered
+from relay.source.entered import Entered
 from relay.source.intake import Intake, Session
 from tests.simulation import history, redis
 from tests.simulation.mutants import Mutant, Patch

@@ -41,14 +41,15 @@ class SimulatedChannel:
 
     # -- what the scripts do; each is executed at one moment
 
-    def open_epoch(self, marker: str, known: int) -> int:
+    def open_epoch(self, marker: str, known: int) -> tuple[int, bool]:
         redis = self._redis
+        first = not known and self.counter is None and self.history.newest() is None
         if redis.refusing:
             redis.mend_clock()
         epoch = next_epoch(redis.now_us(), known, self.counter, self.history.newest())
         if not redis.refusing:
             self.counter = epoch
-        return self._begin(marker, epoch)
+        return self._begin(marker, epoch), first
 
     def open_epoch_without_keys(self, marker: str, known: int) -> int:
         """While the slot of the channel is on its way to another node."""

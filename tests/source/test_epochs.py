@@ -12,7 +12,7 @@ from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
 from relay.feed.entries import Run
 from relay.history.redis_stream import RedisStream
-from relay.source.epochs import Epochs
+from relay.source.epochs import Epochs, Opened
 from relay.wire.position import Position
 from tests.support.masters import only_master
 from tests.support.servers import RedisServer, free_port
@@ -29,7 +29,7 @@ class Opener:
         self.broker = Broker(url)
         self._epochs = Epochs(self.broker, KEYS)
 
-    async def open(self, known: int) -> int:
+    async def open(self, known: int) -> Opened:
         return await self._epochs.open(only_master(self.broker), known)
 
 
@@ -57,7 +57,7 @@ async def heard(epochs: Opener, client: "redis.Redis", *known: int) -> list[int]
         pubsub.get_message(timeout=5)
         markers = []
         for number in known:
-            assert await epochs.open(number) == 1
+            assert (await epochs.open(number)).alone
             message = pubsub.get_message(timeout=5)
             assert message is not None
             markers.append(int(message["data"]))
@@ -85,7 +85,31 @@ async def test_an_epoch_is_above_the_counter_the_history_and_what_is_known(
 
 
 async def test_an_epoch_without_subscribers_has_no_receivers(epochs: Opener) -> None:
-    assert await epochs.open(0) == 0
+    assert await epochs.open(0) == Opened(0, first=True)
+
+
+async def test_the_first_epoch_is_the_one_before_which_nobody_knows_another(
+    epochs: Opener, commands: Commands, client: "redis.Redis"
+) -> None:
+    opened = [await epochs.open(0), await epochs.open(0)]
+    client.delete(KEYS.counter)
+    opened.append(await epochs.open(EPOCH))
+    client.delete(KEYS.counter)
+    await append_boundary(commands, EPOCH)
+    opened.append(await epochs.open(0))
+    assert [each.first for each in opened] == [True, False, False, False]
+
+
+async def test_each_process_that_has_a_channel_receives_a_marker(
+    epochs: Opener, client: "redis.Redis"
+) -> None:
+    with client.pubsub() as one, client.pubsub() as other:
+        for pubsub in (one, other):
+            pubsub.subscribe(KEYS.marker(""))
+            pubsub.get_message(timeout=5)
+        opened = await epochs.open(0)
+    assert opened == Opened(2, first=True)
+    assert not opened.alone
 
 
 async def test_where_redis_refuses_to_write_epochs_still_begin_and_grow(

@@ -5,7 +5,7 @@ from typing import cast
 from relay.broker.link import Link, MasterLink
 from relay.feed.entries import Entry
 from relay.feed.ring import Ring
-from relay.source.connection import Channel, Entered
+from relay.source.entered import Channel, Entered
 from relay.source.intake import Intake, Session
 from relay.wire.position import Position
 from tests.support.core import HandClock, make_feed

@@ -1,7 +1,8 @@
-"""A Redis Cluster of three masters and three replicas, on loopback, ready in about two seconds."""
+"""A Redis Cluster of three masters and three replicas, ready in about two seconds."""
 
 import random
 import signal
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
@@ -35,17 +36,19 @@ def _cluster_port() -> int:
 class Node(RedisProcess):
     """One redis-server of the cluster. `kill` and `start` again keep its port and its id."""
 
-    def __init__(self, program: str, port: int) -> None:
-        super().__init__(program, port)
+    def __init__(self, program: str, address: str, prefix: Sequence[str]) -> None:
+        port = _cluster_port()
+        super().__init__(program, port, address, prefix)
         self.id = sha1(str(port).encode(), usedforsecurity=False).hexdigest()
 
     @property
     def line(self) -> str:
-        return f"{self.id} 127.0.0.1:{self.port}@{self.port + BUS}"
+        return f"{self.id} {self.address}:{self.port}@{self.port + BUS}"
 
     def start(self) -> None:
         words = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
-        self.run(*server_words(self.port), *words, "--repl-diskless-sync-delay", "0")
+        words += ["--repl-diskless-sync-delay", "0", "--protected-mode", "no"]
+        self.run(*server_words(self.port, self.address), *words)
 
     def client(self, **options: Any) -> "redis.Redis":
         return super().client(**{"socket_timeout": 5, **options})
@@ -60,11 +63,16 @@ class Node(RedisProcess):
 
 
 class RedisCluster:
-    """`url` is the REDIS_URL of a hub on it. Each master has one replica, `nodes[n + 3]`."""
+    """`url` is the REDIS_URL of a hub on it. Each master has one replica, `nodes[n + 3]`.
 
-    def __init__(self, program: str = "") -> None:
-        self.nodes = [Node(program, _cluster_port()) for _ in range(6)]
-        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{n.port}" for n in self.nodes[:3])
+    Its nodes have an address of this machine, and `prefix` before their command line.
+    """
+
+    def __init__(
+        self, program: str = "", address: str = "127.0.0.1", prefix: Sequence[str] = ()
+    ) -> None:
+        self.nodes = [Node(program, address, prefix) for _ in range(6)]
+        self.url = self.url_of("")
         for node in self.nodes:
             Path(node.folder.name, "nodes.conf").write_text(self._configuration(node))
             node.start()
@@ -74,6 +82,10 @@ class RedisCluster:
         except BaseException:
             self.close()
             raise
+
+    def url_of(self, user: str) -> str:
+        """The REDIS_URL of a user, written as `name:password@`."""
+        return f"redis+cluster://{user}" + ",".join(f"{n.address}:{n.port}" for n in self.nodes[:3])
 
     def owner(self, channel: str = "demo_stream") -> Node:
         """The master of a channel's keys, as most nodes say."""
@@ -118,7 +130,9 @@ class RedisCluster:
             new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
             old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
             while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-                old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+                old.execute_command(
+                    "MIGRATE", target.address, target.port, "", 0, 5000, "KEYS", *keys
+                )
             for node in self.nodes:
                 if node.process is not None and node.role() == b"master":
                     with node.client() as client:

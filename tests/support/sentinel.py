@@ -22,7 +22,7 @@ class Sentinel(RedisProcess):
     """One sentinel, which knows the others and the replicas from the start."""
 
     def __init__(self, port: int, master: RedisServer, others: list[int]) -> None:
-        super().__init__(master.program, port)
+        super().__init__(master.command[-1], port)
         lines = [
             f"port {port}",
             "bind 127.0.0.1",

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -70,22 +70,28 @@ Taken = Callable[[], list[tuple[str, bytes]]]
 
 
 class RedisProcess:
-    """A program of Redis on a port, with a folder of its own. It is not started yet."""
+    """A program of Redis on a port, with a folder of its own. It is not started yet.
 
-    def __init__(self, program: str, port: int) -> None:
-        self.program = program or find_redis_server()
+    `prefix` comes before its command line.
+    """
+
+    def __init__(
+        self, program: str, port: int, address: str = "127.0.0.1", prefix: Sequence[str] = ()
+    ) -> None:
+        self.command = [*prefix, program or find_redis_server()]
         self.port = port
+        self.address = address
         self.folder = tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True)
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self, *words: str) -> None:
         """Starts the program with these arguments."""
         self.process = subprocess.Popen(
-            [self.program, *words], stdout=subprocess.DEVNULL, cwd=self.folder.name
+            [*self.command, *words], stdout=subprocess.DEVNULL, cwd=self.folder.name
         )
 
     def client(self, **options: Any) -> "redis.Redis":
-        return redis.Redis(host="127.0.0.1", port=self.port, **options)
+        return redis.Redis(host=self.address, port=self.port, **options)
 
     def publish(self, payload: str | bytes, channel: str = "demo_stream") -> int:
         with self.client() as client:
@@ -107,9 +113,9 @@ class RedisProcess:
         self.folder.cleanup()
 
 
-def server_words(port: int) -> list[str]:
+def server_words(port: int, address: str = "127.0.0.1") -> list[str]:
     """The arguments of a redis-server that keeps nothing."""
-    words = ["--port", str(port), "--bind", "127.0.0.1"]
+    words = ["--port", str(port), "--bind", address]
     words += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
     # A machine that is busy with other things must not look like a subscriber that is too slow.
     return [*words, "--client-output-buffer-limit", "pubsub", "0", "0", "0"]
