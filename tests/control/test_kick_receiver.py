@@ -223,8 +223,8 @@ async def test_10_000_streams_end_and_the_event_loop_goes_on(url: str) -> None:
 async def test_200_kicks_leave_nothing_behind(
     url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kick_notes, "KEEP_SECONDS", 0.5)
-    monkeypatch.setattr(kick_ledger, "OVERLAP_SECONDS", 0.5)
+    monkeypatch.setattr(kick_notes, "KEEP_SECONDS", 2.0)
+    monkeypatch.setattr(kick_ledger, "OVERLAP_SECONDS", 2.0)
     async with running(url, renew_seconds=0.5) as process:
         with redis_server.client() as client:
             stream = process.open("last")

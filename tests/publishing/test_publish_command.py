@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 import redis
 
-from tests.support.servers import ROOT, RedisServer
+from tests.support.command import relay_command_with
+from tests.support.servers import RedisServer
 
 pytestmark = pytest.mark.slow  # each starts `manage.py`
 
@@ -24,16 +24,8 @@ def listening(redis_server: RedisServer) -> Iterator["redis.client.PubSub"]:
 
 def publish(
     redis_server: RedisServer, *words: str, stdin: bytes = b"", url: str = ""
-) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "manage.py", "relay", "publish", *words],
-        cwd=ROOT,
-        env={**os.environ, "REDIS_URL": url or redis_server.url, "SECRET_KEY": "x"},
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+) -> subprocess.CompletedProcess[str]:
+    return relay_command_with(stdin, "publish", *words, REDIS_URL=url or redis_server.url)
 
 
 def taken(pubsub: "redis.client.PubSub", number: int) -> list[bytes]:
@@ -49,7 +41,7 @@ def taken(pubsub: "redis.client.PubSub", number: int) -> list[bytes]:
 def test_one_message(redis_server: RedisServer, listening: "redis.client.PubSub") -> None:
     result = publish(redis_server, "demo_stream", "Test Event")
     assert result.returncode == 0
-    assert result.stdout == b"1 published on demo_stream, the last to 1 subscriber\n"
+    assert result.stdout == "1 published on demo_stream, the last to 1 subscriber\n"
     assert taken(listening, 1) == [b"Test Event"]
 
 
@@ -58,7 +50,7 @@ def test_any_message_goes_out_byte_for_byte(
     redis_server: RedisServer, listening: "redis.client.PubSub", message: str | bytes
 ) -> None:
     result = publish(redis_server, "demo_stream", "--", os.fsdecode(message))
-    assert result.stderr == b""
+    assert result.stderr == ""
     assert taken(listening, 1) == [os.fsencode(message)]
 
 
@@ -73,9 +65,9 @@ def test_every_line_of_standard_input_byte_for_byte(
 def test_a_channel_that_no_stream_can_have_is_pointed_out(redis_server: RedisServer) -> None:
     result = publish(redis_server, "demo_steam", "x")
     assert result.returncode == 0
-    assert result.stdout.startswith(b"1 published on demo_steam")
+    assert result.stdout.startswith("1 published on demo_steam")
     [line] = result.stderr.splitlines()
-    assert line == b"demo_steam is no channel of RELAY_CHANNELS: no stream has it."
+    assert line == "demo_steam is no channel of RELAY_CHANNELS: no stream has it."
 
 
 def test_a_load_is_counted_numbered_and_paced(
@@ -91,15 +83,15 @@ def test_a_load_is_counted_numbered_and_paced(
 @pytest.mark.parametrize(
     ("words", "url", "said"),
     [
-        (["demo_stream", "x", "--count", "0"], "", b"--count is not valid: 0"),
-        (["demo_stream", "x", "--rate", "0"], "", b"--rate is not valid: 0"),
-        (["demo_stream", "x", "--rate", "nan"], "", b"--rate is not valid: nan"),
-        (["demo_stream", "x"], "redis://127.0.0.1:1/0", b"Redis 127.0.0.1:1: "),
-        (["demo_stream", "x"], "http://h", b"REDIS_URL is not valid"),
+        (["demo_stream", "x", "--count", "0"], "", "--count is not valid: 0"),
+        (["demo_stream", "x", "--rate", "0"], "", "--rate is not valid: 0"),
+        (["demo_stream", "x", "--rate", "nan"], "", "--rate is not valid: nan"),
+        (["demo_stream", "x"], "redis://127.0.0.1:1/0", "Redis 127.0.0.1:1: "),
+        (["demo_stream", "x"], "http://h", "REDIS_URL is not valid"),
     ],
 )
 def test_what_cannot_work_is_one_line_that_names_it(
-    redis_server: RedisServer, words: list[str], url: str, said: bytes
+    redis_server: RedisServer, words: list[str], url: str, said: str
 ) -> None:
     result = publish(redis_server, *words, url=url)
     assert result.returncode == 1

@@ -1,15 +1,13 @@
 """`manage.py relay check`: one line for each thing that is missing."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from relay.management.redis_samples import SAMPLES
+from tests.support.command import relay_command
 from tests.support.servers import ROOT, RedisServer
 from tests.support.waiting import wait_until
 
@@ -24,15 +22,8 @@ def check(redis_server: RedisServer, tmp_path: Path) -> Check:
 
     def check(**env: str) -> tuple[int, str, list[str]]:
         database = f"sqlite:///{tmp_path / 'db.sqlite3'}"
-        result = subprocess.run(
-            [sys.executable, "manage.py", "relay", "check"],
-            cwd=ROOT,
-            env={**os.environ, "REDIS_URL": redis_server.url, "DATABASE_URL": database, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        given = {"REDIS_URL": redis_server.url, "DATABASE_URL": database, **env}
+        result = relay_command("check", **given)
         assert "Traceback" not in result.stderr
         return result.returncode, result.stdout, result.stderr.splitlines()
 

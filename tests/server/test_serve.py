@@ -1,6 +1,5 @@
 """`manage.py relay serve`: what it says when it cannot, and the Redis it brings along."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from relay.server.embedded_redis import (
     packaged_server,
 )
 from tests.support.client import Stream
-from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub, free_port
+from tests.support.command import relay_command
+from tests.support.servers import HubProcess, RedisServer, StartHub, free_port
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow  # each starts `manage.py`
@@ -32,16 +32,8 @@ REFUSED = "permission|not allowed"
 
 def serve(**env: str) -> subprocess.CompletedProcess[str]:
     """Runs `manage.py relay serve` where it is expected to give up at once."""
-    kept = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "HOST", "PORT"}}
-    return subprocess.run(
-        [sys.executable, "manage.py", "relay", "serve"],
-        cwd=ROOT,
-        env={**kept, "SECRET_KEY": "x", "PORT": str(free_port()), **env},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    given: dict[str, str | None] = {"REDIS_URL": None, "HOST": None, "PORT": str(free_port())}
+    return relay_command("serve", **(given | env))
 
 
 @pytest.fixture

@@ -103,15 +103,20 @@ class RedisCluster:
         return next(node for node in self.nodes if node.port == port)
 
     def replica_of(self, node: Node) -> Node:
-        """The node that follows a master."""
+        """The node that follows a master, when there is one."""
+        found = wait_until(lambda: self._followers(node), "it has a replica")
+        return found[0]  # type: ignore[no-any-return]
+
+    def _followers(self, node: Node) -> list[Node]:
+        following = []
         for each in self.nodes:
             if each.process is None:
                 continue
             with each.client() as client:
                 role = client.execute_command("ROLE")
             if role[0] == b"slave" and int(role[2]) == node.port:
-                return each
-        raise AssertionError("it has no replica")
+                following.append(each)
+        return following
 
     def others(self, node: Node) -> list[Node]:
         return [each for each in self.nodes if each is not node and each.process is not None]

@@ -1,10 +1,11 @@
-"""Starts `manage.py` of the hub without importing Django and Twisted each time.
+"""Starts `manage.py` of the hub, or a server's module, without importing Django and Twisted each time.
 
-A process that has imported the libraries, and nothing of the hub or of a site, forks for each hub. The
-fork runs manage.py like a new interpreter: with its own environment, settings and event loop.
+A process that has imported the libraries, and nothing that depends on settings, forks for each hub. The
+fork runs it like a new interpreter: with its own environment, settings and event loop.
 """
 
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -24,21 +25,44 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LIBRARIES = (
     "asyncio",
+    "autobahn.twisted.websocket",
     "channels.generic.http",
+    "channels_redis.core",
+    "cryptography.fernet",
     "cryptography.x509",
+    "csp.constants",
+    "daphne.http_protocol",
+    "daphne.ws_protocol",
+    "django.contrib.auth.decorators",
+    "django.contrib.auth.hashers",
+    "django.contrib.staticfiles.finders",
     "django.contrib.staticfiles.handlers",
+    "django.contrib.staticfiles.storage",
     "django.core.asgi",
     "django.core.management",
+    "django.db.backends.sqlite3.base",
     "django.db.models",
+    "django.middleware.csrf",
+    "django.middleware.security",
+    "django.template.backends.django",
     "django.views.debug",
+    "environ",
     "hiredis",
     "jwt",
     "OpenSSL.SSL",
     "redis.asyncio",
+    "twisted.application.service",
+    "twisted.internet._posixstdio",
+    "twisted.internet.endpoints",
+    "twisted.internet.posixbase",
     "twisted.internet.ssl",
     "twisted.protocols.tls",
     "twisted.web.http",
+    "whitenoise.middleware",
 )
+SETTLED = ("relay.checks", "relay.conf", "relay.engine.channels", "relay.metrics.admin")
+"""Modules of the hub that need no settings, with all that they import."""
+
 MAX_BYTES = 1 << 20
 
 
@@ -86,11 +110,23 @@ class ForkServer:
         self._lock = threading.Lock()
         self._codes: dict[int, int] = {}
 
-    def start(self, words: Sequence[str], env: dict[str, str], output: IO[bytes]) -> Forked:
-        """Runs `manage.py` with these words, with `output` as standard output and error."""
+    def start(
+        self,
+        words: Sequence[str],
+        env: dict[str, str],
+        output: IO[bytes],
+        errors: IO[bytes] | None = None,
+        entered: IO[bytes] | None = None,
+    ) -> Forked:
+        """Runs Python with these words, which begin with `manage.py` or with `-m` and a module.
+
+        `output` is its standard output, and its standard error without `errors`. `entered` is its
+        standard input.
+        """
         request = json.dumps({"words": words, "env": env}).encode()
-        with self._lock:
-            socket.send_fds(self._socket, [request], [output.fileno()])
+        with open(os.devnull, "rb") as nothing, self._lock:
+            files = [entered or nothing, output, errors or output]
+            socket.send_fds(self._socket, [request], [each.fileno() for each in files])
             while True:
                 message = self._read()
                 if "code" not in message:
@@ -122,7 +158,7 @@ class ForkServer:
 
 
 def serve(connection: socket.socket) -> list[str] | None:
-    """Forks for each request. Returns None at the end, and in each fork the words of manage.py."""
+    """Forks for each request. Returns None at the end, and in each fork the words of its command."""
     wakes, wake = socket.socketpair()
     wakes.setblocking(False)
     wake.setblocking(False)
@@ -139,7 +175,7 @@ def serve(connection: socket.socket) -> list[str] | None:
                         wakes.recv(4096)
                     _reap(connection)
                     continue
-                data, descriptors, _, _ = socket.recv_fds(connection, MAX_BYTES, 1)
+                data, descriptors, _, _ = socket.recv_fds(connection, MAX_BYTES, 3)
                 if not data:
                     return None
                 pid = os.fork()
@@ -147,8 +183,9 @@ def serve(connection: socket.socket) -> list[str] | None:
                     signal.set_wakeup_fd(-1)
                     for each in (connection, wakes, wake):
                         each.close()
-                    return _become(json.loads(data), descriptors[0])
-                os.close(descriptors[0])
+                    return _become(json.loads(data), descriptors)
+                for descriptor in descriptors:
+                    os.close(descriptor)
                 connection.send(json.dumps({"pid": pid}).encode())
 
 
@@ -165,30 +202,37 @@ def _reap(connection: socket.socket) -> None:
             connection.send(json.dumps({"pid": pid, "code": code}).encode())
 
 
-def _become(request: dict[str, object], output: int) -> list[str]:
+def _become(request: dict[str, object], descriptors: Sequence[int]) -> list[str]:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(request["env"])  # type: ignore[call-overload]
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (output, 1), (output, 2)):
-        os.dup2(source, target)
-    os.close(nothing)
-    os.close(output)
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
     words: list[str] = request["words"]  # type: ignore[assignment]
     return words
 
 
 def main() -> None:
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *SETTLED):
         import_module(name)
     assert "twisted.internet.reactor" not in sys.modules, "it has an event loop of its own"
+    gc.freeze()  # a fork leaves it shared
     words = serve(socket.socket(fileno=int(sys.argv[1])))
     if words is not None:
-        sys.argv = ["manage.py", *words]
-        sys.orig_argv = [sys.executable, "manage.py", *words]
-        runpy.run_path("manage.py", run_name="__main__")
+        sys.orig_argv = [sys.executable, *words]
+        _run(words)
+
+
+def _run(words: list[str]) -> None:
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -194,8 +194,8 @@ class HubProcess:
             raise AssertionError(f"{error}:\n{self.log()}") from None
 
     def _run(self, words: list[str]) -> "subprocess.Popen[bytes] | Forked":
-        if words[0] == "manage.py" and "PYTHONPATH" not in self.env:
-            return fork_server().start(words[1:], self.env, self.output)
+        if words[0] in {"manage.py", "-m"} and "PYTHONPATH" not in self.env:
+            return fork_server().start(words, self.env, self.output)
         return subprocess.Popen(
             [sys.executable, *words],
             cwd=ROOT,
