@@ -155,6 +155,10 @@ class Hub:
         await asyncio.sleep(FLUSH_SECONDS)
         self.poller.close()
 
+    def opening(self) -> bytes:
+        """Returns what a stream begins with. The time of its `retry:` is random, different for each client."""
+        return sse.opening(jitter(self.settings.retry_ms), self.settings.heartbeat_seconds)
+
     def retry(self) -> bytes:
         """Returns a `retry:` field with a random time, different for each client."""
         return sse.retry(jitter(self.settings.retry_ms))

@@ -83,7 +83,7 @@ class StreamConsumer(AsyncHttpConsumer):
                 stream = _open_on_socket(hub, detached, admitted, asked_at)
             else:
                 await self.send_headers(headers=[*STREAM_HEADERS, *admitted.headers])
-                await self.send_body(hub.retry(), more_body=True)
+                await self.send_body(hub.opening(), more_body=True)
                 writer = AsgiWriter(self.base_send)
                 stream = hub.join(writer, admitted.admission, asked_at)
         except BaseException:
@@ -111,7 +111,7 @@ def _take_connection(scope: Scope, send: Send) -> Detached | None:
 def _open_on_socket(hub: Hub, detached: Detached, admitted: Admitted, asked_at: float) -> Stream:
     """Opens the stream on a connection of its own. It lives on without a task."""
     chunked = detached.http_version == b"1.1"
-    first = Chunk(hub.retry())
+    first = Chunk(hub.opening())
     head = stream_head(detached.http_version, admitted.headers)
     head += first.framed if chunked else first.body
     writer = SocketWriter(hub.poller, detached.socket, head, chunked=chunked)

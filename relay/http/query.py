@@ -77,20 +77,22 @@ def parse_starts(
     """Returns where each channel of a stream starts.
 
     The `Last-Event-ID` header wins, then an id in the query, `rewind` and `since`. An id
-    without names is the first channel's. A channel that the id does not name starts now.
+    without names is the first channel's. A channel that the id does not name starts as `rewind` or
+    `since` says, or now.
 
     Raises ValueError, with a sentence for the developer, for a `rewind` or `since` that cannot be
     read. A last event id never raises.
     """
     text = (last_event_id or b"").decode("latin-1") or _id_in(query)
-    if text:
-        return _after(names, text)
+    named = _after(names, text) if text else {}
+    if len(named) == len(names):
+        return named
     start: Start = Live()
     if "rewind" in query:
         start = _rewind(query["rewind"][0])
     elif "since" in query:
         start = Since(_time_ms(query["since"][0], now_ms))
-    return dict.fromkeys(names, start)
+    return dict.fromkeys(names, start) | named
 
 
 def _id_in(query: Query) -> str:
@@ -98,14 +100,15 @@ def _id_in(query: Query) -> str:
     return next(found, "")
 
 
-def _after(names: Sequence[str], text: str) -> Mapping[str, Start]:
+def _after(names: Sequence[str], text: str) -> dict[str, Start]:
+    """Returns the starts of the channels that an id names."""
     position = Position.parse(text)
     if position is not None:
-        return dict.fromkeys(names, Live()) | {names[0]: After(position)}
+        return {names[0]: After(position)}
     positions = stream_id.decode(text)
     if positions is None:
         return dict.fromkeys(names, After(None))
-    return {name: After(positions[name]) if name in positions else Live() for name in names}
+    return {name: After(positions[name]) for name in names if name in positions}
 
 
 def parse_latest(query: Query) -> float | None:

@@ -93,6 +93,14 @@ def bare_id(epoch: int, offset: int) -> bytes:
     return b"id: %d-%d\n\n" % (epoch, offset)
 
 
+def opening(retry_ms: int, heartbeat_seconds: float) -> bytes:
+    """Returns what a stream begins with: its `retry:`, and in a comment how often a heartbeat comes.
+
+    An EventSource ignores the comment. A client that reads comments notices with it that a connection is dead.
+    """
+    return b"retry: %d\n:heartbeat=%b\n\n" % (retry_ms, b"%g" % heartbeat_seconds)
+
+
 def retry(milliseconds: int) -> bytes:
     """Returns a field that sets how long the client waits before it reconnects."""
     return b"retry: %d\n\n" % milliseconds

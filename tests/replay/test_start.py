@@ -30,6 +30,16 @@ def test_an_id_of_several_channels_gives_each_its_own_place() -> None:
     assert starts("ab", b"a=junk&b=5-3") == {"a": After(None), "b": After(Position(5, 3))}
 
 
+def test_a_channel_that_the_id_does_not_name_starts_where_the_query_says() -> None:
+    def starts(text: bytes) -> dict[str, Start]:
+        return dict(parse_starts(list("ab"), text, {"rewind": ["7"]}, NOW))
+
+    assert starts(b"@=a&a=4-1") == {"a": After(Position(4, 1)), "b": Rewind(7)}
+    assert starts(b"4-1") == {"a": After(Position(4, 1)), "b": Rewind(7)}
+    assert starts(b"a=4-1&b=5-3") == {"a": After(Position(4, 1)), "b": After(Position(5, 3))}
+    assert starts(b"junk") == {"a": After(None), "b": After(None)}
+
+
 @pytest.mark.parametrize(
     ("header", "query", "start"),
     [
