@@ -25,6 +25,8 @@ class Link:
     def __init__(self) -> None:
         self._live: set[object] = set()
         self._lost: set[object] = set()
+        self.restorations = 0
+        """How often a listener went live: the Redis of today may not have what the one before had."""
         self._connected = asyncio.Event()
         self._connected.set()
         self._called = asyncio.Event()
@@ -43,6 +45,7 @@ class Link:
     def restored(self, who: object = None) -> None:
         self._lost.discard(who)
         self._live.add(who)
+        self.restorations += 1
         self._note()
         self.call()  # a call may have been missed meanwhile
 

@@ -16,6 +16,7 @@ from typing import Any
 from relay.broker.commands import Commands
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import HubKeys
+from relay.broker.link import Link
 from relay.broker.outage import Outage
 from relay.control.processes import Processes
 
@@ -60,10 +61,12 @@ class PresenceReader:
 class Presence:
     """Counts the streams of this process. `run` writes the counts to Redis."""
 
-    def __init__(self, commands: Commands, keys: HubKeys, processes: Processes) -> None:
+    def __init__(self, commands: Commands, keys: HubKeys, processes: Processes, link: Link) -> None:
         self._commands = commands
         self._keys = keys
         self._processes = processes
+        self._link = link
+        self._restorations = 0
         self._key = keys.presence + processes.id
         self._here: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._changed: set[str] = set()
@@ -104,7 +107,9 @@ class Presence:
 
     async def _write_due(self) -> None:
         now = asyncio.get_running_loop().time()
-        if not self._changed and now < self._refresh_at:
+        restorations = self._link.restorations  # a new master may lack the list and the counts
+        is_due = now >= self._refresh_at or restorations != self._restorations
+        if not self._changed and not is_due:
             return
         try:
             await self._processes.sign()
@@ -116,6 +121,7 @@ class Presence:
                 self._outage.begin(self, error)
             return
         self._refresh_at = now + self._processes.pause()
+        self._restorations = restorations
         self._outage.end(self)
 
     async def _write(self) -> None:

@@ -58,12 +58,12 @@ class Delivery(ABC):
         self._catching_up.end(subscriber)
         self._fanout.leave(subscriber)
 
-    def heartbeat(self) -> None:
-        """Sends a heartbeat on every stream."""
+    def heartbeat(self, comment: bytes) -> None:
+        """Sends a heartbeat on every stream; `comment` begins it."""
         if len(self._fanout):
-            self._source.heartbeat(self._clock.now_ms())
+            self._source.heartbeat(self._clock.now_ms(), comment)
             self._fanout.wake()
-            self._catching_up.heartbeat()
+            self._catching_up.heartbeat(comment)
 
     def cut_stalled(self, seconds: float) -> None:
         """Cuts every stream whose client has taken nothing for `seconds`."""

@@ -65,7 +65,7 @@ class Hub:
         self.catalogue = self.channels.catalogue
         keys = HubKeys(settings.prefix)
         processes = Processes(broker.commands, keys, self._report)
-        self.presence = Presence(broker.commands, keys, processes)
+        self.presence = Presence(broker.commands, keys, processes, self._context.link)
         limits = {
             "user": settings.max_streams_per_user,
             "address": settings.max_streams_per_address,
@@ -156,12 +156,14 @@ class Hub:
         self.poller.close()
 
     def opening(self) -> bytes:
-        """Returns what a stream begins with. The time of its `retry:` is random, different for each client."""
-        return sse.opening(jitter(self.settings.retry_ms), self.settings.heartbeat_seconds)
+        """Returns what a stream begins with. Its `retry:` is random, different for each client."""
+        opening = sse.opening(jitter(self.settings.retry_ms), self.settings.heartbeat_seconds)
+        return opening + sse.REDIS_LOST + b"\n" if self._context.link.interrupted else opening
 
     def retry(self) -> bytes:
         """Returns a `retry:` field with a random time, different for each client."""
-        return sse.retry(jitter(self.settings.retry_ms))
+        retry = sse.retry(jitter(self.settings.retry_ms))
+        return sse.DRAINING + retry if self._stopping else retry
 
     def refusal_retry(self) -> bytes:
         """Returns a `retry:` field for a refused client: short while this process stops, else longer."""
@@ -227,6 +229,7 @@ class Hub:
     async def _tick(self) -> None:
         clock, settings = self._context.clock, self.settings
         heartbeat_due = clock.time() + settings.heartbeat_seconds
+        was_lost = False
         while True:
             due = min(clock.time() + TICK_SECONDS, heartbeat_due)
             await asyncio.sleep(max(0.0, due - clock.time()))
@@ -234,7 +237,9 @@ class Hub:
             for delivery in self.channels:
                 delivery.cut_stalled(settings.stall_seconds)
             self.channels.leave_unused()
-            if clock.time() >= heartbeat_due:
+            is_lost = self._context.link.interrupted
+            if clock.time() >= heartbeat_due or is_lost != was_lost:
+                was_lost = is_lost
                 heartbeat_due = clock.time() + settings.heartbeat_seconds
                 for delivery in self.channels:
-                    delivery.heartbeat()
+                    delivery.heartbeat(sse.REDIS_LOST if is_lost else sse.COMMENT)

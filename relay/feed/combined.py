@@ -55,9 +55,9 @@ class CombinedFeed:
         identity = stream_id.encode(b"", self.positions)
         return sse.with_id(identity, b"\n") if identity else b""
 
-    def heartbeat(self, time_ms: int) -> None:
+    def heartbeat(self, time_ms: int, comment: bytes = sse.COMMENT) -> None:
         """Appends a comment that carries the positions, for every stream."""
-        frame = sse.COMMENT + (self.greeting() or b"\n")
+        frame = comment + (self.greeting() or b"\n")
         self._append(frame, self.positions, time_ms)
 
     def receive(self, feed: Feed, received: FeedEvent) -> None:

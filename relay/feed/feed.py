@@ -124,11 +124,16 @@ class Feed:
             )
             self._append(received)
 
-    def heartbeat(self, time_ms: int) -> None:
-        """Appends a comment that carries the position, for every stream."""
+    def heartbeat(self, time_ms: int, comment: bytes = sse.COMMENT) -> None:
+        """Appends a comment that carries the position, for every stream.
+
+        Before the first marker it does nothing: all streams wait then, and the ring has to begin with a
+        place that has a position.
+        """
         at = self.timeline.position
-        identity = sse.bare_id(*at) if at else b"\n"
-        self.ring.append(sse.COMMENT + identity, self.timeline.count, time_ms, HEARTBEAT)
+        if at is not None:
+            frame = comment + sse.bare_id(*at)
+            self.ring.append(frame, self.timeline.count, time_ms, HEARTBEAT)
 
     # -- the content of the ring
 

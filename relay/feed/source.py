@@ -12,7 +12,7 @@ class Source(Protocol):
     ring: Ring
     readers: Readers
 
-    def heartbeat(self, time_ms: int) -> None:
+    def heartbeat(self, time_ms: int, comment: bytes) -> None:
         """Appends a comment that carries the position."""
 
     def eviction_notice(self, place: Place, before: Any) -> bytes:

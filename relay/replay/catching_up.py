@@ -10,7 +10,6 @@ from relay.feed.ring import Place
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Chunk, Writer
 from relay.stats import Stats
-from relay.wire import sse
 
 logger = logging.getLogger("relay")
 
@@ -54,11 +53,11 @@ class CatchingUp:
         for subscriber in list(self._tasks):
             self.end(subscriber)
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, comment: bytes) -> None:
         """Sends a comment to each subscriber whose writer is not full: it waits for Redis."""
         for subscriber in self._tasks:
             if not subscriber.full:
-                self._fanout.send(subscriber, Chunk(sse.COMMENT + b"\n"))
+                self._fanout.send(subscriber, Chunk(comment + b"\n"))
 
     async def _run(self, subscriber: Subscriber, backlog: Backlog) -> None:
         try:

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple, Self
 
-_PATTERN = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
+PATTERN = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
 
 
 class Position(NamedTuple):
@@ -19,7 +19,7 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Returns the position, or None for any other text, so that a client's input may be passed."""
-        match = _PATTERN.fullmatch(text)
+        match = PATTERN.fullmatch(text)
         return cls(int(match[1]), int(match[2])) if match else None
 
     def __str__(self) -> str:

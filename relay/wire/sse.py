@@ -12,6 +12,12 @@ from urllib.parse import quote
 COMMENT = b":\n"
 """Begins a heartbeat, which shows proxies and clients that the stream lives. `bare_id` or LF follows."""
 
+REDIS_LOST = b":redis=lost\n"
+"""Begins a heartbeat while the hub has lost Redis. The first one without it says that Redis is back."""
+
+DRAINING = b":draining\n"
+"""Precedes the last `retry:` of a stream whose process stops."""
+
 SAFE = "!$'()*,-./:;@_~"
 """Characters of a channel name that are not percent-encoded in an id, beside letters and digits."""
 
@@ -96,7 +102,7 @@ def bare_id(epoch: int, offset: int) -> bytes:
 def opening(retry_ms: int, heartbeat_seconds: float) -> bytes:
     """Returns what a stream begins with: its `retry:`, and in a comment how often a heartbeat comes.
 
-    An EventSource ignores the comment. A client that reads comments notices with it that a connection is dead.
+    An EventSource ignores the comment. To other clients it says when a connection is dead.
     """
     return b"retry: %d\n:heartbeat=%b\n\n" % (retry_ms, b"%g" % heartbeat_seconds)
 

@@ -22,6 +22,7 @@ from relay.access.problem import Problem
 from relay.broker.address import RedisAddress
 from relay.broker.commands import ServerCommands
 from relay.broker.keys import HubKeys
+from relay.broker.link import Link
 from relay.conf.catalogue import Target
 from relay.control import presence, processes
 from relay.control.presence import Presence, PresenceReader, Present
@@ -78,7 +79,7 @@ async def process(redis_server: RedisServer) -> AsyncIterator[Presence]:
     """As the hub of one process has it; at the end it dies without a word."""
     with Forwarder(redis_server.port) as forwarder:
         commands = ServerCommands(RedisAddress(forwarder.url).client)
-        one = Presence(commands, KEYS, Processes(commands, KEYS))
+        one = Presence(commands, KEYS, Processes(commands, KEYS), Link())
         task = asyncio.create_task(one.run())
         try:
             yield one
@@ -139,7 +140,7 @@ async def test_a_process_that_died_is_gone_when_its_time_is_over(
 
 async def test_a_process_that_stops_is_gone_at_once(redis_server: RedisServer) -> None:
     async with process(redis_server) as one:
-        stopped = Presence(one._commands, KEYS, Processes(one._commands, KEYS))
+        stopped = Presence(one._commands, KEYS, Processes(one._commands, KEYS), Link())
         task = asyncio.create_task(stopped.run())
         stopped.enter(["news"], "1")
         await becomes(lambda: reader(one).of("news"), Present(1, ("1",)))

@@ -102,17 +102,17 @@ def test_an_http_1_0_client_gets_plain_bytes(hub: HubProcess, redis_server: Redi
         redis_server.publish("plain")
         received = read_until(connection, b"data: plain\n\n")
         assert b"Transfer-Encoding" not in received
-        body = rb"retry: \d+\n\nid: (\d+)-0\n\nid: \1-1\ndata: plain\n\n"
+        body = rb"retry: \d+\n:heartbeat=15\n\nid: (\d+)-0\n\nid: \1-1\ndata: plain\n\n"
         assert re.search(rb"\r\n\r\n" + body + rb"$", received)
 
 
 def test_a_quiet_stream_gets_heartbeats(start_hub: StartHub) -> None:
     hub = start_hub(RELAY_HEARTBEAT_SECONDS=0.2)
     with Stream(hub.url) as stream:
-        lines = [stream.line() for _ in range(10)]
-        assert lines[2:4] == [lines[5], b""]
-        assert re.fullmatch(rb"id: \d+-0", lines[2])
-        assert lines[4:] == [b":", lines[2], b""] * 2
+        lines = [stream.line() for _ in range(11)]
+        assert lines[1:3] == [b":heartbeat=0.2", b""]
+        assert re.fullmatch(rb"id: \d+-0", lines[3])
+        assert lines[4:] == [b"", *[b":", lines[3], b""] * 2]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
@@ -233,7 +233,7 @@ def test_sigterm_ends_streams_properly(hub: HubProcess) -> None:
 
 def _from_chunk(rest: bytes) -> bytes:
     """From the first whole chunk on: the stream was left inside its first one."""
-    return rest[re.search(rb"(?:^|\r\n)([0-9a-f]+\r\nretry: )", rest).start(1) :]  # type: ignore[union-attr]
+    return rest[re.search(rb"(?:^|\r\n)([0-9a-f]+\r\n:draining\n)", rest).start(1) :]  # type: ignore[union-attr]
 
 
 SERVERS = {

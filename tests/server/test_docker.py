@@ -165,6 +165,7 @@ def test_the_image_serves_and_stops_cleanly(image: Path, redis_server: RedisServ
             assert hub.process is not None
             hub.process.send_signal(signal.SIGTERM)
             assert hub.process.wait(10) == 0
+            assert stream.line() == b":draining"
             assert stream.line().startswith(b"retry: ")
         assert "Traceback" not in hub.log()
     finally:

@@ -96,7 +96,9 @@ class Writer:
 
 
 _FRAME = re.compile(
-    rb":|(?::\n)?(?:retry: \d+|(?:id: (.*))?\n?(?:event: (.*)\n)?(?:data: (.*))?)\n?"
+    rb":(?:redis=lost)?"
+    rb"|(?::(?:redis=lost|draining)?\n)?"
+    rb"(?:retry: \d+|(?:id: (.*))?\n?(?:event: (.*)\n)?(?:data: (.*))?)\n?"
 )
 
 

@@ -86,6 +86,24 @@ def test_hung_is_noticed_heartbeats_go_on_and_nothing_is_lost(
         assert len([line for line in lines(hub, "INFO") if "live again" in line]) == 1
 
 
+def test_streams_say_at_once_that_redis_is_lost_and_that_it_is_back(
+    hub: HubProcess, redis_server: RedisServer
+) -> None:
+    """Not with the next heartbeat, which is due in 15 s."""
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        with within(3):
+            redis_server.kill()
+            while stream.line() != b":redis=lost":
+                pass
+        with Stream(hub.url) as late:
+            assert [late.line() for _ in range(4)][1:] == [b":heartbeat=15", b"", b":redis=lost"]
+        with within(5):
+            redis_server.start()
+            while stream.line() != b":":
+                pass
+
+
 def test_client_kill(hub: HubProcess, redis_server: RedisServer) -> None:
     with outage(hub), redis_server.client() as client:
         assert client.client_kill_filter(_type="pubsub") == 1

@@ -172,6 +172,7 @@ def test_it_ends_with_its_workers_and_their_streams(two: HubProcess, number: int
         assert two.process is not None
         two.process.send_signal(number)
         assert list(stream.events()) == []  # ended properly
+        assert b":draining\n" in stream.lines
         assert two.process.wait(10) == 0
     assert not any(worker.is_running() for worker in workers)
     assert "Traceback" not in two.log()
