@@ -27,6 +27,7 @@ PACKAGES = [
     "server",
     "metrics",
     "workers",
+    "client",
     "testing",
 ]
 """A module imports from its own package and from those before it."""
@@ -52,6 +53,7 @@ HOME = {
     "channels": {"http", "control"},
     "jwt": {"access"},
     "prometheus_client": {"metrics"},
+    "httpx": {"client"},
     "django": {
         "conf",
         "access",

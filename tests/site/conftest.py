@@ -15,14 +15,15 @@ from tests.support.servers import ROOT
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling")
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    [path] = folder.glob("*.whl")
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+def build(target: str, folder: Path, source: Path = ROOT) -> Path:
+    """Builds a wheel or an sdist in a folder."""
+    before = {*folder.iterdir()}
+    words = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(words, cwd=source, check=True, capture_output=True, env=environment())
+    [path] = {*folder.iterdir()} - before
     return path
 
 

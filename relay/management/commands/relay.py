@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from relay.management.check import Check
 from relay.management.kick import Kick
+from relay.management.listen import Listen
 from relay.management.publish import Publish
 from relay.management.serve import Serve
 from relay.management.status import Status
@@ -15,6 +16,7 @@ from relay.management.token import Token
 SUBCOMMANDS: dict[str, type[Subcommand]] = {
     "serve": Serve,
     "publish": Publish,
+    "listen": Listen,
     "kick": Kick,
     "token": Token,
     "check": Check,
@@ -24,8 +26,8 @@ SUBCOMMANDS: dict[str, type[Subcommand]] = {
 
 class Command(BaseCommand):
     help = (
-        "Live updates: serves streams, publishes, ends streams, issues tokens, checks Redis, shows what"
-        " runs."
+        "Live updates: serves streams, publishes, listens, ends streams, issues tokens, checks Redis, shows"
+        " what runs."
     )
     requires_system_checks = []  # a subcommand runs the checks it needs
 
