@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check ways soak crowd lint bench bench-100k lock
+.PHONY: help run test check ways soak crowd lint bench bench-100k client lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -50,6 +50,11 @@ bench:  ## measure against nginx (nchan) and others; writes docs/benchmarks.md
 bench-100k:  ## 100,000 streams on one machine in six minutes; writes docs/benchmarks-100k.md (ARGS="--streams N")
 	@scripts/setup requirements-bench.txt
 	@$(PYTHON_IN_VENV) -m bench.streams100k --write $(ARGS)
+
+client:  ## build the JavaScript client from frontend/client/src, and the schemas of events in docs/
+	@scripts/setup requirements-dev.txt
+	@scripts/client
+	@$(PYTHON_IN_VENV) scripts/schema.py
 
 lock:  ## requirements*.txt anew from requirements*.in, with hashes (UV, ARGS)
 	@scripts/lock $(ARGS)

@@ -1,13 +1,13 @@
 import "./chart.js";
 import "./log.js";
+import { channels, rewind } from "./address.js";
 import { copyFrom } from "./clipboard.js";
 import { showFigures } from "./figures.js";
 import { formatCount } from "./format.js";
 import { perFrame } from "./frame.js";
-import { HealthWatch } from "./health.js";
 import { bindKeys } from "./keys.js";
 import { Rate } from "./rate.js";
-import { HUB_EVENTS, reconnection, recordOf } from "./record.js";
+import { reconnection, recordOf } from "./record.js";
 import { say } from "./say.js";
 import { recall, remember } from "./store.js";
 import { State, Stream } from "./stream.js";
@@ -19,21 +19,27 @@ const WORDS = {
   [State.CONNECTING]: "Connecting…",
   [State.LIVE]: "Live",
   [State.AWAY]: "Redis is away",
-  [State.SILENT]: "No answer from the hub",
   [State.RECONNECTING]: "Reconnecting…",
+  [State.REFUSED]: "Refused",
   [State.OFFLINE]: "Offline",
 };
+
+const PAST_MS = 500;
 
 const byId = (id) => document.getElementById(id);
 const log = byId("messages");
 const tally = new Tally();
 const rate = new Rate();
 const paintFigures = perFrame(() => showFigures(byId("figures"), tally));
-const stream = new Stream(document.body.dataset.stream, HUB_EVENTS, { state: showState, event: takeEvent, back: takeReturn });
-const health = new HealthWatch(document.body.dataset.health, (found) => stream.health(found));
+const on = { state: showState, event: takeEvent, back: takeReturn };
+const stream = new Stream(document.body.dataset.stream, channels.length ? { channels, rewind } : { rewind }, on);
+let liveAt = 0;
 
+/** What comes in the first moment is the past: it says nothing of how much is published. */
 function takeEvent(event) {
-  rate.count(Date.now());
+  const now = Date.now();
+  liveAt ||= now;
+  if (now - liveAt > PAST_MS || rewind === "0") rate.count(now);
   take(recordOf(event));
 }
 
@@ -47,10 +53,10 @@ function take(record) {
   paintFigures();
 }
 
-function showState(state) {
+function showState(state, detail) {
   const status = byId("status");
   status.dataset.state = state;
-  status.textContent = WORDS[state];
+  status.textContent = state === State.REFUSED ? `${WORDS[state]}: ${detail}` : WORDS[state];
 }
 
 /** Just after each whole second. */
@@ -76,19 +82,6 @@ function changeTheme() {
 
 function copyCommand({ currentTarget }) {
   copyFrom(currentTarget, byId("command").textContent);
-}
-
-function lookAgain() {
-  stream.wake();
-  health.look();
-}
-
-function watchConnection() {
-  addEventListener("online", () => stream.online());
-  addEventListener("offline", () => stream.offline());
-  addEventListener("pagehide", () => stream.close());
-  addEventListener("pageshow", () => stream.wake());
-  document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
 }
 
 function bindControls() {
@@ -117,6 +110,5 @@ showTheme();
 showRate();
 paintFigures();
 new Summary(tally);
-watchConnection();
+if (channels.length) byId("channel").textContent = channels.join(", ");
 stream.open();
-health.look();

@@ -1,3 +1,4 @@
+import * as address from "./address.js";
 import { copyFrom } from "./clipboard.js";
 import { filterFor } from "./filter.js";
 import { plural } from "./format.js";
@@ -30,6 +31,8 @@ class MessageLog extends HTMLElement {
     this.#rows = new Rows(this.#parts.list);
     this.#listenToTools();
     this.#listenToLog();
+    this.#parts.filter.value = address.filter;
+    this.#matches = filterFor(address.filter.trim());
     this.#paint();
   }
 
@@ -131,6 +134,7 @@ class MessageLog extends HTMLElement {
   #refilter() {
     const known = this.#known();
     this.#matches = filterFor(this.#parts.filter.value.trim());
+    address.keepFilter(this.#parts.filter.value.trim());
     this.#rows.show(known.filter(this.#matches));
     if (!this.#still) this.#stick();
     this.#countWaiting();

@@ -11,7 +11,7 @@ import { formatBytes, formatDuration, plural } from "./format.js";
  * @property {number | null} [missed] of a gap: how many messages, null when nobody knows
  */
 
-const MAKERS = { message, "hub.gap": gap, "hub.oversize": tooLarge };
+const MAKERS = { "hub.gap": gap, "hub.oversize": tooLarge };
 
 const REASONS = new Map([
   ["slow-client", "this page read more slowly than messages came in"],
@@ -22,12 +22,9 @@ const REASONS = new Map([
   ["history-unavailable", "the hub’s history cannot be read"],
 ]);
 
-/** The names of events that the hub sends beside plain messages. */
-export const HUB_EVENTS = ["hub.gap", "hub.oversize"];
-
 /** @returns {Record} */
 export function recordOf(event, at = Date.now()) {
-  return { at, id: event.id, ...MAKERS[event.type](event.data) };
+  return { at, id: placeOf(event), ...(MAKERS[event.type] ?? message)(event.data) };
 }
 
 /** The line for a connection that is back after `ms`; `resumed` when it went on after a known id. */
@@ -36,6 +33,12 @@ export function reconnection(ms, resumed, at = Date.now()) {
   if (resumed) return { at, id: "", kind: "resumed", text: `after ${away}, where this page had stopped.` };
   const text = `for ${away}. Messages published in that time may not have arrived here.`;
   return { at, id: "", kind: "disconnected", text };
+}
+
+/** The id of an event; in a stream of several channels its channel, and its place there. */
+function placeOf({ id, channel }) {
+  if (!id.includes("=")) return id;
+  return `${channel} ${new URLSearchParams(id).get(channel) ?? ""}`.trimEnd();
 }
 
 function message(data) {

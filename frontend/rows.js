@@ -3,9 +3,10 @@ import { makeRow, recordOfRow } from "./row.js";
 const MOVING_ROWS = 120; // what a tall screen shows; the browser paints all of them when the log moves
 const RESTING_ROWS = 300;
 const DROP_ROWS = 40; // at once, because taking rows away moves all the others
+const MAX_CHARS = 4 * 1024 * 1024; // of the texts that rows keep, for copying
 const BUDGET_MS = 5; // of 16: the browser takes longer to lay out and paint the rows than we to make them
 
-/** The rows in the document. Their number is bounded; the oldest go first. */
+/** The rows in the document. Their number and their texts are bounded; the oldest go first. */
 export class Rows {
   #list;
 
@@ -31,6 +32,7 @@ export class Rows {
       if (performance.now() > deadline) break;
     }
     this.#makeRoom(fresh.childElementCount);
+    this.#forgetLongTexts(fresh);
     this.#list.append(fresh);
     return last;
   }
@@ -54,5 +56,15 @@ export class Rows {
     if (over <= 0) return;
     const drop = Math.min(over + DROP_ROWS, this.length);
     for (let left = drop; left > 0; left -= 1) this.#list.firstElementChild.remove();
+  }
+
+  #forgetLongTexts(fresh) {
+    let chars = 0;
+    for (const row of [...this.#list.children, ...fresh.children]) chars += recordOfRow(row).text.length;
+    for (const row of Array.from(this.#list.children)) {
+      if (chars <= MAX_CHARS) return;
+      chars -= recordOfRow(row).text.length;
+      row.remove();
+    }
   }
 }

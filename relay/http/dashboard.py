@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.urls import get_script_prefix
 from django.views.decorators.http import require_safe
 
 from relay import conf
@@ -15,16 +15,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "channel": settings.channel,
         "stream": get_script_prefix() + settings.stream_path,
-        "health": _health_path(),
     }
     response = render(request, "relay/dashboard.html", context)
     response["Cache-Control"] = "no-cache"
     return response
-
-
-def _health_path() -> str:
-    """Returns the path of the hub's health, or an empty text where the site does not route it."""
-    try:
-        return reverse("relay-health")
-    except NoReverseMatch:
-        return ""

@@ -1,20 +1,20 @@
-"""The view of the dashboard: the addresses that it hands to its page."""
+"""The view of the dashboard: the address that it hands to its page."""
 
 import pytest
 from django.test import Client
-from django.urls import path
+from django.urls import path, set_script_prefix
 
 from relay.http.dashboard import dashboard
 
 urlpatterns = [path("", dashboard)]
 
 
-def test_the_page_asks_for_health_where_the_site_has_it() -> None:
-    page = Client().get("/").content.decode()
-    assert '<body data-stream="/stream/" data-health="/health/">' in page
-
-
 @pytest.mark.urls(__name__)
-def test_the_page_asks_for_no_health_where_the_site_has_none() -> None:
-    page = Client().get("/").content.decode()
-    assert '<body data-stream="/stream/" data-health="">' in page
+@pytest.mark.parametrize("prefix", ["/", "/shop/"])
+def test_the_page_asks_for_the_stream_below_the_path_of_the_site(prefix: str) -> None:
+    set_script_prefix(prefix)
+    try:
+        page = dashboard(Client().get("/").wsgi_request).content.decode()
+    finally:
+        set_script_prefix("/")
+    assert f'<body data-stream="{prefix}stream/">' in page

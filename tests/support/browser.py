@@ -53,8 +53,9 @@ class Dashboard:
         self.filter = page.get_by_role("searchbox", name="Filter messages")
         self.newest = page.get_by_role("button", name=re.compile("new messages?$"))
 
-    def open(self) -> "Dashboard":
-        self.page.goto(self.url)
+    def open(self, query: str = "rewind=0") -> "Dashboard":
+        """Opens it with nothing of the past, which other tests may have left, unless `query` says so."""
+        self.page.goto(f"{self.url}/?{query}")
         expect(self.status).to_have_text("Live")
         return self
 

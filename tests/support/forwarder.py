@@ -54,6 +54,8 @@ class Forwarder:
                 client, _ = self._server.accept()
                 self.accepted += 1
                 self._sockets.append(client)
+                if self._answered(client):
+                    continue
                 try:
                     upstream = socket.create_connection(("127.0.0.1", self.target))
                 except OSError:
@@ -62,6 +64,10 @@ class Forwarder:
                 self._sockets.append(upstream)
                 self._start(self._pump, client, upstream)
                 self._start(self._pump, upstream, client)
+
+    def _answered(self, client: socket.socket) -> bool:
+        """Whether the connection was answered here, and goes nowhere."""
+        return False
 
     def _pass(self, source: socket.socket, sink: socket.socket, data: bytes) -> None:
         sink.sendall(data)
