@@ -33,12 +33,11 @@ const rate = new Rate();
 const paintFigures = perFrame(() => showFigures(byId("figures"), tally));
 const on = { state: showState, event: takeEvent, back: takeReturn };
 const stream = new Stream(document.body.dataset.stream, channels.length ? { channels, rewind } : { rewind }, on);
-let liveAt = 0;
+let liveAt = Infinity;
 
 /** What comes in the first moment is the past: it says nothing of how much is published. */
 function takeEvent(event) {
   const now = Date.now();
-  liveAt ||= now;
   if (now - liveAt > PAST_MS || rewind === "0") rate.count(now);
   take(recordOf(event));
 }
@@ -54,6 +53,7 @@ function take(record) {
 }
 
 function showState(state, detail) {
+  if (state === State.LIVE) liveAt = Math.min(liveAt, Date.now());
   const status = byId("status");
   status.dataset.state = state;
   status.textContent = state === State.REFUSED ? `${WORDS[state]}: ${detail}` : WORDS[state];
@@ -78,6 +78,12 @@ function changeTheme() {
   nextTheme();
   showTheme();
   say(byId("theme-name").textContent);
+}
+
+function nameChannels() {
+  const example = channels.find((name) => !name.includes("*")) ?? channels[0];
+  byId("channel").textContent = channels.join(", ");
+  byId("command").textContent = `redis-cli publish ${example} "Test Event"`;
 }
 
 function copyCommand({ currentTarget }) {
@@ -110,5 +116,5 @@ showTheme();
 showRate();
 paintFigures();
 new Summary(tally);
-if (channels.length) byId("channel").textContent = channels.join(", ");
+if (channels.length) nameChannels();
 stream.open();

@@ -42,6 +42,8 @@ def test_the_past_is_no_rate(dashboard: Dashboard, redis_server: RedisServer) ->
     expect(dashboard.rows).to_have_count(50)
     dashboard.page.wait_for_timeout(1500)
     expect(dashboard.page.locator("#peak")).to_have_text("peak 0 in a minute")
+    redis_server.publish("new")
+    expect(dashboard.page.locator("#peak")).to_have_text("peak 1 in a minute")
 
 
 def test_the_address_says_how_much_of_the_past(
@@ -58,6 +60,7 @@ def test_the_address_says_how_much_of_the_past(
 def test_the_address_names_channels(dashboard: Dashboard, redis_server: RedisServer) -> None:
     dashboard.open("channel=news&channel=orders.7")
     expect(dashboard.page.locator("#channel")).to_have_text("news, orders.7")
+    expect(dashboard.page.locator("#command")).to_have_text('redis-cli publish news "Test Event"')
     redis_server.publish("n", "news")
     redis_server.publish("o", "orders.7")
     redis_server.publish("elsewhere", "orders.8")
