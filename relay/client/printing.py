@@ -2,7 +2,10 @@
 
 import json
 import os
+import select
+import signal
 import sys
+import threading
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -29,6 +32,7 @@ def print_stream(
     """
     from relay.client import listen
 
+    threading.Thread(target=_end_with_the_reader, daemon=True).start()
     try:
         _print(listen(url, channels=channels, token=token, **_beginning(start)), as_json)
     except BrokenPipeError:
@@ -36,6 +40,14 @@ def print_stream(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         pass
+
+
+def _end_with_the_reader() -> None:
+    """Interrupts the loop when nobody reads standard output any more, also while nothing is published."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors alone
+    poll.poll()
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _beginning(start: str | None) -> Mapping[str, Any]:

@@ -101,7 +101,11 @@ def test_the_past_and_a_gap(hub: HubProcess, redis_server: RedisServer) -> None:
             assert (first["event"], first["channel"]) == (event, "small"), start
 
 
-def test_it_ends_with_the_reader_of_its_pipe(hub: HubProcess, redis_server: RedisServer) -> None:
+@pytest.mark.parametrize("texts", [["one"], ["one", "two", "three"]], ids=len)
+def test_it_ends_with_the_reader_of_its_pipe(
+    hub: HubProcess, redis_server: RedisServer, texts: list[str]
+) -> None:
+    """Also when nothing more is published that could not be written."""
     command = f"{sys.executable} -m relay.client {hub.url}/stream/ | head -n 1"
     with subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", command],
@@ -111,9 +115,12 @@ def test_it_ends_with_the_reader_of_its_pipe(hub: HubProcess, redis_server: Redi
         text=True,
     ) as process:
         hub.wait_for_streams(1)
-        for text in ("one", "two", "three"):
+        for text in texts:
             redis_server.publish(text)
-        out, err = process.communicate(timeout=10)
+        try:
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (0, "one\n", "")
 
 
