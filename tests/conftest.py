@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.browser import browser, dashboard, open_dashboard, shared  # noqa: F401
+from tests.support.proxy import client_hub, proxy  # noqa: F401
 from tests.support.servers import HubProcess, RedisServer, StartHub, Taken, release_ports
 from tests.support.site import MakeSite, Site, SiteTemplate
 from tests.support.waiting import SLACK

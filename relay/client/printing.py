@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import signal
 import sys
 import threading
 from argparse import ArgumentParser
@@ -43,11 +42,14 @@ def print_stream(
 
 
 def _end_with_the_reader() -> None:
-    """Interrupts the loop when nobody reads standard output any more, also while nothing is published."""
+    """Ends the process when nobody reads standard output any more, also while nothing is published.
+
+    A signal to the loop could come too late, when the loop has just ended for the same reason.
+    """
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)  # errors alone
     poll.poll()
-    os.kill(os.getpid(), signal.SIGINT)
+    os._exit(0)
 
 
 def _beginning(start: str | None) -> Mapping[str, Any]:

@@ -6,11 +6,10 @@ from functools import partial
 
 from django.core.management.base import CommandError
 
-from relay import conf
 from relay.access import tokens
 from relay.client import StreamRefused
 from relay.client.printing import add_arguments, print_stream
-from relay.management.subcommand import Options, Subcommand
+from relay.management.subcommand import Options, Subcommand, load_settings
 
 SUBJECT = "relay listen"
 TOKEN_SECONDS = 300.0
@@ -29,10 +28,7 @@ class Listen(Subcommand):
         add_arguments(parser)
 
     def run(self, options: Options) -> None:
-        try:
-            settings = conf.load()
-        except ValueError as error:
-            raise CommandError(str(error)) from None
+        settings = load_settings()
         channels = options["channel"]
         url = options["url"] or _own_url(settings.stream_path)
         issue = partial(tokens.issue, SUBJECT, channels or [settings.channel], TOKEN_SECONDS)

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.core.management.base import CommandError
 
-from relay import conf
 from relay.broker.address import name_of
 from relay.broker.errors import RedisUnavailable
 from relay.control.process_list import Listed
 from relay.management.overview import Overview, Sums, read_overview, started
-from relay.management.subcommand import Options, Subcommand
+from relay.management.subcommand import Options, Subcommand, load_settings
 
 UNKNOWN = "unknown"
 
@@ -36,10 +35,7 @@ class Status(Subcommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, options: Options) -> None:
-        try:
-            settings = conf.load()
-        except ValueError as error:
-            raise CommandError(str(error)) from None
+        settings = load_settings()
         name = name_of(settings.redis_url)
         try:
             overview = read_overview(settings)

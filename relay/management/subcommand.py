@@ -5,7 +5,10 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.core.management.base import OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
+
+from relay import conf
+from relay.conf import Settings
 
 Options = Mapping[str, Any]
 
@@ -26,3 +29,11 @@ class Subcommand(ABC):
 
     @abstractmethod
     def run(self, options: Options) -> None: ...
+
+
+def load_settings() -> Settings:
+    """Returns the settings in force. Raises CommandError for one that is not valid."""
+    try:
+        return conf.load()
+    except ValueError as error:
+        raise CommandError(str(error)) from None

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -15,8 +15,8 @@ import pytest
 
 from relay.client import Event, Gap, Listening, Message, Oversize, StreamRefused, listen
 from tests.support.proxy import Proxy
-from tests.support.servers import HubProcess, RedisServer, StartHub
-from tests.support.tokens import TOKEN_KEY, bearer, token
+from tests.support.servers import HubProcess, RedisServer
+from tests.support.tokens import bearer, token
 from tests.support.waiting import until, wait_until
 
 
@@ -83,19 +83,8 @@ def read(request: pytest.FixtureRequest) -> Read:
 
 
 @pytest.fixture
-def hub(start_hub: StartHub) -> HubProcess:
-    return start_hub(
-        RELAY_RETRY_MS=50,
-        RELAY_HEARTBEAT_SECONDS=0.4,
-        DJANGO_SETTINGS_MODULE="tests.support.client_settings",
-        RELAY_TOKEN_KEY=TOKEN_KEY,
-    )
-
-
-@pytest.fixture
-def proxy(hub: HubProcess) -> Iterator[Proxy]:
-    with Proxy(hub.port) as proxy:
-        yield proxy
+def hub(client_hub: HubProcess) -> HubProcess:
+    return client_hub
 
 
 def test_messages_gaps_and_oversize_notices(

@@ -7,27 +7,15 @@ from playwright.sync_api import Browser, BrowserContext
 
 from tests.javascript.page import ClientPage
 from tests.support.proxy import Proxy
-from tests.support.servers import HubProcess, RedisServer, StartHub
-from tests.support.tokens import TOKEN_KEY
+from tests.support.servers import HubProcess, RedisServer
 
 OpenPage = Callable[[str], ClientPage]
 Publish = Callable[..., None]
 
 
 @pytest.fixture
-def hub(start_hub: StartHub) -> HubProcess:
-    return start_hub(
-        RELAY_RETRY_MS=100,
-        RELAY_HEARTBEAT_SECONDS=0.4,
-        DJANGO_SETTINGS_MODULE="tests.support.client_settings",
-        RELAY_TOKEN_KEY=TOKEN_KEY,
-    )
-
-
-@pytest.fixture
-def proxy(hub: HubProcess) -> Iterator[Proxy]:
-    with Proxy(hub.port) as proxy:
-        yield proxy
+def hub(client_hub: HubProcess) -> HubProcess:
+    return client_hub
 
 
 @pytest.fixture

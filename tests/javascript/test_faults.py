@@ -15,6 +15,16 @@ pytestmark = pytest.mark.browser
 MESSAGES = 10_000
 
 
+@pytest.fixture
+def reading(page: ClientPage, publish: Publish) -> ClientPage:
+    """A page whose connection is live, and has brought a message."""
+    page.connect()
+    page.wait_until_live()
+    publish("before")
+    page.wait_for_data("before")
+    return page
+
+
 def publish_all(redis_server: RedisServer, seconds: float) -> None:
     """MESSAGES numbers, evenly over this time."""
     steps = int(seconds * 50)
@@ -45,20 +55,16 @@ def test_ten_thousand_messages_with_a_cut_every_200_ms(
 
 @pytest.mark.parametrize("status", [502, 503, 504, 500, 429, 408])
 def test_what_passes_is_tried_again(
-    page: ClientPage, proxy: Proxy, publish: Publish, status: int
+    reading: ClientPage, proxy: Proxy, publish: Publish, status: int
 ) -> None:
     """A proxy without a hub behind it answers so: an EventSource would never return."""
-    page.connect()
-    page.wait_until_live()
-    publish("before")
-    page.wait_for_data("before")
     proxy.status = status
     proxy.reset()
-    page.wait_for(f"got.states.at(-1).status === {status}")
+    reading.wait_for(f"got.states.at(-1).status === {status}")
     publish("meanwhile")
     proxy.status = None
-    page.wait_for_data("before", "meanwhile")
-    assert page.states() == ["connecting", "live", "reconnecting", "live"]
+    reading.wait_for_data("before", "meanwhile")
+    assert reading.states() == ["connecting", "live", "reconnecting", "live"]
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 401, 410, 204])
@@ -126,18 +132,14 @@ def test_the_waits_double_and_are_spread(page: ClientPage, proxy: Proxy) -> None
 
 
 def test_a_connection_that_died_without_a_word_is_replaced(
-    page: ClientPage, proxy: Proxy, publish: Publish
+    reading: ClientPage, proxy: Proxy, publish: Publish
 ) -> None:
-    page.connect()
-    page.wait_until_live()
-    publish("before")
-    page.wait_for_data("before")
     proxy.stalls = True
     publish("meanwhile")
-    page.wait_for("connection.state === 'reconnecting'")
+    reading.wait_for("connection.state === 'reconnecting'")
     proxy.stalls = False
     proxy.reset()
-    page.wait_for_data("before", "meanwhile")
+    reading.wait_for_data("before", "meanwhile")
 
 
 def test_a_request_that_nobody_answers_is_replaced(page: ClientPage, proxy: Proxy) -> None:
@@ -153,20 +155,16 @@ def test_a_request_that_nobody_answers_is_replaced(page: ClientPage, proxy: Prox
 
 
 def test_a_hub_that_stops_and_starts_loses_nothing(
-    page: ClientPage, hub: HubProcess, publish: Publish
+    reading: ClientPage, hub: HubProcess, publish: Publish
 ) -> None:
-    page.connect()
-    page.wait_until_live()
-    publish("before")
-    page.wait_for_data("before")
     assert hub.stop() == 0
-    page.wait_for("got.states.some(({ detail }) => detail === 'The hub stops.')")
+    reading.wait_for("got.states.some(({ detail }) => detail === 'The hub stops.')")
     hub.start()
-    page.wait_until_live()
+    reading.wait_until_live()
     publish("after")
-    page.wait_for("got.events.length === 2")
-    assert page.data() == ["before", "after"]
-    assert [gap["reason"] for gap in page.run("return got.gaps")] == ["unheard"]
+    reading.wait_for("got.events.length === 2")
+    assert reading.data() == ["before", "after"]
+    assert [gap["reason"] for gap in reading.run("return got.gaps")] == ["unheard"]
 
 
 def test_it_says_that_the_hub_has_lost_redis_and_has_it_again(
@@ -186,47 +184,35 @@ def test_it_says_that_the_hub_has_lost_redis_and_has_it_again(
 
 
 def test_a_page_without_a_network_says_so_and_comes_back_at_once(
-    page: ClientPage, publish: Publish
+    reading: ClientPage, publish: Publish
 ) -> None:
-    page.connect()
-    page.wait_until_live()
-    publish("before")
-    page.wait_for_data("before")
-    page.page.context.set_offline(True)
-    page.wait_for("connection.state === 'offline'")
+    reading.page.context.set_offline(True)
+    reading.wait_for("connection.state === 'offline'")
     publish("meanwhile")
-    page.page.context.set_offline(False)
-    page.wait_for_data("before", "meanwhile")
-    page.wait_until_live()
+    reading.page.context.set_offline(False)
+    reading.wait_for_data("before", "meanwhile")
+    reading.wait_until_live()
 
 
 def test_a_page_from_the_back_forward_cache_goes_on(
-    page: ClientPage, hub: HubProcess, publish: Publish
+    reading: ClientPage, hub: HubProcess, publish: Publish
 ) -> None:
-    page.connect()
-    page.wait_until_live()
-    publish("before")
-    page.wait_for_data("before")
-    page.run("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    reading.run("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
     hub.wait_for_streams(0)
     publish("meanwhile")
-    page.run("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    page.wait_for_data("before", "meanwhile")
-    page.wait_until_live()
+    reading.run("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    reading.wait_for_data("before", "meanwhile")
+    reading.wait_until_live()
 
 
 def test_a_page_that_comes_to_the_front_does_not_trust_an_old_connection(
-    page: ClientPage, proxy: Proxy, publish: Publish
+    reading: ClientPage, proxy: Proxy, publish: Publish
 ) -> None:
-    page.connect()
-    page.wait_until_live()
-    publish("before")
-    page.wait_for_data("before")
-    page.run("const now = Date.now; window.late = 0; Date.now = () => now() + late;")
+    reading.run("const now = Date.now; window.late = 0; Date.now = () => now() + late;")
     proxy.stalls = True
-    page.run("late = 60_000; document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for("connection.state === 'reconnecting'", 1)
+    reading.run("late = 60_000; document.dispatchEvent(new Event('visibilitychange'))")
+    reading.wait_for("connection.state === 'reconnecting'", 1)
     proxy.stalls = False
     proxy.reset()
     publish("after")
-    page.wait_for_data("before", "after")
+    reading.wait_for_data("before", "after")

@@ -1,4 +1,4 @@
-"""The client in Node, which has neither a page nor tabs."""
+"""The client in Node and Deno, which have neither a page nor tabs."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.javascript.conftest import Publish
-from tests.javascript.tools import PACKAGE, needs_node, run
+from tests.javascript.tools import MODULES, PACKAGE, needs_node, run
 from tests.support.proxy import Proxy
 from tests.support.servers import HubProcess, RedisServer
 
@@ -29,12 +29,17 @@ console.log(JSON.stringify(got));
 """
 
 
+@pytest.mark.parametrize(
+    "runtime",
+    [["node"], [str(MODULES / ".bin/deno"), "run", "--allow-net", "--allow-read"]],
+    ids=["node", "deno"],
+)
 def test_a_loop_through_cuts_loses_and_doubles_nothing_and_ends(
-    proxy: Proxy, redis_server: RedisServer, hub: HubProcess, tmp_path: Path
+    proxy: Proxy, redis_server: RedisServer, hub: HubProcess, tmp_path: Path, runtime: list[str]
 ) -> None:
     """Neither a timer nor a connection keeps the process once the loop is left."""
     (tmp_path / "read.mjs").write_text(READ)
-    words = ["node", str(tmp_path / "read.mjs"), f"{proxy.url}/stream/"]
+    words = [*runtime, str(tmp_path / "read.mjs"), f"{proxy.url}/stream/"]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as node:
         assert node.stderr is not None

@@ -17,6 +17,16 @@ def open_tabs(open_page: OpenPage, url: str, number: int) -> list[ClientPage]:
     return [open_page(url) for _ in range(number)]
 
 
+def open_pair(open_page: OpenPage, url: str) -> tuple[ClientPage, ClientPage]:
+    """Two tabs with the same channel, the first of which leads."""
+    leader, other = open_tabs(open_page, url, 2)
+    leader.connect(channels=["news"], share=True)
+    leader.wait_until_live()
+    other.connect(channels=["news"], share=True)
+    other.wait_for("connection.lastEventId !== ''")
+    return leader, other
+
+
 def wait_until_live(tabs: Sequence[ClientPage]) -> None:
     for tab in tabs:
         tab.wait_until_live()
@@ -130,11 +140,7 @@ def test_a_leader_that_is_frozen_is_replaced(
     open_page: OpenPage, proxy: Proxy, publish: Publish
 ) -> None:
     """A system may stop a page in the background without a word: its lock stays its own."""
-    leader, other = open_tabs(open_page, proxy.url, 2)
-    leader.connect(channels=["news"], share=True)
-    leader.wait_until_live()
-    other.connect(channels=["news"], share=True)
-    other.wait_for("connection.lastEventId !== ''")
+    leader, other = open_pair(open_page, proxy.url)
     leader.run("setTimeout(() => { const end = Date.now() + 4000; while (Date.now() < end); })")
     publish("meanwhile", channel="news")
     other.wait_for("got.events.length === 1", 3.5)
@@ -196,11 +202,7 @@ def test_a_leader_that_may_not_have_its_channel_does_not_either(
 def test_channels_are_added_and_dropped_in_a_tab(
     open_page: OpenPage, proxy: Proxy, publish: Publish
 ) -> None:
-    leader, other = open_tabs(open_page, proxy.url, 2)
-    leader.connect(channels=["news"], share=True)
-    leader.wait_until_live()
-    other.connect(channels=["news"], share=True)
-    other.wait_for("connection.lastEventId !== ''")
+    leader, other = open_pair(open_page, proxy.url)
     other.run("connection.add('orders.7')")
     other.wait_for("connection.lastEventId.includes('orders.7=')")
     publish("o", channel="orders.7")

@@ -4,8 +4,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlencode
 
@@ -15,7 +15,7 @@ from httpx_sse import ServerSentEvent
 from relay.wire.position import Position
 from tests.support.cluster import RedisCluster
 from tests.support.follower import Follower
-from tests.support.waiting import wait_until
+from tests.support.waiting import repeating, wait_until
 
 TURN_SECONDS = 0.01
 SILENCE_SECONDS = 10.0
@@ -116,23 +116,14 @@ class Hopper(Follower):
         return time.monotonic() + stay
 
 
-@contextmanager
-def hopping(hoppers: Sequence[Hopper]) -> Iterator[None]:
+def hopping(hoppers: Sequence[Hopper]) -> AbstractContextManager[None]:
     """Inside, the clients hop."""
-    ended = threading.Event()
 
     def move() -> None:
-        while not ended.wait(0.02):
-            for hopper in hoppers:
-                hopper.hop(time.monotonic())
+        for hopper in hoppers:
+            hopper.hop(time.monotonic())
 
-    mover = threading.Thread(target=move, daemon=True)
-    mover.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        mover.join(10)
+    return repeating(move, 0.02)
 
 
 @dataclass

@@ -3,13 +3,17 @@
 import contextlib
 import random
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 
+import pytest
+
 from tests.support.forwarder import Forwarder
+from tests.support.servers import HubProcess, StartHub
+from tests.support.tokens import TOKEN_KEY
+from tests.support.waiting import repeating
 
 
 class Proxy(Forwarder):
@@ -27,22 +31,9 @@ class Proxy(Forwarder):
         self.hold_seconds = 0.0
         """The longest that a piece is held back. Pieces are then cut anywhere."""
 
-    @contextmanager
-    def cutting(self, every_seconds: float) -> Iterator[None]:
+    def cutting(self, every_seconds: float) -> AbstractContextManager[None]:
         """Inside, all connections are reset again and again."""
-        ended = threading.Event()
-
-        def cut() -> None:
-            while not ended.wait(every_seconds):
-                self.reset()
-
-        cutter = threading.Thread(target=cut, daemon=True)
-        cutter.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            cutter.join(10)
+        return repeating(self.reset, every_seconds)
 
     def _answered(self, client: socket.socket) -> bool:
         if (number := self.status) is None:  # which may change at any time
@@ -63,3 +54,20 @@ class Proxy(Forwarder):
                 time.sleep(random.uniform(0, self.hold_seconds))
             sink.sendall(data[:number])
             data = data[number:]
+
+
+@pytest.fixture
+def client_hub(start_hub: StartHub) -> HubProcess:
+    """A hub for the tests of clients: it is quick to be asked again, and to send heartbeats."""
+    return start_hub(
+        RELAY_RETRY_MS=100,
+        RELAY_HEARTBEAT_SECONDS=0.4,
+        DJANGO_SETTINGS_MODULE="tests.support.client_settings",
+        RELAY_TOKEN_KEY=TOKEN_KEY,
+    )
+
+
+@pytest.fixture
+def proxy(hub: HubProcess) -> Iterator[Proxy]:
+    with Proxy(hub.port) as proxy:
+        yield proxy

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,3 +50,21 @@ async def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"not within {seconds:g} s") from None
+
+
+@contextmanager
+def repeating(act: Callable[[], object], every_seconds: float) -> Iterator[None]:
+    """Inside, a thread acts again and again."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(every_seconds):
+            act()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
