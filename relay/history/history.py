@@ -35,7 +35,10 @@ class History(Protocol):
         """Removes entries over the age limit."""
 
     async def rewind(self, number: int) -> tuple[Position | None, int]:
-        """Returns the position of the first of the last `number` messages, and how many there are."""
+        """Returns the position of the first of the last `number` messages, and how many there are.
+
+        Messages that are missing within an epoch count.
+        """
 
     async def since(self, time_ms: int) -> tuple[Position | None, bool]:
         """Returns the position of the first entry not older than `time_ms`, if there is one.

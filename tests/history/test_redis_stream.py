@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from relay.broker.address import RedisAddress
@@ -378,7 +379,22 @@ def on_simulated(simulated: Simulated, name: str, arguments: tuple[Any, ...]) ->
     return None
 
 
+@contextmanager
+def closing_broker(broker: Broker, runner: asyncio.Runner) -> Iterator[Broker]:
+    try:
+        yield broker
+    finally:
+        runner.run(broker.aclose())
+
+
 @given(steps=st.lists(operations, max_size=25))
+@example(
+    [  # a break in the middle of an epoch: what is missing counts
+        ("append", run(at(0), b""), True),
+        ("append", run(at(2), b"two"), True),
+        ("rewind", 2),
+    ]
+)
 @settings(
     max_examples=150,
     deadline=None,
@@ -390,8 +406,7 @@ def test_the_simulated_history_does_what_the_scripts_do(
     client.flushall()
     client.set(KEYS.counter, EPOCH)
     simulated = Simulated()
-    with asyncio.Runner() as runner:
-        broker = Broker(server.url)
+    with asyncio.Runner() as runner, closing_broker(Broker(server.url), runner) as broker:
         real = Real(broker, client, runner)
         history = real.history
         for name, *arguments in steps:
@@ -401,7 +416,6 @@ def test_the_simulated_history_does_what_the_scripts_do(
         assert simulated.stream.entries == runner.run(history.read(at(0), 1000, 100_000))
         broken = {Position.parse(i) for i, fields in stored(client).items() if "b" in fields}
         assert simulated.stream.breaks & {e.position for e in simulated.stream.entries} == broken
-        runner.run(broker.aclose())
 
 
 async def test_a_rewind_of_any_length_reads_two_entries_of_each_epoch(

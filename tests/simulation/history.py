@@ -132,9 +132,19 @@ class Stream:
         self.lose_head(self.too_old(keep_ms))
 
     def rewind(self, number: int) -> tuple[Position | None, int]:
-        messages = [e.position for e in self.entries if e.event is not None]
-        last = messages[-number:] if number else []
-        return (last[0] if last else None), len(last)
+        """As the script counts: offsets within an epoch, those of missing messages as well."""
+        entries, first, found = self.entries, None, 0
+        newest = len(entries) - 1
+        while found < number and newest >= 0:
+            epoch, high = entries[newest].position
+            oldest = self._index(Position(epoch, 0))
+            low = max(entries[oldest].position.offset, 1)
+            if high >= low:
+                start = max(low, high - (number - found) + 1)
+                first = entries[self._index(Position(epoch, start))].position
+                found += high - start + 1
+            newest = oldest - 1
+        return first, found
 
     def since(self, time_ms: int) -> tuple[Position | None, bool]:
         entries = self.entries
