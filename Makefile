@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check ways soak crowd lint bench bench-100k client lock
+.PHONY: help run test check ways model soak crowd lint bench bench-100k client lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -28,6 +28,10 @@ check: lint  ## lint, types and the fast tests: no hub, no browser
 ways:  ## the tests of streams again, under Daphne's own command and under another ASGI server
 	@scripts/setup requirements-dev.txt
 	@for server in daphne uvicorn; do HUB_SERVER=$$server $(PYTEST) -q $(STREAMS) $(ARGS) || exit 1; done
+
+model:  ## thousands of random schedules of the simulation, six times those of `make test` (SCHEDULES, SEED)
+	@scripts/setup requirements-dev.txt
+	@SCHEDULES="$${SCHEDULES:-3000}" $(PYTEST) -q tests/simulation -k "every_client_gets or no_id_names" $(ARGS)
 
 soak:  ## ten minutes of faults on real hubs; nothing may be lost or doubled (ARGS="--seconds N --seed N")
 	@scripts/setup requirements-dev.txt
