@@ -18,7 +18,8 @@ from relay.history.history import Appended
 from relay.history.journal import Journal
 from relay.history.page_cache import PageCache
 from relay.replay import replay
-from relay.source.intake import Intake, Session
+from relay.source.intake import Intake
+from relay.source.session import Session
 from relay.wire.notices import GapReason
 from relay.wire.position import Position
 from tests.simulation import redis

@@ -1,7 +1,8 @@
 """The id and replay protocol, real classes under random schedules, against what was published.
 
 A failed schedule prints its seed; `SEED=<seed> pytest tests/simulation/test_model.py` runs exactly that one.
-`SCHEDULES=<number>` runs more of them than usual, from `SEED` on if that is given as well. `make model` runs 3,000.
+`SCHEDULES=<number>` runs more of them than usual, from `SEED` on if that is given as well.
+`make model` runs 3,000.
 """
 
 from collections.abc import Callable

@@ -4,9 +4,10 @@ from typing import cast
 
 from relay.broker.link import Link, MasterLink
 from relay.feed.entries import Entry
-from relay.feed.ring import Ring
+from relay.feed.ring import Kind, Ring
 from relay.source.entered import Channel, Entered
-from relay.source.intake import Intake, Session
+from relay.source.intake import Intake
+from relay.source.session import Session
 from relay.wire.position import Position
 from tests.support.core import HandClock, make_feed
 
@@ -61,3 +62,39 @@ def test_a_session_is_displaced_when_another_one_takes_its_place() -> None:
     assert [each.displaced for each in entered] == [False, False]
     channel.mark(old_again.session, 300)
     assert [each.displaced for each in entered] == [True, False]
+
+
+def test_a_session_with_an_epoch_below_the_newest_begins_at_one_above_it() -> None:
+    """Else its ids would send every client back."""
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.mark(channel.new, 200)
+    assert not channel.intake.is_outdone(channel.new)
+    channel.mark(channel.old, 300)
+    assert channel.intake.is_outdone(channel.new)
+    channel.say(channel.new, b"a part of the hole")
+    channel.mark(channel.new, 250)
+    channel.say(channel.new, b"this as well")
+    assert channel.intake.is_outdone(channel.new)
+    channel.mark(channel.new, 400)
+    channel.say(channel.new, b"first")
+    channel.mark(channel.new, 500)
+    channel.say(channel.new, b"second")
+    assert not channel.intake.is_outdone(channel.new)
+    channel.intake.give_up(channel.new)
+    received = [*channel.feed.events_between(channel.feed.ring.start, channel.feed.ring.end)]
+    assert [(str(each.position), each.kind) for each in received] == [
+        ("400-0", Kind.GAP),
+        ("400-1", Kind.MESSAGE),
+        ("500-1", Kind.MESSAGE),
+    ]
+    assert not channel.intake.outdated
+
+
+def test_without_such_a_marker_a_new_epoch_is_asked_for() -> None:
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.mark(channel.new, 200)
+    channel.mark(channel.old, 300)
+    channel.intake.give_up(channel.new)
+    assert (channel.position, channel.intake.outdated) == ((200, 0), True)
