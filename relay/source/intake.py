@@ -119,6 +119,9 @@ class Intake:
         """
         if not self.is_held(session) or session.epoch is None:
             return
+        at = self._feed.timeline.position
+        if at is not None and entry.position <= at:
+            return  # the old connection has delivered it while the history was read
         if entry.position > (session.epoch, 0):
             self.give_up(session)
             return
@@ -184,6 +187,8 @@ class Intake:
             session.position = Position(session.position.epoch, session.position.offset + 1)
             self._promote_if_caught_up(session, now_ms)
             return
+        if self.is_outdone(session):
+            return  # it will begin at a later marker
         session.held.append((payload, source))
         session.held_bytes += len(payload)
         if session.held_bytes > MAX_HELD_BYTES:

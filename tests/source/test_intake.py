@@ -2,9 +2,12 @@
 
 from typing import cast
 
+import pytest
+
 from relay.broker.link import Link, MasterLink
 from relay.feed.entries import Entry
 from relay.feed.ring import Kind, Ring
+from relay.source import intake
 from relay.source.entered import Channel, Entered
 from relay.source.intake import Intake
 from relay.source.session import Session
@@ -98,3 +101,32 @@ def test_without_such_a_marker_a_new_epoch_is_asked_for() -> None:
     channel.mark(channel.old, 300)
     channel.intake.give_up(channel.new)
     assert (channel.position, channel.intake.outdated) == ((200, 0), True)
+
+
+def test_what_the_old_connection_delivers_while_the_history_is_read_is_not_filled_again() -> None:
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.say(channel.old, b"1")
+    channel.mark(channel.new, 200)
+    channel.say(channel.old, b"2", b"3")  # after the page from 2 on was asked for
+    for offset in (2, 3):
+        channel.fill(100, offset)
+        assert channel.position == (100, 3)
+    channel.fill(100, 4)
+    assert channel.position == (100, 4)
+
+
+def test_nothing_is_held_before_the_marker_at_which_it_will_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However much it is, it does not make the session count from its first marker on."""
+    monkeypatch.setattr(intake, "MAX_HELD_BYTES", 2)
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.mark(channel.new, 200)
+    channel.mark(channel.old, 300)
+    channel.say(channel.new, b"a part", b"of the hole")
+    assert channel.intake.is_held(channel.new)
+    channel.mark(channel.new, 400)
+    channel.say(channel.new, b"too", b"much")
+    assert channel.position == (400, 2)
