@@ -23,7 +23,7 @@ from tests.support.cluster import Node, RedisCluster
 from tests.support.command import relay_command
 from tests.support.follower import Follower
 from tests.support.servers import ROOT, HubProcess, StartHub
-from tests.support.two_redis import PROGRAMS, program
+from tests.support.redis_versions import PROGRAMS, program
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
@@ -119,7 +119,7 @@ def test_all_hubs_agree_on_every_id_whichever_nodes_are_published_through(
         assert scene.gaps() == [0, 0]
 
 
-@on("installed", "valkey")
+@on("installed", "valkey-9")
 def test_sharded_channels_too(start_hub: StartHub, cluster: RedisCluster) -> None:
     with Scene(start_hub, cluster, RELAY_PUBSUB="sharded") as scene:
         for number in range(3):
@@ -131,11 +131,11 @@ def test_sharded_channels_too(start_hub: StartHub, cluster: RedisCluster) -> Non
 @pytest.mark.parametrize(
     ("cluster", "pubsub"),
     [
-        ("6.2", "classic"),
+        ("redis-6.2", "classic"),
         ("installed", "classic"),
         ("installed", "sharded"),
-        ("valkey", "classic"),
-        ("valkey", "sharded"),
+        ("valkey-9", "classic"),
+        ("valkey-9", "sharded"),
     ],
     indirect=["cluster"],
 )
