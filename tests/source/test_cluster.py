@@ -22,8 +22,8 @@ from tests.support.client import Stream
 from tests.support.cluster import Node, RedisCluster
 from tests.support.command import relay_command
 from tests.support.follower import Follower
-from tests.support.servers import ROOT, HubProcess, StartHub
 from tests.support.redis_versions import PROGRAMS, program
+from tests.support.servers import ROOT, HubProcess, StartHub
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
@@ -253,6 +253,31 @@ def test_a_wildcard_is_heard_from_every_node(start_hub: StartHub, cluster: Redis
             node.publish(str(number), f"orders.{number}")
         events = (event for event in stream.events() if event.event == "message")
         assert sorted(next(events).data for _ in range(6)) == [str(n) for n in range(6)]
+
+
+def test_a_slot_that_no_node_owns_is_reported_until_one_does(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    owner, slot = cluster.owner(), key_slot(CHANNEL.encode())
+
+    def at_each_master(*words: str | int) -> None:
+        for node in cluster.nodes[:3]:
+            with node.client() as client:
+                client.execute_command(*words)
+
+    at_each_master("CONFIG SET", "cluster-require-full-coverage", "no")
+    hub = start_hub(redis_url=cluster.url)
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        owner.publish("before")
+        assert stream.event().data == "before"
+        at_each_master("CLUSTER DELSLOTS", slot)
+        hub.wait_for_log(f"no master has the slots of 1 channels (such as {CHANNEL})")
+        with owner.client() as client:
+            client.execute_command("CLUSTER ADDSLOTS", slot)
+        hub.wait_for_log("each channel has a master again")
+        with Voice("after", owner.client, 50, CHANNEL):
+            assert any(event.data.startswith("after") for event in stream.events())
 
 
 def test_the_commands_work_on_a_cluster(start_hub: StartHub, cluster: RedisCluster) -> None:
