@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import get_script_prefix
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.http import require_safe
 
 from relay import conf
@@ -15,7 +15,18 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "channel": settings.channel,
         "stream": get_script_prefix() + settings.stream_path,
+        "channels": _address("relay-channels"),
+        "history": _address("relay-history", "-"),
+        "publish": _address("relay-publish", "-") if settings.http_publish else "",
     }
     response = render(request, "relay/dashboard.html", context)
     response["Cache-Control"] = "no-cache"
     return response
+
+
+def _address(name: str, *channel: str) -> str:
+    """Returns the address of a view up to the name of a channel; nothing where the site lacks it."""
+    try:
+        return reverse(name, args=channel).removesuffix("-/")
+    except NoReverseMatch:
+        return ""
