@@ -6,7 +6,7 @@ or by `manage.py relay serve`. A site that wants the dashboard routes `relay.htt
 
 from django.urls import path
 
-from relay.http import health, presence, publish, token
+from relay.http import health, operators, presence, publish, token
 
 urlpatterns = [
     path("health/", health.health, name="relay-health"),
@@ -17,4 +17,8 @@ urlpatterns = [
     path("publish/<path:channel>", publish.publish),
     path("presence/<path:channel>/", presence.presence, name="relay-presence"),
     path("presence/<path:channel>", presence.presence),
+    path("ops/", operators.page, name="relay-ops"),
+    path("ops", operators.page),
+    path("ops/kick/", operators.kick, name="relay-ops-kick"),
+    path("ops/find/", operators.find, name="relay-ops-find"),
 ]

@@ -88,6 +88,13 @@ class Stream:
     names: tuple[str, ...]
     """The channels and patterns that it has."""
     owner: Owner
+    number: int
+    """Of numbers.py."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the log, for kicks and on the operator's page; no other stream has it."""
+        return f"{self.number:x}"
 
     def log_fields(self) -> dict[str, object]:
         """Returns what a line about this stream carries beside its text."""

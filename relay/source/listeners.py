@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from relay import tasks
 from relay.broker.errors import RedisUnavailable
@@ -47,6 +47,11 @@ class Listeners:
         self._outage = Outage(
             "Redis %s: %s. Trying again.", "Redis %s: its masters are known again."
         )
+
+    @property
+    def masters(self) -> Sequence[tuple[str, bool]]:
+        """The name of each master that has a listener, and whether its connection is live."""
+        return [(master.name, each.live) for master, each in self._listeners.items()]
 
     def add(self, channel: Channel) -> None:
         """Begins delivery of the channel as soon as possible."""
