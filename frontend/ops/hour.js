@@ -7,7 +7,10 @@ const MINUTES = 60;
 const HEIGHT = 16;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @param {{ minutes: Map<number, number>, reasons: Map<string, number> }} gaps */
+/**
+ * @param {{ minutes: Map<number, number>, reasons: Map<string, number> }} gaps
+ * @param {number} now by the clock of the hosts, which made the minutes
+ */
 export function showHour(svg, note, { minutes, reasons }, now) {
   const last = Math.floor(now / MINUTE_MS);
   const most = Math.max(1, ...minutes.values());

@@ -92,7 +92,7 @@ function paint() {
   showRedis(speaking);
   showChannels(speaking);
   showStreams();
-  showHour(byId("hour"), byId("hour-note"), gaps, now);
+  showHour(byId("hour"), byId("hour-note"), gaps, most(reports, ({ at }) => at) ?? now);
   errors.show(reports.flatMap((report) => report.errors));
   sayProcesses(reports, speaking);
 }

@@ -97,8 +97,9 @@ export class Table {
     known.element.dataset.tone = row.tone ?? "";
     this.#columns.forEach((column, index) => {
       const cell = known.cells[index];
-      if (column.action) showAction(cell, column.action, row);
-      else if (cell.textContent !== column.value(row)) cell.textContent = column.value(row);
+      if (column.action) return showAction(cell, column.action, row);
+      const text = column.value(row);
+      if (cell.textContent !== text) cell.textContent = text;
     });
   }
 

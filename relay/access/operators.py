@@ -102,7 +102,7 @@ def _by_cookie(cookie: str) -> Operator | None:
 
 
 def _signer() -> TimestampSigner:
-    return TimestampSigner(key=django_settings.SECRET_KEY + _run(), salt="relay.operator")
+    return TimestampSigner(key=f"{django_settings.SECRET_KEY}{_run()}", salt="relay.operator")
 
 
 def _run() -> str:

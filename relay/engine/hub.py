@@ -157,7 +157,8 @@ class Hub:
         """Raises Full when the stream cannot be opened now."""
         if self._stopping:
             raise Full("This process stops.", Refusal.STOPPING)
-        self.streams.check_room()
+        if not admission.is_operators:
+            self.streams.check_room()
         self.channels.check_room(admission)
 
     def join(self, writer: Writer, admission: Admission, asked_at: float) -> Stream:
@@ -176,7 +177,7 @@ class Hub:
             self._end_at(stream, admission.ends_at)
         if self.kicks.reached(stream, asked_at):
             self.end(stream)
-        if admission.targets[0] is self.catalogue.operators:
+        if admission.is_operators:
             self.context.link.hear(Watch().encode())
         return stream
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from relay.conf.catalogue import Target
+from relay.conf.catalogue import OPERATOR, Target
 from relay.engine.delivery import Delivery
 from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
@@ -77,6 +77,11 @@ class Admission:
     latest_seconds: float | None = None
     owner: Owner = NOBODY
     ends_at: float | None = None
+
+    @property
+    def is_operators(self) -> bool:
+        """Whether it is a stream of the operator's page, for which there is room in a full process as well."""
+        return self.targets[0].rule == OPERATOR
 
 
 @dataclass(slots=True, eq=False)

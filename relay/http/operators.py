@@ -52,7 +52,7 @@ async def page(request: HttpRequest) -> HttpResponse:
     """The page, for an operator; else the way to sign in, or a page that says how to get in."""
     if request.method not in {"GET", "HEAD"}:
         return refuse(Problem(405, _("This page is read with GET."), [(b"Allow", b"GET, HEAD")]))
-    if "link" in request.GET:
+    if "link" in request.GET and request.method == "GET":
         return await _by_link(request, request.GET["link"])
     try:
         operator = await operator_of(request)

@@ -110,6 +110,15 @@ def test_a_text_is_looked_for_in_all_processes(start_hub: StartHub) -> None:
     assert sorted(names) == [["orders.7"], ["orders.8"]]
 
 
+def test_a_full_process_has_room_for_an_operator(start_hub: StartHub) -> None:
+    hub = start_hub(**LINK, RELAY_MAX_STREAMS="1")
+    cookie = operator_of(hub)
+    with Stream(hub.url), watching(hub, cookie) as reports:
+        assert reports.first(lambda each: len(each["streams"]) == 2)["figures"]["streams_max"] == 1
+        assert ask(hub.url).body.startswith(b"retry:")
+        assert hub.health()["streams_open"] == 2
+
+
 # -- what it costs
 
 
