@@ -15,7 +15,7 @@ help:  ## this menu
 run:  ## serve the hub on http://127.0.0.1:8000/ (HOST, PORT, REDIS_URL)
 	@scripts/setup requirements-run.txt
 	@SECRET_KEY="$${SECRET_KEY:-$$($(PYTHON_IN_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))')}" \
-		exec $(PYTHON_IN_VENV) manage.py relay serve
+		RELAY_OPERATOR_LINK="$${RELAY_OPERATOR_LINK:-1}" exec $(PYTHON_IN_VENV) manage.py relay serve
 
 test:  ## run all tests, those in a browser included
 	@scripts/setup requirements-dev.txt

@@ -23,6 +23,7 @@ def relay_application(site: Application | None = None) -> Application:
     from relay import conf
     from relay.engine.lifespan import accompany, start_with_reactor
     from relay.http.application import RelayApplication, RelayPages
+    from relay.operator.reports import report_to_operators
 
     try:
         settings = conf.load()
@@ -42,5 +43,6 @@ def relay_application(site: Application | None = None) -> Application:
                 " Run: pip install 'relay-hub[metrics]'."
             )
         accompany("admin address", serve_metrics)
+    accompany("reports to operators", report_to_operators)
     start_with_reactor()
     return RelayApplication(site, settings.stream_path)

@@ -13,3 +13,13 @@ class Access(models.Model):
             ("publish", "May publish over HTTP"),
             ("presence", "May see who is on a channel"),
         ]
+
+
+class OperatorsPage(models.Model):
+    """`relay.operate` (docs/operations.md), and the entry in Django's admin."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        permissions = [("operate", "May use the operator's page")]
+        verbose_name = verbose_name_plural = "operator's page"

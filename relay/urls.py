@@ -6,7 +6,7 @@ or by `manage.py relay serve`. A site that wants the dashboard routes `relay.htt
 
 from django.urls import path
 
-from relay.http import channels, health, history, presence, publish, token
+from relay.http import channels, health, history, operators, presence, publish, token
 
 urlpatterns = [
     path("health/", health.health, name="relay-health"),
@@ -21,4 +21,8 @@ urlpatterns = [
     path("channels", channels.channels),
     path("history/<path:channel>/", history.history, name="relay-history"),
     path("history/<path:channel>", history.history),
+    path("ops/", operators.page, name="relay-ops"),
+    path("ops", operators.page),
+    path("ops/kick/", operators.kick, name="relay-ops-kick"),
+    path("ops/find/", operators.find, name="relay-ops-find"),
 ]

@@ -10,6 +10,16 @@ _REQUEST_ID = re.compile(rb"[\w.:@+/=-]{1,128}")
 """What proxies write into X-Request-ID. A client may send anything."""
 
 
+def printable(text: str) -> str:
+    """Returns the text in ASCII, with every other character escaped as in Python.
+
+    A terminal obeys control characters, and some letters look like others.
+    """
+    return "".join(
+        each if " " <= each <= "~" else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def request_fields(scope: Scope) -> dict[str, object]:
     """Returns `client`, the address as limits count it, and `request_id`, each where it is known."""
     forwarded_for, request_id = [], b""

@@ -79,6 +79,8 @@ class Slots:
 class Cluster(ElectedMasters):
     """Asks several nodes which master owns which slot."""
 
+    deployment = "cluster"
+
     def __init__(self, url: ClusterUrl) -> None:
         super().__init__(url.name)
         self._url = url

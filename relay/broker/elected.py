@@ -17,6 +17,9 @@ FRESH_SECONDS = 2.5
 class ElectedMasters(ABC):
     """Knows the masters as of the last look. Whoever looks at the same time looks together."""
 
+    deployment: str
+    """`sentinel` or `cluster`."""
+
     fixed = False
 
     def __init__(self, name: str) -> None:

@@ -66,9 +66,13 @@ class HubKeys:
         """How many streams one user or address has, for each process."""
         return f"{self.prefix}:{{control}}:seats:{digest}"
 
+    def link(self, digest: str) -> str:
+        """A link to the operator's page that was not used yet."""
+        return f"{self.prefix}:{{control}}:link:{digest}"
+
     @property
     def control(self) -> str:
-        """The channel on which all hub processes are told to look for kicks."""
+        """The channel on which all hub processes are told to look for kicks, and that somebody watches."""
         return f"{self.prefix}:control"
 
     @property

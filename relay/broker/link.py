@@ -1,7 +1,14 @@
 """Whether this process is subscribed to Redis, and when it is called upon to look there."""
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
+
+WORDS = 32
+WORD_BYTES = 1024
+"""The bounds of messages to all hub processes that wait for their reader."""
 
 
 class Live(Protocol):
@@ -31,6 +38,8 @@ class Link:
         self._connected.set()
         self._called = asyncio.Event()
         self._doubted = asyncio.Event()
+        self._words: deque[bytes] = deque(maxlen=WORDS)
+        self._spoken = asyncio.Event()
 
     @property
     def live(self) -> bool:
@@ -75,6 +84,25 @@ class Link:
         """
         await self._called.wait()
         self._called.clear()
+
+    def hear(self, word: bytes) -> None:
+        """Takes a message to all hub processes. Only the newest WORDS are kept, and none that is too long."""
+        if len(word) <= WORD_BYTES:
+            self._words.append(word)
+            self._spoken.set()
+
+    async def heard(self, seconds: float | None) -> Sequence[bytes]:
+        """Returns what was heard since the last return, after waiting for it; empty after `seconds`.
+
+        For one caller at a time.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._spoken.wait()
+        self._spoken.clear()
+        words = list(self._words)
+        self._words.clear()
+        return words
 
     def doubt(self) -> None:
         """Called where another server seems to be the master of a channel."""

@@ -45,6 +45,8 @@ class Sentinels(ElectedMasters):
     the replicas are asked as well: the promoted one takes writes a second before a sentinel names it.
     """
 
+    deployment = "sentinel"
+
     def __init__(self, url: SentinelUrl) -> None:
         super().__init__(url.name)
         self._url = url

@@ -18,6 +18,9 @@ class Topology(Protocol):
     name: str
     """For the log; holds no password."""
 
+    deployment: str
+    """`server`, `sentinel` or `cluster`."""
+
     fixed: bool
     """Whether no other server ever becomes the master."""
 
@@ -37,6 +40,7 @@ class Topology(Protocol):
 class OneServer:
     """A server that stands alone."""
 
+    deployment = "server"
     fixed = True
     settled = True
 

@@ -36,6 +36,8 @@ class Spec:
     """Messages may be the JSON envelope of docs/protocol.md, or CloudEvents."""
     always: bool = False
     """Subscribed and logged from the start, whether or not anybody listens."""
+    ring_bytes: int | None = None
+    """The bound of its ring; None: RELAY_RING_BYTES."""
     regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -85,10 +87,32 @@ def is_name(value: str) -> bool:
     return bool(_NAME.fullmatch(value)) and len(value.encode()) <= MAX_NAME_BYTES
 
 
+OPERATOR = "operator"
+"""The rule of the operator's channel. No entry can have it."""
+
+REPORT_BYTES = 64 * 1024
+"""The longest report on the operator's channel."""
+
+OPERATOR_RING_BYTES = 64 * REPORT_BYTES
+
+
+def operator_target(prefix: str) -> Target:
+    """Returns the channel on which the processes report to operators. No client can name it otherwise.
+
+    An event has a line end and a field name more than a report.
+    """
+    name = f"{prefix}:ops"
+    bounds = {"history_size": 0, "history_seconds": 0.0, "ring_bytes": OPERATOR_RING_BYTES}
+    spec = Spec(name, OPERATOR, event_bytes=2 * REPORT_BYTES, **bounds)  # type: ignore[arg-type]
+    return Target(name, spec, {})
+
+
 class Catalogue:
     """Raises ValueError for an entry that cannot be served."""
 
     def __init__(self, specs: Iterable[Spec], prefix: str) -> None:
+        self.operators = operator_target(prefix)
+        """Not among `specs`, and not found by `find`."""
         self._reserved = (*RESERVED, f"{prefix}:")
         self._exact: dict[str, Spec] = {}
         self._patterns: dict[str, Spec] = {}

@@ -29,6 +29,11 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
     return _counted(address)
 
 
+def direct_address(peer: str, trusted: tuple[Network, ...]) -> str:
+    """Returns whom to count a connection as whose fields are not known; empty for a trusted proxy's."""
+    return "" if _is_in(peer, trusted) else _counted(peer)
+
+
 def _counted(address: str) -> str:
     try:
         parsed = _parse(address)

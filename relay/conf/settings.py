@@ -54,6 +54,8 @@ class Settings:
     """None: nothing listens."""
     pubsub: str
     """`classic` or `sharded`."""
+    operator_link: bool
+    """Whether `relay serve` prints a link to the operator's page."""
 
     @property
     def sharded(self) -> bool:

@@ -99,6 +99,7 @@ TABLE = (
     _seconds("relay.E033", "drain_seconds", 5.0, 0.0, 3600.0),
     Setting("relay.E034", "admin_address", "", parsers.address, _ADDRESS),
     Setting("relay.E035", "pubsub", "classic", parsers.pubsub, _PUBSUB),
+    Setting("relay.E036", "operator_link", 0, parsers.flag, "Use 1 or 0."),
 )
 
 DEFAULTS = {setting.name: setting.default for setting in TABLE}

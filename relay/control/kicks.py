@@ -23,13 +23,19 @@ from relay.control.kick_receiver import LOOK_SECONDS
 logger = logging.getLogger("relay")
 
 
-def kick(*, user: str | None = None, channel: str | None = None, all: bool = False) -> int:
-    """Ends the streams of one user, of one channel, or all; returns how many hub processes there are.
+def kick(
+    *,
+    user: str | None = None,
+    channel: str | None = None,
+    all: bool = False,
+    stream: str | None = None,
+) -> int:
+    """Ends the streams of one user, of one channel, all, or one; returns how many hub processes there are.
 
     Raises ValueError unless exactly one is given, `relay.RedisError` when Redis does not take the kick;
     then nobody was kicked.
     """
-    return send(Kick.of(user, channel, all))
+    return send(Kick.of(user, channel, all, stream))
 
 
 def kick_at_sign_out(user: str) -> int:
@@ -58,9 +64,19 @@ def send(kick: Kick) -> int:
     return processes
 
 
-async def akick(*, user: str | None = None, channel: str | None = None, all: bool = False) -> int:
+async def akick(
+    *,
+    user: str | None = None,
+    channel: str | None = None,
+    all: bool = False,
+    stream: str | None = None,
+) -> int:
     """The same as `kick`, for asynchronous code."""
-    kick = Kick.of(user, channel, all)
+    return await asend(Kick.of(user, channel, all, stream))
+
+
+async def asend(kick: Kick) -> int:
+    """Does what `send` does, on an event loop."""
     settings = conf.load()
     keys, broker = HubKeys(settings.prefix), Broker(settings.redis_url)
     try:

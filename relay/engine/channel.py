@@ -13,7 +13,7 @@ from relay.feed.context import Context
 from relay.feed.encoder import Encoder
 from relay.feed.fanout import Fanout
 from relay.feed.feed import Feed
-from relay.feed.ring import Ring
+from relay.feed.ring import Place, Ring
 from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
@@ -39,7 +39,8 @@ class Channel(Delivery):
         self._target = target
         self._sharded = settings.sharded
         encoder = Encoder(target.name, spec.event_bytes, stats, envelope=spec.envelope)
-        ring = Ring(settings.ring_events, settings.ring_bytes)
+        ring_bytes = min(spec.ring_bytes or settings.ring_bytes, settings.ring_bytes)
+        ring = Ring(settings.ring_events, ring_bytes)
         self.feed = Feed(target.name, ring, encoder, stats)
         self.intake = Intake(self.feed, context.link, context.clock)
         self.label = spec.pattern
@@ -78,6 +79,10 @@ class Channel(Delivery):
         journal = Journal(self.feed.timeline, history, spec.history_seconds, self.intake, outage)
         self.feed.readers.add(journal)
         return Past(history, PageCache(history, context.stats), journal)
+
+    def _position(self, place: Place) -> str:
+        position = self.feed.timeline.position_at(place)
+        return "" if position is None else str(position)
 
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:
         return self._arrivals.join(writer, starts[self.name])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from relay.clock import Clock
 from relay.feed.fanout import Fanout
+from relay.feed.ring import Place
 from relay.feed.source import Source
 from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
@@ -28,6 +29,17 @@ class Load(NamedTuple):
     """From 0 to 1, by the bound that is nearer."""
 
 
+class Standing(NamedTuple):
+    """How far one stream is."""
+
+    state: str
+    """`live`, `behind` or `replaying`."""
+    position: str
+    """The newest message that it was sent; empty if there is none, or there are several channels."""
+    lag: int | None
+    """As `Delivery.lag`."""
+
+
 class Delivery(ABC):
     """A source, the fan-out of its streams, and the streams that are not live yet."""
 
@@ -48,6 +60,25 @@ class Delivery(ABC):
         live, others = self._fanout.sizes
         replaying = len(self._catching_up) if others else 0
         return Load(live, others - replaying, replaying, *self._source.ring.usage)
+
+    def lag(self, subscriber: Subscriber) -> int | None:
+        """Returns the number of messages that a stream was not sent yet; None while it is sent the past."""
+        if subscriber.held:
+            return None
+        ring = self._source.ring
+        return max(ring.count_at(ring.end) - subscriber.seen, 0)
+
+    def standing(self, subscriber: Subscriber) -> Standing:
+        """Returns how far a stream of this delivery is."""
+        lag = self.lag(subscriber)
+        if lag is None:
+            return Standing("replaying", "", None)
+        state = "live" if subscriber.current else "behind"
+        return Standing(state, self._position(Place(subscriber.cursor, subscriber.seen)), lag)
+
+    def _position(self, place: Place) -> str:
+        """Returns the position of a stream at a place, where there is one channel."""
+        return ""
 
     @abstractmethod
     def join(self, writer: Writer, starts: Mapping[str, Start]) -> Subscriber:

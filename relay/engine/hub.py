@@ -1,7 +1,6 @@
 """Assembles the parts: one hub per process, from the connection to Redis to the open streams."""
 
 import asyncio
-import random
 
 from relay.access.database import DatabaseCheck
 from relay.broker.broker import Broker
@@ -14,9 +13,13 @@ from relay.control.presence import Presence
 from relay.control.processes import Processes
 from relay.control.report import State
 from relay.control.seats import Seats
+from relay.control.watch import Watch
 from relay.engine.channels import Channels
+from relay.engine.draining import drain
+from relay.engine.last_hour import LastHour
+from relay.engine.numbers import Numbers
 from relay.engine.reporter import Reporter
-from relay.engine.stream import Admission, Full, Refusal, Stream, jitter, longest
+from relay.engine.stream import Admission, Full, Refusal, Stream, jitter
 from relay.engine.streams import Streams
 from relay.engine.supervisor import Supervisor, Work
 from relay.feed.backpressure import Backpressure
@@ -30,57 +33,44 @@ from relay.wire import sse
 TICK_SECONDS = 1.0
 """How often stalled clients are cut. A heartbeat period that is shorter shortens the tick."""
 
-DRAIN_STEP_SECONDS = 0.01
-"""Streams that end within so short a time end together."""
-
-BACK_SECONDS = 1.0
-"""How long a client takes to come back when its pause is over."""
-
 FLUSH_SECONDS = 0.2
 """How long a stopping hub waits for the server to write the last bytes to the sockets."""
-
-
-def back_seconds(settings: Settings) -> float:
-    """Returns how long after the end of its stream a client must be back, in seconds."""
-    return longest(settings.retry_ms) / 1000 + BACK_SECONDS
-
-
-def drain_bound(settings: Settings) -> float:
-    """Returns how long `Hub.drain` takes at the most, in seconds."""
-    return settings.drain_seconds + back_seconds(settings)
 
 
 class Hub:
     """Call `start` and `stop` in the event loop of the server, `join` and `leave` for each stream."""
 
     def __init__(self, settings: Settings, broker: Broker, clock: Clock) -> None:
-        self._context = Context(settings, broker, Link(), clock, Stats(), Backpressure())
+        self.context = Context(settings, broker, Link(), clock, Stats(), Backpressure())
         self.settings = settings
-        self.stats = self._context.stats
+        self.stats = self.context.stats
+        self.last_hour = LastHour(self.stats.gaps)
         self.database = DatabaseCheck(settings, clock)
-        self._reporter = Reporter(self.stats, clock)
+        self.reporter = Reporter(self.stats, clock)
         self._supervisor = Supervisor(clock)
-        self._listeners = Listeners(self._context)
-        self.channels = Channels(self._context, self._listeners, self._supervisor)
+        self.listeners = Listeners(self.context)
+        self.channels = Channels(self.context, self.listeners, self._supervisor)
         self.catalogue = self.channels.catalogue
         keys = HubKeys(settings.prefix)
         processes = Processes(broker.commands, keys, self._report)
-        self.presence = Presence(broker.commands, keys, processes, self._context.link)
+        self.id = processes.id
+        self.presence = Presence(broker.commands, keys, processes, self.context.link)
         limits = {
             "user": settings.max_streams_per_user,
             "address": settings.max_streams_per_address,
         }
         self._seats = Seats(limits, broker.commands, keys, processes)
         self.streams = Streams(settings, self.presence, self._seats, self.stats)
-        self.kicks = KickReceiver(self, broker.commands, keys, self._context.link, processes)
+        self.kicks = KickReceiver(self, broker.commands, keys, self.context.link, processes)
         self.poller = Poller()
+        self._numbers = Numbers(clock)
         self._ends: dict[Stream, Timer] = {}
         self._stopping = False
 
     @property
     def live(self) -> bool:
         """Whether the subscription is live and every part runs."""
-        return self._context.link.live and not self._supervisor.failing
+        return self.context.link.live and not self._supervisor.failing
 
     @property
     def state(self) -> State:
@@ -91,12 +81,12 @@ class Hub:
 
     def connected(self) -> bool:
         """Whether the subscription is live."""
-        return self._context.link.live
+        return self.context.link.live
 
     @property
     def paused(self) -> bool:
         """Whether reading from Redis is paused, because streams have to catch up."""
-        return self._context.backpressure.paused
+        return self.context.backpressure.paused
 
     @property
     def stopping(self) -> bool:
@@ -111,7 +101,7 @@ class Hub:
     def start(self) -> None:
         """Starts every part: the channels, the listener, heartbeats, kicks and presence."""
         self.channels.start()
-        self._supervisor.start(self._listeners.run, "listener")
+        self._supervisor.start(self.listeners.run, "listener")
         self._supervisor.start(self._tick, "ticker")
         self._supervisor.start(self.kicks.run, "receiver of kicks")
         self._supervisor.start(self.presence.run, "presence")
@@ -134,31 +124,21 @@ class Hub:
         is heard by no other process before.
         """
         self._stopping = True
-        streams = list(self.streams)
-        random.shuffle(streams)
-        began = self._context.clock.time()
-        for number, stream in enumerate(streams):
-            due = began + self.settings.drain_seconds * number / len(streams)
-            pause = due - self._context.clock.time()
-            if pause > DRAIN_STEP_SECONDS:
-                await asyncio.sleep(pause)
-            self.end(stream)
-        if streams:
-            await asyncio.sleep(back_seconds(self.settings))
+        await drain(list(self.streams), self.end, self.settings, self.context.clock)
 
     async def stop(self) -> None:
         """Ends the streams, writes what the histories lack, then ends all tasks."""
         self.end_streams()
         await self.channels.flush()
         await self._supervisor.stop()
-        await self._context.broker.aclose()
+        await self.context.broker.aclose()
         await asyncio.sleep(FLUSH_SECONDS)
         self.poller.close()
 
     def opening(self) -> bytes:
         """Returns what a stream begins with. Its `retry:` is random, different for each client."""
         opening = sse.opening(jitter(self.settings.retry_ms), self.settings.heartbeat_seconds)
-        return opening + sse.REDIS_LOST + b"\n" if self._context.link.interrupted else opening
+        return opening + sse.REDIS_LOST + b"\n" if self.context.link.interrupted else opening
 
     def retry(self) -> bytes:
         """Returns a `retry:` field with a random time, different for each client."""
@@ -177,7 +157,8 @@ class Hub:
         """Raises Full when the stream cannot be opened now."""
         if self._stopping:
             raise Full("This process stops.", Refusal.STOPPING)
-        self.streams.check_room()
+        if not admission.is_operators:
+            self.streams.check_room()
         self.channels.check_room(admission)
 
     def join(self, writer: Writer, admission: Admission, asked_at: float) -> Stream:
@@ -188,17 +169,20 @@ class Hub:
         delivery = self.channels.open(admission)
         subscriber = delivery.join(writer, admission.starts)
         names = tuple(target.name for target in admission.targets)
-        subscriber.belongs_to(names, admission.owner)
-        stream = Stream(delivery, subscriber, names, admission.owner)
+        number = self._numbers.next()
+        subscriber.belongs_to(names, admission.owner, number)
+        stream = Stream(delivery, subscriber, names, admission.owner, number)
         self.streams.add(stream)
         if admission.ends_at is not None:
             self._end_at(stream, admission.ends_at)
         if self.kicks.reached(stream, asked_at):
             self.end(stream)
+        if admission.is_operators:
+            self.context.link.hear(Watch().encode())
         return stream
 
     def _end_at(self, stream: Stream, unix_time: float) -> None:
-        clock = self._context.clock
+        clock = self.context.clock
         left = max(unix_time - clock.now_ms() / 1000, 0)
         self._ends[stream] = clock.call_at(clock.time() + left, self.end, stream)
 
@@ -209,7 +193,7 @@ class Hub:
             writer = stream.subscriber.writer
             writer.finish(Chunk(self.retry()))
             # For a client that does not take the end either. Harmless on a closed connection.
-            clock = self._context.clock
+            clock = self.context.clock
             clock.call_at(clock.time() + self.settings.stall_seconds, writer.abort)
 
     def leave(self, stream: Stream) -> None:
@@ -222,12 +206,12 @@ class Hub:
             self.channels.release(stream.delivery)
 
     def _report(self) -> str:
-        return self._reporter.report(self.state, len(self.channels.names)).encode()
+        return self.reporter.report(self.state, len(self.channels.names)).encode()
 
     # -- time
 
     async def _tick(self) -> None:
-        clock, settings = self._context.clock, self.settings
+        clock, settings = self.context.clock, self.settings
         heartbeat_due = clock.time() + settings.heartbeat_seconds
         was_lost = False
         while True:
@@ -237,7 +221,8 @@ class Hub:
             for delivery in self.channels:
                 delivery.cut_stalled(settings.stall_seconds)
             self.channels.leave_unused()
-            is_lost = self._context.link.interrupted
+            self.last_hour.tick(clock.now_ms())
+            is_lost = self.context.link.interrupted
             if clock.time() >= heartbeat_due or is_lost != was_lost:
                 was_lost = is_lost
                 heartbeat_due = clock.time() + settings.heartbeat_seconds

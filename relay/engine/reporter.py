@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 from relay.clock import Clock
 from relay.control.report import Report, State
@@ -23,14 +25,17 @@ class Reporter:
         self._since = self._next = (clock.time(), stats.messages)
         """When the measured time and the one after it began, each with the count of messages then."""
 
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The `host`, `pid` and `started_ms` of this process."""
+        return {"host": self._host, "pid": os.getpid(), "started_ms": self._started_ms}
+
     def report(self, state: State, channels: int) -> Report:
         """Returns the report of this moment."""
         return Report(
-            host=self._host,
-            pid=os.getpid(),
+            **self.identity,
             version=__version__,
             state=state,
-            started_ms=self._started_ms,
             streams=self._stats.streams_open,
             channels=channels,
             messages=self._stats.messages,

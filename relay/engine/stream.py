@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from relay.conf.catalogue import Target
+from relay.conf.catalogue import OPERATOR, Target
 from relay.engine.delivery import Delivery
 from relay.feed.start import Start
 from relay.feed.subscriber import Subscriber
@@ -78,6 +78,11 @@ class Admission:
     owner: Owner = NOBODY
     ends_at: float | None = None
 
+    @property
+    def is_operators(self) -> bool:
+        """Whether it is a stream of the operator's page, for which a full process has room as well."""
+        return self.targets[0].rule == OPERATOR
+
 
 @dataclass(slots=True, eq=False)
 class Stream:
@@ -88,6 +93,13 @@ class Stream:
     names: tuple[str, ...]
     """The channels and patterns that it has."""
     owner: Owner
+    number: int
+    """Of numbers.py."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the log, for kicks and on the operator's page; no other stream has it."""
+        return f"{self.number:x}"
 
     def log_fields(self) -> dict[str, object]:
         """Returns what a line about this stream carries beside its text."""

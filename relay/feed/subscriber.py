@@ -32,6 +32,7 @@ class Subscriber:
         "_client",
         "_drained",
         "_names",
+        "_number",
         "before",
         "current",
         "cursor",
@@ -60,15 +61,17 @@ class Subscriber:
         self._drained: asyncio.Future[None] | None = None
         self._names: Sequence[str] = ()
         self._client: Client | None = None
+        self._number = 0
         writer.on_ready(self._ready)
 
-    def belongs_to(self, names: Sequence[str], client: Client) -> None:
-        """Notes the channels of the stream and who reads it, for the log."""
-        self._names, self._client = names, client
+    def belongs_to(self, names: Sequence[str], client: Client, number: int) -> None:
+        """Notes the channels of the stream, who reads it, and its number, for the log."""
+        self._names, self._client, self._number = names, client, number
 
     def log_fields(self) -> dict[str, object]:
-        """Returns what a line about this stream carries. `stream` is unique while the stream is open."""
-        fields: dict[str, object] = {"stream": f"{id(self):x}", "channels": list(self._names)}
+        """Returns what a line about this stream carries. `stream` names no other stream of any process."""
+        number = self._number or id(self)  # without a number it is the stream of no hub
+        fields: dict[str, object] = {"stream": f"{number:x}", "channels": list(self._names)}
         if self._client is not None:
             fields |= {"user": self._client.user, "client": self._client.address}
         return fields

@@ -1,7 +1,7 @@
 """One client's connection as the fan-out sees it: it takes bytes until it is full."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Chunk:
@@ -35,3 +35,14 @@ class Writer(Protocol):
 
     def abort(self) -> None:
         """Cuts the connection and drops what is still buffered."""
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """What a writer may know of its connection, for operators."""
+
+    def waiting_bytes(self) -> int:
+        """Returns the bytes that the client has not taken yet, as far as the writer knows."""
+
+    def peer(self) -> str:
+        """Returns the address at the other end; empty if it is unknown."""

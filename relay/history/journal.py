@@ -180,6 +180,8 @@ class Journal:
     async def _look(self, state: Watching) -> None:
         newest = await self._history.newest()
         if newest is not None and self._timeline.knows(newest):
+            if self._stored_to is not None and newest > self._stored_to:
+                self._succeeded()  # on a busy channel a watcher is always behind
             self._stored_to = newest
         if not isinstance(self._state, Watching):
             return  # it became a writer meanwhile

@@ -20,13 +20,14 @@ from relay.access.identity import Viewer
 from relay.access.log_fields import request_fields
 from relay.access.problem import Problem
 from relay.conf import Settings
-from relay.conf.catalogue import Catalogue, Target
+from relay.conf.catalogue import OPERATOR, Catalogue, Target
 from relay.conf.proxies import client_address
 from relay.engine.stream import NOBODY, Admission, Owner
 from relay.feed.start import Start
 from relay.http.answer import STREAM_HEADERS, Answer, TurnedAway
 from relay.http.cors import allowing
-from relay.http.query import Query, find_channels, parse_latest, parse_query, parse_starts
+from relay.http.operator_stream import find_targets, operator_viewer
+from relay.http.query import Query, parse_latest, parse_query, parse_starts
 from relay.http.request import StreamRequest
 from relay.types import Headers, Scope
 
@@ -207,7 +208,7 @@ def _wish(request: StreamRequest, settings: Settings, catalogue: Catalogue) -> _
     """Raises Problem: 400 for what cannot be read, 404 for a channel that is not there."""
     try:
         query = parse_query(request.query_string)
-        targets = find_channels(catalogue, query.get("channel") or [settings.channel])
+        targets = find_targets(catalogue, query.get("channel") or [settings.channel])
         names = [target.name for target in targets]
         now_ms = time.time_ns() // 1_000_000
         starts = parse_starts(names, request.last_event_id, query, now_ms)
@@ -222,7 +223,10 @@ async def _viewer(request: StreamRequest, wish: _Wish) -> Viewer:
     private = [target for target in wish.targets if target.rule != "public"]
     if not private:
         return Viewer(None)
-    return await admitted(request.credentials(wish.query_token), private, request.scope)
+    credentials = request.credentials(wish.query_token)
+    if private[0].rule == OPERATOR:
+        return await operator_viewer(request, credentials, _host(request))
+    return await admitted(credentials, private, request.scope)
 
 
 def _address(request: StreamRequest, settings: Settings) -> str:

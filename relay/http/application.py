@@ -17,7 +17,7 @@ from relay.http.pages import Pages, send_answer, send_problem
 from relay.http.refusal import refuse as refuse_request
 from relay.types import Application, Receive, Send
 
-_TOKEN = re.compile(rb"((?:^|&)token=)[^&]*")
+_TOKEN = re.compile(rb"((?:^|&)(?:token|link)=)[^&]*")
 
 NOT_HERE = _("This process serves live streams. The site's pages are served by another one.")
 
@@ -91,12 +91,12 @@ def stream_paths() -> frozenset[bytes]:
 
 
 def mask_token(scope: dict[str, Any]) -> dict[str, Any]:
-    """A scope with the whole query. In the server's own scope the token of `?token=` is hidden.
+    """A scope with the whole query. In the server's own scope the values of `token` and `link` are hidden.
 
     uvicorn writes a line for each request that shows its query. Daphne's is mended in relay/server/.
     """
     query = scope["query_string"]
-    if b"token=" not in query:
+    if b"token=" not in query and b"link=" not in query:
         return scope
     ours = dict(scope)
     scope["query_string"] = _TOKEN.sub(rb"\1-", query)

@@ -36,6 +36,13 @@ class AsgiWriter:
     def progress(self) -> object:
         return self._sent
 
+    def waiting_bytes(self) -> int:
+        """Without what the server buffers."""
+        return sum(len(chunk.body) for chunk, _ in self._chunks)
+
+    def peer(self) -> str:
+        return ""
+
     def finish(self, chunk: Chunk) -> None:
         self._put(chunk, more=False)
 

@@ -139,7 +139,8 @@ async def _take_room(hub: Hub, admitted: Admitted) -> None:
     """
     owner = admitted.admission.owner
     try:
-        hub.streams.check_room()
+        if not admitted.admission.is_operators:
+            hub.streams.check_room()
         await hub.streams.take_seat(owner)
         try:
             hub.check_room(admitted.admission)  # what may have changed meanwhile, too

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
@@ -23,8 +21,9 @@ from relay.access.problem import Problem
 from relay.access.rules import has_permission
 from relay.broker.errors import RedisUnavailable
 from relay.conf.catalogue import Target
+from relay.http.own_page import require_own_page
 from relay.http.query import require_channel
-from relay.http.refusal import FORGED, problems, require_method
+from relay.http.refusal import problems, require_method
 from relay.http.request import scope_of
 from relay.publishing.messages import fits
 from relay.publishing.once import Outgoing, Published, once_key
@@ -61,8 +60,7 @@ async def may_publish(request: HttpRequest, target: Target) -> Grant:
     user = await user_of(request)
     if not user.is_authenticated:
         raise unauthenticated(_("A token or a signed-in user is needed."))
-    if not await sync_to_async(_is_own_page)(request):
-        raise Problem(403, FORGED)
+    await require_own_page(request)
     if not await has_permission(user, "relay.publish"):
         raise Problem(403, _("This user may not publish (relay.publish)."))
     return Grant(subject_of(str(user.pk), by_token=False))
@@ -92,16 +90,6 @@ class Rights:
         if self.claims is not None:
             return tokens.grants(self.claims, "publish", target)
         return self.has_permission
-
-
-def _is_own_page(request: HttpRequest) -> bool:
-    """Django's CSRF check, which a view exempt from it has to ask for."""
-    return CsrfViewMiddleware(_guarded).process_view(request, _guarded, (), {}) is None
-
-
-def _guarded(request: HttpRequest) -> HttpResponse:
-    """Stands for a view that is not exempt."""
-    return HttpResponse()
 
 
 # -- publishing

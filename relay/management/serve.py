@@ -2,8 +2,11 @@
 
 import os
 import re
+import secrets
+import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
@@ -19,10 +22,12 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from relay import conf
+from relay.access.operators import RUN_VARIABLE
 from relay.asgi import relay_application
 from relay.broker.address import name_of
 from relay.conf import parsers
-from relay.engine.hub import drain_bound
+from relay.engine.draining import drain_bound
+from relay.management.operator_link import new_link
 from relay.management.redis_check import RedisFault, require_subscription
 from relay.management.subcommand import Options, Subcommand
 from relay.metrics.host import Collect
@@ -73,11 +78,16 @@ class Serve(Subcommand):
                 require_subscription(url, conf.load())
             except (RuntimeError, RedisFault) as error:
                 raise CommandError(str(error)) from None
+            link = _operator_link()
             where = name_of(url) + (" (embedded, nothing is kept)" if embedded else "")
             if workers is None:
-                self._serve(host, port, _application(whole_site=options["site"]), where)
+                say_where = partial(self._say_where, where, link)
+                self._serve(host, port, _application(whole_site=options["site"]), say_where)
             else:
-                self._serve_with_workers(host, port, workers, where, url if embedded else "")
+                at = _listen(host, port, workers)
+                shown = f"{where}, {workers} {'worker' if workers == 1 else 'workers'}"
+                say_where = partial(self._say_where, shown, link, *at[0].getsockname()[:2])
+                self._serve_with_workers(at, say_where, url if embedded else "")
 
     def _check(self) -> None:
         for message in run_checks():
@@ -87,10 +97,12 @@ class Serve(Subcommand):
             if message.level >= WARNING:
                 self.stderr.write(f"warning: {line}")
 
-    def _serve(self, host: str, port: int, application: Application, redis_name: str) -> None:
+    def _serve(
+        self, host: str, port: int, application: Application, say_where: Callable[[str, int], None]
+    ) -> None:
         from relay.server.daphne import HubServer
 
-        server = HubServer(application, (host, port), partial(self._say_where, redis_name))
+        server = HubServer(application, (host, port), say_where)
         server.run()
         if server.failure:
             raise _cannot_listen(host, port, server.failure)
@@ -105,28 +117,39 @@ class Serve(Subcommand):
         serve_for(link, _application(whole_site=whole_site), listening)
 
     def _serve_with_workers(
-        self, host: str, port: int, workers: int, redis_name: str, redis_url: str
+        self, sockets: Sequence[socket.socket], say_where: Callable[[], None], redis_url: str
     ) -> None:
-        try:
-            sockets = listen(host, port, workers)
-        except OSError as error:
-            raise _cannot_listen(host, port, error) from None
-        at = sockets[0].getsockname()[:2]
-        shown = f"{redis_name}, {workers} {'worker' if workers == 1 else 'workers'}"
         launch = Launch(own_command(), start_directory(), Orders(redis_url))
         try:
-            say_where = partial(self._say_where, shown, *at)
             Parent(launch, sockets, drain_bound(conf.load()), say_where, _admin()).run()
         except WorkersFailed as error:
             raise CommandError(f"{error}.") from None
 
-    def _say_where(self, redis_name: str, host: str, port: int) -> None:
+    def _say_where(self, redis_name: str, link: str, host: str, port: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         settings = conf.load()
         self.stdout.write(f"Relay Hub on http://{shown}:{port}/ with Redis {redis_name}")
         command = f'{_redis_cli(settings.redis_url)} publish {settings.channel} "Test Event"'
         self.stdout.write(f"Try: {command}")
+        if link:
+            self.stdout.write(f"Operator's page, once: http://{shown}:{port}{link}")
         sys.stdout.flush()
+
+
+def _listen(host: str, port: int, workers: int) -> Sequence[socket.socket]:
+    """Returns a listening socket for each worker. Raises CommandError."""
+    try:
+        return listen(host, port, workers)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
+
+
+def _operator_link() -> str:
+    """Returns the path of a one-time link, if one is to be printed, and begins a run of its cookies."""
+    if not conf.load().operator_link:
+        return ""
+    os.environ[RUN_VARIABLE] = secrets.token_hex(16)
+    return new_link()
 
 
 def _require_daphne() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.core.management.base import CommandError
 
+from relay.access.log_fields import printable
 from relay.broker.address import name_of
 from relay.broker.errors import RedisUnavailable
 from relay.control.process_list import Listed
@@ -82,16 +83,6 @@ def as_text(overview: Overview) -> str:
 
 def _master_line(said: Mapping[str, str]) -> str:
     return f"Redis {said['address']}: version {said['version']}, {said['role']}, {said['mode']}"
-
-
-def printable(text: str) -> str:
-    """Returns the text in ASCII, with every other character escaped as in Python.
-
-    A terminal obeys control characters, and some letters look like others.
-    """
-    return "".join(
-        each if " " <= each <= "~" else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 def _process_row(process: Listed) -> Row:

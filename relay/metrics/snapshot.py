@@ -120,7 +120,7 @@ async def _of_deliveries(deliveries: Sequence[Delivery]) -> dict[str, Value]:
         if isinstance(delivery, Channel):
             channels += 1
             if delivery.journal is not None:
-                histories[_history_state(delivery)] += 1
+                histories[history_state(delivery)] += 1
                 pending += delivery.journal.pending
     return {
         "relay_streams": streams,
@@ -134,7 +134,8 @@ async def _of_deliveries(deliveries: Sequence[Delivery]) -> dict[str, Value]:
     }
 
 
-def _history_state(channel: Channel) -> str:
+def history_state(channel: Channel) -> str:
+    """Returns `off`, `writing`, `watching` or `failing`."""
     journal = channel.journal
     if journal is None:
         return "off"
@@ -153,7 +154,7 @@ def _describe(delivery: Delivery) -> dict[str, Any]:
         position = delivery.feed.timeline.position
         described["name"] = delivery.name
         described["position"] = str(position) if position else None
-        described["history"] = _history_state(delivery)
+        described["history"] = history_state(delivery)
     if isinstance(delivery, Group):
         described["channels"] = [each.name for each in delivery.channels[:GROUP_CHANNELS]]
     return described

@@ -13,7 +13,7 @@ _FORBIDDEN = frozenset(b"\0\n\r\x0b\x0c\x1c\x1d\x1e\x7f")
 """NUL, DEL, and what some parser takes for the end of a line. Other control characters are safe here (RFC
 9110, section 5.5), and a client may send them: an event id may hold any."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
-_TOKEN = re.compile(rb"((?:^|[?&])token=)[^&]*")
+_TOKEN = re.compile(rb"((?:^|[?&])(?:token|link)=)[^&]*")
 
 
 class Target(NamedTuple):
@@ -63,5 +63,5 @@ def is_refused_field(name: bytes, value: bytes, version: bytes) -> bool:
 
 
 def hide_token(uri: bytes) -> bytes:
-    """Returns a request target or query with the value of `token` hidden, for logs."""
+    """Returns a request target or query with the values of `token` and `link` hidden, for logs."""
     return _TOKEN.sub(rb"\1-", uri)

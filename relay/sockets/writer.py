@@ -31,6 +31,12 @@ RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing drops what is unsent and resets the connection (socket(7))."""
 
 
+def _queued(sock: socket.socket) -> int:
+    """Returns the bytes in the send queue of the kernel (tcp(7), SIOCOUTQ)."""
+    queued = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4)
+    return int(struct.unpack("i", queued)[0])
+
+
 def _nothing() -> None:
     pass
 
@@ -95,8 +101,20 @@ class SocketWriter:
     def progress(self) -> object:
         if self._socket is None:
             return None
-        queued = fcntl.ioctl(self._socket, termios.TIOCOUTQ, b"\0" * 4)
-        return struct.unpack("i", queued)[0], self._offset
+        return _queued(self._socket), self._offset
+
+    def waiting_bytes(self) -> int:
+        """With what the kernel has sent and the client has not confirmed."""
+        if self._socket is None:
+            return 0
+        unsent = 0 if self._unsent is None else len(self._unsent) - self._offset
+        return unsent + _queued(self._socket)
+
+    def peer(self) -> str:
+        try:
+            return str(self._socket.getpeername()[0]) if self._socket is not None else ""
+        except (OSError, IndexError):  # it has just ended, or is a Unix socket
+            return ""
 
     def finish(self, chunk: Chunk) -> None:
         if self._socket is not None and not self._ending:

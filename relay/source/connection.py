@@ -24,7 +24,7 @@ class Connection:
     """A subscribed connection. It routes each message to its channel, by the name that the message carries.
 
     Beside its channels it has a probe channel of its own, and the control channel of all hub
-    processes. A message on the control channel calls the link.
+    processes. A message there calls the link, or is heard by it.
     """
 
     def __init__(self, master: Master, keys: HubKeys, link: MasterLink) -> None:
@@ -162,11 +162,20 @@ class Connection:
                 else:
                     run.append(message)
             elif message[1] == self._control:
-                self.link.whole.call()
+                self._control_message(message)
             elif message[0] != ENDED:
                 self.probed.set()
         if current is not None:
             current.intake.take(current.session, run)
+
+    def _control_message(self, message: Sequence[bytes]) -> None:
+        """An empty message is a call to look for kicks."""
+        if message[0] == ENDED:
+            return
+        if message[-1]:
+            self.link.whole.hear(message[-1])
+        else:
+            self.link.whole.call()
 
     def _note_end(self, entered: Entered) -> None:
         """The slot of the channel has another owner now, or this server has another master."""

@@ -51,6 +51,11 @@ class Listener:
         return self._master
 
     @property
+    def live(self) -> bool:
+        """Whether messages of the master arrive."""
+        return self._link.live
+
+    @property
     def unsettled(self) -> bool:
         """Whether its connection is lost, or another master is about to have some of its channels."""
         changes = self._connection is not None and self._connection.changes

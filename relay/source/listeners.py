@@ -52,6 +52,11 @@ class Listeners:
             "Redis %s: each channel has a master again.",
         )
 
+    @property
+    def masters(self) -> Sequence[tuple[str, bool]]:
+        """The name of each master that has a listener, and whether its connection is live."""
+        return [(master.name, each.live) for master, each in self._listeners.items()]
+
     def add(self, channel: Channel) -> None:
         """Begins delivery of the channel as soon as possible."""
         self._holders[channel] = []

@@ -39,6 +39,7 @@ WRONG: dict[str, list[object]] = {
     "RELAY_TOKEN_JWKS": ["x", "{}", '{"keys": []}', '{"keys": [{"kty": "oct"}]}', 5],
     "RELAY_TOKEN_AUDIENCE": ["", 5, None],
     "RELAY_HTTP_PUBLISH": ["", "x", "2", None, []],
+    "RELAY_OPERATOR_LINK": ["", "x", "2", None, []],
     "RELAY_ADMIN_ADDRESS": [
         "9464",
         "127.0.0.1",

@@ -4,8 +4,8 @@ import pytest
 from pytest_django import Settings
 
 from tests.support.kicks import layers
-from tests.support.servers import RedisServer
 from tests.support.redis_versions import server  # noqa: F401
+from tests.support.servers import RedisServer
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ class Owner:
 class Stream:
     owner: Owner = Owner()
     names: tuple[str, ...] = field(default=("news",))
+    id: str = "0"
 
 
 def noted(kick: Kick, seconds: float) -> Noted:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from relay import __version__, conf
-from relay.engine.hub import drain_bound
+from relay.engine.draining import drain_bound
 from relay.workers import parent
 from tests.support.servers import ROOT
 

@@ -32,7 +32,7 @@ def streams(**limits: int) -> Streams:
 
 
 def stream(owner: Owner) -> Stream:
-    return Stream(cast(Any, None), cast(Any, None), ("news",), owner)
+    return Stream(cast(Any, None), cast(Any, None), ("news",), owner, 1)
 
 
 async def test_a_user_and_a_token_of_the_same_name_have_a_limit_each() -> None:

@@ -232,7 +232,7 @@ def test_a_writer_that_raises_costs_its_own_stream_alone(caplog: pytest.LogCaptu
     broken = BrokenWriter()
     writers = [FakeWriter(), broken, FakeWriter()]
     subscribers = [bench.join(writer) for writer in writers]
-    subscribers[1].belongs_to(["news"], Owner("7", "192.0.2.1"))
+    subscribers[1].belongs_to(["news"], Owner("7", "192.0.2.1"), 17)
     broken.broken = True
     for _ in range(3):
         bench.publish()

@@ -4,6 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
+from os.path import normpath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from tests.support.browser import Shared
 from tests.support.servers import ROOT
 
 FRONTEND = ROOT / "frontend"
-PAGE = ROOT / "relay/templates/relay/dashboard.html"
+PAGES = sorted((ROOT / "relay/templates/relay").glob("*.html"))
 VENDORED = FRONTEND / "vendor" / "uplot"
 
 
@@ -28,14 +31,14 @@ def test_vendored_files_are_what_vendor_json_says() -> None:
 
 
 def test_every_module_is_loaded_and_nothing_else_is_there() -> None:
-    page = PAGE.read_text()
-    linked = {FRONTEND / name for name in re.findall(r"{% static 'relay/([^']+)' %}", page)}
+    pages = "".join(page.read_text() for page in PAGES)
+    linked = {FRONTEND / name for name in re.findall(r"{% static 'relay/([^'#]+)' %}", pages)}
     loaded = set(linked)
     todo = [path for path in linked if path.suffix == ".js"]
     while todo:
         path = todo.pop()
-        names = re.findall(r'^import [^;]*?"(\./[^"]+)";$', path.read_text(), re.MULTILINE)
-        fresh = {path.parent / name for name in names} - loaded
+        names = re.findall(r'^import [^;]*?"(\.\.?/[^"]+)";$', path.read_text(), re.MULTILINE)
+        fresh = {Path(normpath(path.parent / name)) for name in names} - loaded
         loaded |= fresh
         todo += fresh
     package = FRONTEND / "client"
@@ -44,11 +47,14 @@ def test_every_module_is_loaded_and_nothing_else_is_there() -> None:
     assert there == loaded | beside
 
 
-def test_the_page_has_no_inline_script_or_style() -> None:
-    page = PAGE.read_text()
-    assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", page) == []
-    assert re.findall(r"<script(?![^>]* src=)", page) == []
-    for path in [*FRONTEND.glob("*.js"), *FRONTEND.glob("client/src/*.js")]:
+def test_no_page_has_inline_script_or_style() -> None:
+    assert len(PAGES) == 3
+    for path in PAGES:
+        page = path.read_text()
+        assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", page) == []
+        assert re.findall(r"<script(?![^>]* src=)", page) == []
+    own = FRONTEND.glob("*.js"), FRONTEND.glob("ops/*.js"), FRONTEND.glob("client/src/*.js")
+    for path in chain(*own):
         assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|eval\(", path.read_text()) == []
 
 

@@ -193,6 +193,22 @@ async def test_a_stuck_writer_does_not_report_that_it_writes_again(
 # -- when
 
 
+async def test_a_watcher_of_a_busy_channel_sees_that_another_process_writes_again() -> None:
+    here = Desk()
+    here.feed.mark(1, 0)
+    here.receive(3)
+    here.shelf.newest_entry = Position(1, 3)
+    await here.journal.step(0.0)
+    here.journal._failed(RedisUnavailable("no", refused=True))
+    await here.journal.step(0.0)
+    assert here.journal.failing, "nobody has written since"
+    here.receive(9)
+    here.shelf.newest_entry = Position(1, 9)
+    await here.journal.step(0.0)
+    assert here.journal.behind
+    assert not here.journal.failing
+
+
 def paced(*, keep_seconds: float = 3600) -> tuple[Feed, Pacer]:
     feed = make_feed(Ring(RING_ENTRIES, RING_BYTES))
     return feed, Pacer(feed.timeline, keep_seconds, RUN_ENTRIES)

@@ -26,6 +26,7 @@ PACKAGES = [
     "http",
     "server",
     "metrics",
+    "operator",
     "workers",
     "client",
     "testing",

@@ -188,7 +188,7 @@ class ClusterSchedule(Schedule):
             if connection.channels & names:
                 yield f"{connection} still listens at the node that owns nothing"
         for process in self.simulation.alive:
-            if process.hub._context.link.interrupted:
+            if process.hub.context.link.interrupted:
                 yield f"process {process.name} is interrupted"
         for client in self.simulation.clients:
             if client.order is not self.redis.channels[client.channel].order:

@@ -33,6 +33,7 @@ class Owner:
 class Fake:
     names: tuple[str, ...] = ("news",)
     owner: Owner = Owner()
+    id: str = "0"
 
 
 @dataclass

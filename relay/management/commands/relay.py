@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from relay.management.check import Check
 from relay.management.kick import Kick
 from relay.management.listen import Listen
+from relay.management.operator_link import OperatorLink
 from relay.management.publish import Publish
 from relay.management.serve import Serve
 from relay.management.status import Status
@@ -21,13 +22,14 @@ SUBCOMMANDS: dict[str, type[Subcommand]] = {
     "token": Token,
     "check": Check,
     "status": Status,
+    "operator-link": OperatorLink,
 }
 
 
 class Command(BaseCommand):
     help = (
         "Live updates: serves streams, publishes, listens, ends streams, issues tokens, checks Redis, shows"
-        " what runs."
+        " what runs, lets operators in."
     )
     requires_system_checks = []  # a subcommand runs the checks it needs
 
