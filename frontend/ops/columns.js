@@ -58,12 +58,14 @@ export function channelColumns(kick) {
     count("Processes", (row) => row.processes),
     {
       title: "Actions",
-      action: {
-        label: "Kick",
-        name: (row) => `Kick channel ${row.name}`,
-        has: (row) => row.rawName !== "",
-        on: (row) => kick("channel", row.rawName, row.name),
-      },
+      actions: [
+        {
+          label: "Kick",
+          name: (row) => `Kick channel ${row.name}`,
+          has: (row) => row.rawName !== "",
+          on: (row) => kick("channel", row.rawName, row.name),
+        },
+      ],
     },
   ];
 }
@@ -81,21 +83,20 @@ export function streamColumns(kick) {
     words("Position", (row) => row.position),
     words("Process", (row) => row.process),
     {
-      title: "Kick the stream",
-      action: {
-        label: "Kick",
-        name: (row) => `Kick stream ${row.id}`,
-        on: (row) => kick("stream", row.id, `${row.id}${row.user ? `, user ${row.user}` : ""}${row.address ? `, ${row.address}` : ""}`),
-      },
-    },
-    {
-      title: "Kick the user",
-      action: {
-        label: "Kick user",
-        name: (row) => `Kick user ${row.user}`,
-        has: (row) => row.rawUser !== "",
-        on: (row) => kick("user", row.rawUser, row.user),
-      },
+      title: "Actions",
+      actions: [
+        {
+          label: "Kick",
+          name: (row) => `Kick stream ${row.id}`,
+          on: (row) => kick("stream", row.id, [row.id, row.user && `user ${row.user}`, row.address].filter(Boolean).join(", ")),
+        },
+        {
+          label: "Kick user",
+          name: (row) => `Kick user ${row.user}`,
+          has: (row) => row.rawUser !== "",
+          on: (row) => kick("user", row.rawUser, row.user),
+        },
+      ],
     },
   ];
 }

@@ -100,7 +100,7 @@ function paint() {
 function showSums(reports, speaking, { reasons }) {
   const live = speaking.filter(({ process }) => process.state === "live").length;
   const states = ["live", "behind", "replaying"].map((name) => [name, sum(speaking, ({ figures }) => figures[name])]);
-  const perSecond = most(speaking, ({ rates }) => rates.messages_per_second);
+  const perSecond = perSecondOf(speaking);
   const lag = most(speaking, ({ rates }) => rates.lag_ms);
   const hosts = new Set(reports.map(({ process }) => process.host)).size;
   put("processes", `${live} of ${reports.length}`);
@@ -113,6 +113,13 @@ function showSums(reports, speaking, { reasons }) {
   put("gaps", formatCount(Array.from(reasons.values()).reduce((a, b) => a + b, 0)));
   put("reasons", reasons.size ? wordsOf(reasons).split(": ")[1] : "");
   spark.add(perSecond ?? 0);
+}
+
+/** Each process receives some of the channels, and several receive the same: this is no more than there are. */
+function perSecondOf(reports) {
+  const ofChannels = channelsOf(reports).filter(({ kind, name }) => kind === "channel" && name !== channel);
+  const ofProcess = most(reports, ({ rates }) => rates.messages_per_second);
+  return ofProcess === null ? null : Math.max(ofProcess, sum(ofChannels, (row) => row.perSecond));
 }
 
 function put(name, text) {

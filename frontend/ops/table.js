@@ -2,8 +2,9 @@
  * A table that is updated in place. Rows keep their elements by `key`, so that focus and selection stay. While
  * somebody points into it or has the focus there, no row changes its place.
  *
- * A column: `{ title, value: (row) => string, sort?: (row) => number | string, number?: boolean, action?: Action }`.
- * An action: `{ label: string, on: (row) => void, name: (row) => string, has?: (row) => boolean }`.
+ * A column: `{ title, value: (row) => string, sort?: (row) => number | string, number?: boolean }`, or with buttons
+ * `{ title, actions: Action[] }`. An action: `{ label: string, on: (row) => void, name: (row) => string,
+ * has?: (row) => boolean }`.
  */
 export class Table {
   #columns;
@@ -55,7 +56,7 @@ export class Table {
     if (column.number) cell.className = "number";
     if (!column.sort) {
       const name = document.createElement("span");
-      name.className = column.action ? "visually-hidden" : "";
+      name.className = "visually-hidden";
       name.textContent = column.title;
       cell.append(name);
       return cell;
@@ -97,7 +98,7 @@ export class Table {
     known.element.dataset.tone = row.tone ?? "";
     this.#columns.forEach((column, index) => {
       const cell = known.cells[index];
-      if (column.action) return showAction(cell, column.action, row);
+      if (column.actions) return showActions(cell, column.actions, row);
       const text = column.value(row);
       if (cell.textContent !== text) cell.textContent = text;
     });
@@ -110,7 +111,10 @@ export class Table {
       const cell = document.createElement(index === 0 ? "th" : "td");
       if (index === 0) cell.scope = "row";
       if (column.number) cell.className = "number";
-      if (column.action) cell.append(buttonOf(column.action, known));
+      if (column.actions) {
+        cell.className = "actions";
+        cell.append(...column.actions.map((action) => buttonOf(action, known)));
+      }
       known.cells.push(cell);
       element.append(cell);
     });
@@ -150,11 +154,13 @@ function buttonOf(action, known) {
   return button;
 }
 
-function showAction(cell, action, row) {
-  const [button] = cell.children;
-  button.hidden = action.has ? !action.has(row) : false;
-  const name = action.name(row);
-  if (button.ariaLabel !== name) button.ariaLabel = name;
+function showActions(cell, actions, row) {
+  actions.forEach((action, index) => {
+    const button = cell.children[index];
+    const name = action.name(row);
+    button.hidden = action.has ? !action.has(row) : false;
+    if (button.ariaLabel !== name) button.ariaLabel = name;
+  });
 }
 
 function compare(a, b) {

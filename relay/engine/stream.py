@@ -80,7 +80,7 @@ class Admission:
 
     @property
     def is_operators(self) -> bool:
-        """Whether it is a stream of the operator's page, for which a full process has room as well."""
+        """Whether it is for the operator's page, for which a full process has room as well."""
         return self.targets[0].rule == OPERATOR
 
 

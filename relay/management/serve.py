@@ -78,7 +78,7 @@ class Serve(Subcommand):
                 require_subscription(url, conf.load())
             except (RuntimeError, RedisFault) as error:
                 raise CommandError(str(error)) from None
-            link = _operator_link()
+            link = self._operator_link()
             where = name_of(url) + (" (embedded, nothing is kept)" if embedded else "")
             if workers is None:
                 say_where = partial(self._say_where, where, link)
@@ -125,6 +125,17 @@ class Serve(Subcommand):
         except WorkersFailed as error:
             raise CommandError(f"{error}.") from None
 
+    def _operator_link(self) -> str:
+        """Returns the path of a one-time link, if one is to be printed, and begins a run of its cookies."""
+        if not conf.load().operator_link:
+            return ""
+        os.environ[RUN_VARIABLE] = secrets.token_hex(16)
+        try:
+            return new_link()
+        except CommandError as error:
+            self.stderr.write(f"warning: {error}")
+            return ""
+
     def _say_where(self, redis_name: str, link: str, host: str, port: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         settings = conf.load()
@@ -142,14 +153,6 @@ def _listen(host: str, port: int, workers: int) -> Sequence[socket.socket]:
         return listen(host, port, workers)
     except OSError as error:
         raise _cannot_listen(host, port, error) from None
-
-
-def _operator_link() -> str:
-    """Returns the path of a one-time link, if one is to be printed, and begins a run of its cookies."""
-    if not conf.load().operator_link:
-        return ""
-    os.environ[RUN_VARIABLE] = secrets.token_hex(16)
-    return new_link()
 
 
 def _require_daphne() -> None:

@@ -21,6 +21,8 @@ from relay.operator.records import RecentRecords
 from relay.operator.report import encode
 from relay.operator.streams import StreamTable
 
+logger = logging.getLogger("relay")
+
 REPORT_SECONDS = 1.0
 
 SOON_SECONDS = 0.25
@@ -57,13 +59,16 @@ class Reports:
         )
 
     async def run(self) -> None:
-        """Reports while somebody watches, until cancelled."""
+        """Reports while somebody watches, until cancelled. A bug in it must not take the process out."""
         while True:
             self._watches.hear(await self._hub.context.link.heard(None), self._time())
-            if self._watches.watched(self._time()):
+            while self._watches.watched(self._time()):
                 rights = asyncio.create_task(_check_rights(self._hub))
                 try:
                     await self._while_watched()
+                except Exception:
+                    logger.exception("A report to operators failed; this is a bug.")
+                    await asyncio.sleep(REPORT_SECONDS)
                 finally:
                     await tasks.end([rights])
 

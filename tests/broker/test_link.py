@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.broker.link import Link
+from relay.broker.link import WORDS, Link
 
 
 def test_it_is_live_between_restored_and_lost() -> None:
@@ -51,3 +51,22 @@ async def test_one_waits_only_while_it_is_interrupted() -> None:
     link.restored()
     async with asyncio.timeout(1):
         await link.connected()
+
+
+async def test_what_is_heard_is_handed_over_once_and_in_order() -> None:
+    link = Link()
+    link.hear(b"one")
+    link.hear(b"two")
+    assert await link.heard(None) == [b"one", b"two"]
+    assert await link.heard(0.01) == []
+    asyncio.get_running_loop().call_soon(link.hear, b"three")
+    assert await link.heard(None) == [b"three"]
+
+
+async def test_what_nobody_takes_is_bounded_in_number_and_length() -> None:
+    link = Link()
+    for number in range(1000):
+        link.hear(b"%d" % number)
+    link.hear(b"x" * 1025)
+    heard = await link.heard(None)
+    assert heard == [b"%d" % number for number in range(1000 - WORDS, 1000)]

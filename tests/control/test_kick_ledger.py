@@ -82,3 +82,8 @@ def test_one_who_was_being_admitted_is_reached_and_so_is_one_who_asks_soon_after
         assert ledger.reached(hers, STARTED + asked_at)
         assert not ledger.reached(his, STARTED + asked_at)
     assert not ledger.reached(hers, STARTED + 1.001 + HOLD_SECONDS)
+
+
+def test_a_kick_of_one_stream_reaches_no_stream_that_is_opened_then(ledger: KickLedger) -> None:
+    assert look(ledger, 1, noted(Kick(stream="1f"), 1)) == [Kick(stream="1f")]
+    assert not ledger.reached(Stream(id="2f"), STARTED + 1)

@@ -83,7 +83,9 @@ async def test_one_must_be_named_and_only_one(url: str, wrong: dict[str, Any]) -
         await akick(user=7)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kick", [Kick("7"), Kick("a b \u20ac"), Kick(channel="orders.7"), Kick()])
+@pytest.mark.parametrize(
+    "kick", [Kick("7"), Kick("a b \u20ac"), Kick(channel="orders.7"), Kick(stream="1f2e"), Kick()]
+)
 def test_a_kick_is_read_as_it_was_written_and_no_two_are_alike(kick: Kick) -> None:
     assert Kick.decode(kick.encode().encode()) == kick
     assert kick.encode() != kick.encode()
@@ -319,3 +321,19 @@ async def test_a_redis_that_refuses_is_told(
 def test_kick_works_without_an_event_loop_and_says_how_many_there_are(url: str) -> None:
     for _ in range(20):
         assert kick_now(user="7") == 0
+
+
+async def test_one_stream_is_kicked_by_its_id(url: str) -> None:
+    async with running(url) as process:
+        victim, other = Fake(owner=Owner("7"), id="1f"), Fake(owner=Owner("7"), id="1f0")
+        process.streams |= {victim, other}
+        await akick(stream="1f")
+        await process.until_ended(victim)
+        await process.until_looked()
+        assert process.streams == {other}
+
+
+@pytest.mark.parametrize("name", ["", "x", "1F", "1f\n", "1f " * 30, "f" * 65])
+async def test_what_is_no_id_of_a_stream_kicks_nobody(url: str, name: str) -> None:
+    with pytest.raises(ValueError, match=r"no id of a stream|cannot be kicked"):
+        await akick(stream=name)
