@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import get_script_prefix
@@ -58,6 +59,8 @@ async def page(request: HttpRequest) -> HttpResponse:
         operator = await operator_of(request)
     except NotOperator as refused:
         return _way_in(request, refused)
+    except DatabaseError:
+        return _refusal(request, "database", 503)
     catalogue = conf.load_catalogue()
     context = {
         "operator": operator.name,
@@ -156,6 +159,8 @@ async def _require_operator(request: HttpRequest) -> Operator:
         if refused.signed_in:
             raise Problem(403, _("This user may not do this (relay.operate).")) from None
         raise Problem(403, _("Open the operator's page again to sign in.")) from None
+    except DatabaseError:
+        raise Problem(503, _("The database of users does not answer.")) from None
 
 
 @_for_operators

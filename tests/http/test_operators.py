@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
@@ -122,6 +123,25 @@ def test_the_page_is_read_with_get() -> None:
     response = Client().post("/ops/")
     assert told(response) == (405, "This page is read with GET.")
     assert response["Allow"] == "GET, HEAD"
+
+
+def test_a_database_that_fails_lets_nobody_in_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
+) -> None:
+    """As in a hub that was started without `migrate`, when the browser has the cookie of another site."""
+    client = browser_of(person("ann", operates=True))
+
+    async def fails(*_: object) -> None:
+        raise OperationalError("no such table: django_session")
+
+    monkeypatch.setattr(operators, "user_of", fails)
+    response = client.get("/ops/")
+    assert response.status_code == 503
+    assert "manage.py migrate" in response.content.decode()
+    assert told(kick(client, {"user": "7"})) == (503, "The database of users does not answer.")
+    client.cookies[operators.cookie_name()] = operators.new_cookie()
+    assert client.get("/ops/").status_code == 200
+    assert kick(client, {"user": "7"}).status_code == 200
 
 
 # -- a link

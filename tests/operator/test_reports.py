@@ -15,11 +15,11 @@ from tests.support.operators import (
     operator_of,
     watching,
 )
-from tests.support.servers import HubProcess, RedisServer, StartHub
-from tests.support.site import MakeSite, Site
+from tests.support.servers import COMMANDS, HubProcess, RedisServer, StartHub
+from tests.support.site import MakeSite, Site, run_manage
 from tests.support.waiting import wait_until
 
-LINK = {"SECRET_KEY": "for the tests of operators only", "RELAY_OPERATOR_LINK": "1"}
+LINK: dict[str, Any] = {"SECRET_KEY": "for the tests of operators only", "RELAY_OPERATOR_LINK": "1"}
 
 
 def listeners(redis_server: RedisServer, channel: str) -> int:
@@ -361,5 +361,22 @@ def test_a_link_is_hidden_in_the_lines_of_other_servers(
         assert ask(hub.url, "/ops/?x=1&link=secret-text").status == 403
         hub.wait_for_log("link=-")
         assert "secret-text" not in hub.log()
+    finally:
+        hub.close()
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_other_servers_have_the_page_too(redis_server: RedisServer, server: str) -> None:
+    """They print no link; the command does."""
+    hub = HubProcess(redis_server.url, COMMANDS[server], **LINK)
+    try:
+        printed = run_manage("relay", "operator-link", REDIS_URL=redis_server.url, **LINK)
+        cookie = come_by(hub, printed.stdout.strip().removeprefix("http://127.0.0.1:8000"))
+        with Stream(hub.url) as stream, watching(hub, cookie) as reports:
+            report = reports.first(lambda each: len(each["streams"]) == 2)
+            rows = [row for row in report["streams"] if row["channels"] == ["demo_stream"]]
+            assert [row["state"] for row in rows] == ["live"]
+            assert Page(hub, cookie).post("/ops/kick/", stream=rows[0]["id"]).status == 200
+            assert list(stream.events()) == []
     finally:
         hub.close()
