@@ -25,12 +25,13 @@ const WORDS = {
 };
 
 const PAST_MS = 500;
+const FIGURES_MS = 250; // a number that changes faster cannot be read
 
 const byId = (id) => document.getElementById(id);
 const log = byId("messages");
 const tally = new Tally();
 const rate = new Rate();
-const paintFigures = perFrame(() => showFigures(byId("figures"), tally));
+const paintFigures = perFrame(() => showFigures(byId("figures"), tally), () => FIGURES_MS);
 const on = { state: showState, event: takeEvent, back: takeReturn };
 const stream = new Stream(document.body.dataset.stream, channels.length ? { channels, rewind } : { rewind }, on);
 let liveAt = Infinity;
@@ -38,8 +39,9 @@ let liveAt = Infinity;
 /** What comes in the first moment is the past: it says nothing of how much is published. */
 function takeEvent(event) {
   const now = Date.now();
-  if (now - liveAt > PAST_MS || rewind === "0") rate.count(now);
-  take(recordOf(event));
+  const isPast = now - liveAt <= PAST_MS && rewind !== "0";
+  if (!isPast) rate.count(now);
+  take({ ...recordOf(event, now), isPast });
 }
 
 function takeReturn(ms, resumed) {

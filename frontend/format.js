@@ -22,6 +22,20 @@ export function formatTime(ms) {
   return `${clock.join(":")}.${pad(date.getMilliseconds(), 3)}`;
 }
 
+/** Local date and time to the millisecond: `2026-11-27 14:03:07.042`. */
+export function formatDate(ms) {
+  const date = new Date(ms);
+  const day = [date.getFullYear(), pad(date.getMonth() + 1, 2), pad(date.getDate(), 2)].join("-");
+  return `${day} ${formatTime(ms)}`;
+}
+
+/** `12 ms`, `1.5 s`, `40 min`; a minus when the clock of the sender is ahead. */
+export function formatDelay(ms) {
+  const size = Math.abs(ms);
+  if (size < 1000) return `${Math.round(ms)} ms`;
+  return size < 120_000 ? `${oneDecimal.format(ms / 1000)} s` : `${oneDecimal.format(ms / 60_000)} min`;
+}
+
 /** Whole seconds up to two minutes, then whole minutes: `less than a second`, `4 seconds`, `12 minutes`. */
 export function formatDuration(ms) {
   const seconds = Math.round(ms / 1000);

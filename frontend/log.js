@@ -4,31 +4,35 @@ import { filterFor } from "./filter.js";
 import { plural } from "./format.js";
 import { perFrame } from "./frame.js";
 import { Ring } from "./ring.js";
-import { makeReachable, recordOfRow, toggleRow } from "./row.js";
-import { Rows } from "./rows.js";
+import { isOpen, recordOfRow } from "./row.js";
 import { say } from "./say.js";
+import { View } from "./view.js";
 
-const MAX_RECORDS = 1000; // more than rows, so that a filter finds what has left the screen
-const EDGE_PX = 4;
+const MAX_RECORDS = 5000; // more than rows, so that a filter finds what has left the screen
+const REST_MS = 100; // from one painting of what came in to the next: nobody reads faster
+const FLOOD_ROWS = 20; // in one painting: nobody reads so many
+const FLOOD_MS = 250;
 
 /**
  * The log with its tools. It follows the newest message while the reader is at the edge, and stands still
- * while they are not: when they paused it, have scrolled away or have moved the focus to a row.
+ * while they are not: when they paused it, have scrolled away, have moved the focus to a row or look at a message.
  */
 class MessageLog extends HTMLElement {
   #ring = new Ring(MAX_RECORDS);
-  #rows;
+  #view;
   #parts = {};
   #matches = filterFor("");
   #paused = false;
   #still = null; // while the log stands still: the records it stands on
   #seq = 0; // of the newest record that was considered for a row
   #waiting = 0;
+  #restMs = REST_MS;
   #paint = perFrame(() => this.#flush());
+  #paintNews = perFrame(() => this.#flush(), () => this.#restMs);
 
   connectedCallback() {
     for (const part of this.querySelectorAll("[data-part]")) this.#parts[part.dataset.part] = part;
-    this.#rows = new Rows(this.#parts.list);
+    this.#view = new View(this.#parts.scroller, this.#parts.list);
     this.#listenToTools();
     this.#listenToLog();
     this.#parts.filter.value = address.filter;
@@ -40,7 +44,7 @@ class MessageLog extends HTMLElement {
   add(record) {
     this.#ring.push(record);
     if (this.#still && this.#isNews(record)) this.#waiting += 1;
-    this.#paint();
+    this.#paintNews();
   }
 
   togglePause() {
@@ -49,7 +53,7 @@ class MessageLog extends HTMLElement {
     this.#parts.pauseLabel.textContent = this.#paused ? "Resume" : "Pause";
     say(this.#paused ? "Paused" : "Resumed");
     if (this.#paused) this.#settle();
-    else this.#toEdge();
+    else this.#toNewest();
   }
 
   clear() {
@@ -57,7 +61,7 @@ class MessageLog extends HTMLElement {
     this.#seq = this.#ring.lastSeq;
     this.#waiting = 0;
     if (this.#still) this.#still = [];
-    this.#rows.show([]);
+    this.#view.rows.show([]);
     this.#settle();
     this.#paint();
     say("Cleared");
@@ -70,7 +74,7 @@ class MessageLog extends HTMLElement {
   /** Goes to the newest message and follows again. */
   showNewest() {
     if (this.#paused) this.togglePause();
-    else this.#toEdge();
+    else this.#toNewest();
   }
 
   #listenToTools() {
@@ -85,36 +89,39 @@ class MessageLog extends HTMLElement {
 
   #listenToLog() {
     const { scroller, list } = this.#parts;
-    scroller.addEventListener("scroll", () => this.#settle(), { passive: true });
+    scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     scroller.addEventListener("keydown", (event) => this.#onKey(event));
     list.addEventListener("click", (event) => this.#onClick(event));
-    list.addEventListener("focusin", (event) => this.#onFocus(event));
+    list.addEventListener("focusin", () => this.#settle());
     list.addEventListener("focusout", () => this.#settle());
     new ResizeObserver(() => this.#paint()).observe(scroller);
   }
 
-  #toEdge() {
-    if (this.#parts.list.contains(document.activeElement)) this.#parts.scroller.focus();
-    this.#stick();
+  // -- following and standing still
+
+  #toNewest() {
+    this.#view.toNewest(this.#shown());
+    this.#settle();
+  }
+
+  #toOldest() {
+    this.#still ??= this.#known();
+    this.#view.toOldest(this.#shown());
     this.#settle();
   }
 
   /** Decides anew whether the log follows or stands still. */
   #settle() {
-    const still = this.#paused || !this.#atEdge() || this.#isReadByKey();
+    const still = this.#paused || !this.#isAtNewest() || this.#view.isRead;
     if (still === (this.#still !== null)) return;
-    if (still) this.#stop();
-    else this.#still = null;
+    this.#still = still ? this.#known() : null;
+    if (still) this.#view.spread(this.#shown());
     this.#countWaiting();
     this.#paint();
   }
 
-  #stop() {
-    const { scroller } = this.#parts;
-    this.#still = this.#known();
-    const height = scroller.scrollHeight;
-    this.#rows.lookBack(this.#still.filter(this.#matches));
-    scroller.scrollTop += scroller.scrollHeight - height;
+  #isAtNewest() {
+    return this.#view.isAtEdge && (!this.#still || this.#view.rows.last === this.#still.findLast(this.#matches));
   }
 
   #flush() {
@@ -124,19 +131,40 @@ class MessageLog extends HTMLElement {
 
   #follow() {
     const fresh = this.#ring.since(this.#seq).filter(this.#matches);
-    const last = this.#rows.append(fresh);
-    const done = last === fresh.at(-1);
-    this.#seq = done ? this.#ring.lastSeq : last.seq;
-    if (!done) this.#paint();
-    this.#stick();
+    this.#seq = this.#ring.lastSeq;
+    this.#restMs = fresh.length > FLOOD_ROWS ? FLOOD_MS : REST_MS;
+    this.#view.follow(fresh);
   }
+
+  /** All records that may have a row now: in the ring, or older and still on the screen. */
+  #known() {
+    if (this.#still) return this.#still;
+    const { firstSeq } = this.#ring;
+    const older = this.#view.rows.records.filter(({ seq }) => seq < firstSeq);
+    return [...older, ...this.#ring.since(0).filter(({ seq }) => seq <= this.#seq)];
+  }
+
+  #shown() {
+    return this.#known().filter(this.#matches);
+  }
+
+  #countWaiting() {
+    const waiting = this.#still ? this.#ring.since(this.#seq) : [];
+    this.#waiting = waiting.filter((record) => this.#isNews(record)).length;
+  }
+
+  #isNews(record) {
+    return record.kind === "message" && this.#matches(record);
+  }
+
+  // -- the filter
 
   #refilter() {
     const known = this.#known();
     this.#matches = filterFor(this.#parts.filter.value.trim());
     address.keepFilter(this.#parts.filter.value.trim());
-    this.#rows.show(known.filter(this.#matches));
-    if (!this.#still) this.#stick();
+    this.#view.rows.show(known.filter(this.#matches));
+    if (!this.#still) this.#view.stick();
     this.#countWaiting();
     this.#paint();
   }
@@ -146,74 +174,55 @@ class MessageLog extends HTMLElement {
     this.#refilter();
   }
 
-  /** All records that may have a row now: in the ring, or older and still on the screen. */
-  #known() {
-    if (this.#still) return this.#still;
-    const { firstSeq } = this.#ring;
-    const older = this.#rows.records.filter(({ seq }) => seq < firstSeq);
-    return [...older, ...this.#ring.since(0).filter(({ seq }) => seq <= this.#seq)];
-  }
-
-  #countWaiting() {
-    const waiting = this.#still ? this.#ring.since(this.#seq) : [];
-    this.#waiting = waiting.filter((record) => this.#isNews(record)).length;
-  }
-
   #describe() {
     const { newest, waiting, empty, noMatch, filter } = this.#parts;
     const filtered = filter.value.trim() !== "";
+    const isEmpty = this.#view.rows.length === 0;
     newest.hidden = this.#waiting === 0;
     waiting.textContent = plural(this.#waiting, "new message");
-    empty.hidden = this.#rows.length > 0 || filtered;
-    noMatch.hidden = this.#rows.length > 0 || !filtered;
+    empty.hidden = !isEmpty || filtered;
+    noMatch.hidden = !isEmpty || !filtered;
   }
 
-  #isNews(record) {
-    return record.kind === "message" && this.#matches(record);
-  }
+  // -- the reader's hand
 
-  #atEdge() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#parts.scroller;
-    return scrollHeight - scrollTop - clientHeight <= EDGE_PX;
-  }
-
-  /** A click focuses too, but does not mean that the reader wants the log to stop. */
-  #isReadByKey() {
-    return this.#parts.list.querySelector(":focus-visible") !== null;
-  }
-
-  #stick() {
-    const { scroller } = this.#parts;
-    scroller.scrollTop = scroller.scrollHeight;
-  }
-
-  #onFocus({ target }) {
-    makeReachable(target.closest("li"), this.#parts.list);
+  #onScroll() {
     this.#settle();
+    if (this.#still) this.#view.look(this.#shown());
   }
 
   #onClick({ target }) {
-    const button = target.closest("button");
-    if (!button) return;
-    const row = button.closest("li");
-    if (button.dataset.action === "copy") copyFrom(button, recordOfRow(row).text);
-    else toggleRow(row);
+    const row = target.closest(".row");
+    const action = target.closest("[data-action]")?.dataset.action;
+    if (action === "copy") copyFrom(target.closest("button"), recordOfRow(row).text);
+    else if (action === "toggle" || isPlainClick(target)) this.#view.toggle(row);
     this.#settle();
   }
 
   #onKey(event) {
-    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (event.key === "Escape") this.showNewest();
-    if (!step) return;
+    const act = this.#actions(event.target.closest(".row"), event.target)[event.key];
+    if (!act) return;
     event.preventDefault();
-    this.#step(document.activeElement.closest("li"), step);
+    act();
+    this.#settle();
   }
 
-  #step(row, step) {
-    if (!row) this.#parts.list.lastElementChild?.focus();
-    else if (step < 0) row.previousElementSibling?.focus();
-    else row.nextElementSibling?.focus();
+  /** What keys do on the log and on a row; inside of an open message they do what they always do. */
+  #actions(row, target) {
+    const Escape = row && isOpen(row) ? () => this.#view.toggle(row, false) : () => this.showNewest();
+    if (target.closest(".detail")) return { Escape };
+    const [ArrowUp, ArrowDown] = [() => this.#view.step(row, -1), () => this.#view.step(row, 1)];
+    const [Home, End] = [() => this.#toOldest(), () => this.#toNewest()];
+    const everywhere = { Escape, ArrowUp, ArrowDown, Home, End };
+    if (target !== row) return everywhere;
+    const [ArrowRight, ArrowLeft] = [() => this.#view.toggle(row, true), () => this.#view.toggle(row, false)];
+    return { ...everywhere, ArrowRight, ArrowLeft, Enter: () => this.#view.toggle(row) };
   }
+}
+
+/** On the line of a row, and not the end of selecting some of its text. */
+function isPlainClick(target) {
+  return target.closest(".row-line") !== null && target.closest("button") === null && getSelection().isCollapsed;
 }
 
 customElements.define("message-log", MessageLog);

@@ -8,6 +8,9 @@ import { formatBytes, formatDuration, plural } from "./format.js";
  * @property {string} text the payload as it came, or our words on what happened, to stand after its label
  * @property {number} at when it was received, in ms since 1970
  * @property {string} id the event's id, empty when it had none
+ * @property {string} [channel] where it came from, empty when the page asked for no channel by name
+ * @property {string} [event] the name of a named event
+ * @property {boolean} [isPast] whether it came from the history: nobody knows when it was received
  * @property {number | null} [missed] of a gap: how many messages, null when nobody knows
  */
 
@@ -24,7 +27,7 @@ const REASONS = new Map([
 
 /** @returns {Record} */
 export function recordOf(event, at = Date.now()) {
-  return { at, id: placeOf(event), ...(MAKERS[event.type] ?? message)(event.data) };
+  return { at, id: placeOf(event), channel: event.channel, ...(MAKERS[event.type] ?? message)(event.data, event.type) };
 }
 
 /** The line for a connection that is back after `ms`; `resumed` when it went on after a known id. */
@@ -41,8 +44,8 @@ function placeOf({ id, channel }) {
   return `${channel} ${new URLSearchParams(id).get(channel) ?? ""}`.trimEnd();
 }
 
-function message(data) {
-  return { kind: "message", text: data };
+function message(data, name) {
+  return { kind: "message", text: data, ...(name === "message" ? {} : { event: name }) };
 }
 
 function gap(data) {

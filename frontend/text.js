@@ -12,6 +12,7 @@ const HIDDEN =
 
 /** @returns {Run[]} */
 export function runsOf(text, kind = "plain") {
+  if (text.search(HIDDEN) === -1) return [{ kind, text }];
   const runs = [];
   let end = 0;
   for (const match of text.matchAll(HIDDEN)) {

@@ -39,7 +39,7 @@ def test_the_past_is_no_rate(dashboard: Dashboard, redis_server: RedisServer) ->
     for number in range(50):
         redis_server.publish(f"number {number}")
     dashboard.open("")
-    expect(dashboard.rows).to_have_count(50)
+    dashboard.expect_messages(50)
     dashboard.page.wait_for_timeout(1500)
     expect(dashboard.page.locator("#peak")).to_have_text("peak 0 in a minute")
     redis_server.publish("new")
