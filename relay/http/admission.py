@@ -222,10 +222,7 @@ async def _viewer(request: StreamRequest, wish: _Wish) -> Viewer:
     private = [target for target in wish.targets if target.rule != "public"]
     if not private:
         return Viewer(None)
-    credentials = request.credentials(wish.query_token)
-    if credentials.by_browser and request.of_another_page:
-        raise Problem(403, _("A page of another origin may not open this by a cookie."))
-    return await admitted(credentials, private, request.scope)
+    return await admitted(request.credentials(wish.query_token), private, request.scope)
 
 
 def _address(request: StreamRequest, settings: Settings) -> str:
