@@ -1,6 +1,9 @@
 import "./chart.js";
 import "./log.js";
-import { channels, rewind } from "./address.js";
+import "./picker.js";
+import * as address from "./address.js";
+import { Channels, isPattern } from "./channels.js";
+import { showChosen } from "./chosen.js";
 import { copyFrom } from "./clipboard.js";
 import { showFigures } from "./figures.js";
 import { formatCount } from "./format.js";
@@ -24,7 +27,6 @@ const WORDS = {
   [State.OFFLINE]: "Offline",
 };
 
-const PAST_MS = 500;
 const FIGURES_MS = 250; // a number that changes faster cannot be read
 
 const byId = (id) => document.getElementById(id);
@@ -33,15 +35,35 @@ const tally = new Tally();
 const rate = new Rate();
 const paintFigures = perFrame(() => showFigures(byId("figures"), tally), () => FIGURES_MS);
 const on = { state: showState, event: takeEvent, back: takeReturn };
-const stream = new Stream(document.body.dataset.stream, channels.length ? { channels, rewind } : { rewind }, on);
-let liveAt = Infinity;
+const { rewind } = address;
+const stream = new Stream(document.body.dataset.stream, { rewind }, on);
+const channels = new Channels(namesInAddress());
+
+function namesInAddress() {
+  const names = address.channels();
+  return names.length ? names : [document.body.dataset.channel];
+}
 
 /** What comes in the first moment is the past: it says nothing of how much is published. */
-function takeEvent(event) {
+function takeEvent(event, asked = event.channel) {
   const now = Date.now();
-  const isPast = now - liveAt <= PAST_MS && rewind !== "0";
-  if (!isPast) rate.count(now);
-  take({ ...recordOf(event, now), isPast });
+  const isPast = rewind !== "0" && channels.isPast(asked, now);
+  if (!isPast) {
+    rate.count(now);
+    channels.count(asked, now);
+  }
+  take({ ...recordOf(event, now), isPast, hue: channels.hue(asked) });
+}
+
+function choose(names) {
+  address.keepChannels(names);
+  follow(names);
+}
+
+function follow(names) {
+  const { added, dropped } = channels.choose(names);
+  stream.change(added, dropped);
+  nameChannels();
 }
 
 function takeReturn(ms, resumed) {
@@ -55,7 +77,7 @@ function take(record) {
 }
 
 function showState(state, detail) {
-  if (state === State.LIVE) liveAt = Math.min(liveAt, Date.now());
+  if (state === State.LIVE) channels.begin();
   const status = byId("status");
   status.dataset.state = state;
   status.textContent = state === State.REFUSED ? `${WORDS[state]}: ${detail}` : WORDS[state];
@@ -68,6 +90,8 @@ function showRate() {
   byId("rate").textContent = formatCount(rate.perSecond(now));
   byId("peak").textContent = `peak ${formatCount(Math.max(...series[1]))} in a minute`;
   byId("chart").show(series);
+  showChosen(byId("chosen"), channels);
+  byId("picker").refresh();
   setTimeout(showRate, 1000 - (now % 1000));
 }
 
@@ -83,8 +107,10 @@ function changeTheme() {
 }
 
 function nameChannels() {
-  const example = channels.find((name) => !name.includes("*")) ?? channels[0];
-  byId("channel").textContent = channels.join(", ");
+  const { names } = channels;
+  const example = names.find((name) => !isPattern(name)) ?? names[0];
+  log.dataset.several = channels.areSeveral;
+  showChosen(byId("chosen"), channels);
   byId("command").textContent = `redis-cli publish ${example} "Test Event"`;
 }
 
@@ -105,6 +131,7 @@ function bindControls() {
       p: () => log.togglePause(),
       c: () => log.clear(),
       n: () => log.showNewest(),
+      h: () => byId("picker").show(),
       t: changeTheme,
       "/": () => log.focusFilter(),
       "?": () => keys.showModal(),
@@ -114,9 +141,11 @@ function bindControls() {
 }
 
 bindControls();
+byId("picker").begin(channels, choose);
+addEventListener("popstate", () => follow(namesInAddress()));
+nameChannels();
 showTheme();
 showRate();
 paintFigures();
 new Summary(tally);
-if (channels.length) nameChannels();
-stream.open();
+stream.open(channels.names);

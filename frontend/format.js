@@ -8,6 +8,11 @@ export function formatCount(number) {
   return integer.format(number);
 }
 
+/** `0.2/s`, `12/s`. */
+export function formatRate(perSecond) {
+  return `${(perSecond < 10 ? oneDecimal : integer).format(perSecond)}/s`;
+}
+
 /** In steps of 1,024, to one decimal: `1.5 KB`. */
 export function formatBytes(bytes) {
   let unit = 0;

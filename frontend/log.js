@@ -3,6 +3,7 @@ import { copyFrom } from "./clipboard.js";
 import { filterFor } from "./filter.js";
 import { plural } from "./format.js";
 import { perFrame } from "./frame.js";
+import { partsOf } from "./parts.js";
 import { Ring } from "./ring.js";
 import { isOpen, recordOfRow } from "./row.js";
 import { say } from "./say.js";
@@ -31,7 +32,7 @@ class MessageLog extends HTMLElement {
   #paintNews = perFrame(() => this.#flush(), () => this.#restMs);
 
   connectedCallback() {
-    for (const part of this.querySelectorAll("[data-part]")) this.#parts[part.dataset.part] = part;
+    this.#parts = partsOf(this);
     this.#view = new View(this.#parts.scroller, this.#parts.list);
     this.#listenToTools();
     this.#listenToLog();

@@ -8,7 +8,8 @@ import { formatBytes, formatDuration, plural } from "./format.js";
  * @property {string} text the payload as it came, or our words on what happened, to stand after its label
  * @property {number} at when it was received, in ms since 1970
  * @property {string} id the event's id, empty when it had none
- * @property {string} [channel] where it came from, empty when the page asked for no channel by name
+ * @property {string} [channel] where it came from
+ * @property {number} [hue] the colour of the channel, or of the wildcard that brought it
  * @property {string} [event] the name of a named event
  * @property {boolean} [isPast] whether it came from the history: nobody knows when it was received
  * @property {number | null} [missed] of a gap: how many messages, null when nobody knows
@@ -38,10 +39,9 @@ export function reconnection(ms, resumed, at = Date.now()) {
   return { at, id: "", kind: "disconnected", text };
 }
 
-/** The id of an event; in a stream of several channels its channel, and its place there. */
+/** The id of an event; in a stream of several channels its place in its own. */
 function placeOf({ id, channel }) {
-  if (!id.includes("=")) return id;
-  return `${channel} ${new URLSearchParams(id).get(channel) ?? ""}`.trimEnd();
+  return id.includes("=") ? (new URLSearchParams(id).get(channel) ?? "") : id;
 }
 
 function message(data, name) {

@@ -21,10 +21,12 @@ export function recordOfRow(row) {
 
 export function makeRow(record) {
   const row = document.getElementById("row-template").content.firstElementChild.cloneNode(true);
-  const [toggle, time, id, text, copy] = row.firstElementChild.children;
+  const [toggle, time, channel, id, text, copy] = row.firstElementChild.children;
   records.set(row, record);
   row.dataset.kind = record.kind;
   time.textContent = formatTime(record.at);
+  channel.textContent = record.channel ?? "";
+  if (record.hue !== undefined) row.dataset.hue = record.hue;
   id.textContent = record.id;
   if (record.kind === "message") {
     text.dir = isLikeJson(record.text) ? "ltr" : "auto";

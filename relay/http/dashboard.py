@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import get_script_prefix
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.views.decorators.http import require_safe
 
 from relay import conf
@@ -15,7 +15,16 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "channel": settings.channel,
         "stream": get_script_prefix() + settings.stream_path,
+        "channels": _path("relay-channels"),
     }
     response = render(request, "relay/dashboard.html", context)
     response["Cache-Control"] = "no-cache"
     return response
+
+
+def _path(name: str) -> str:
+    """Returns the path of a view of relay.urls; empty where the site does not route them."""
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""

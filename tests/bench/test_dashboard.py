@@ -11,7 +11,7 @@ def test_the_dashboard_is_measured_on_a_real_hub() -> None:
     (measured,) = run([50], seconds=2)
     assert measured.published_per_second > 0
     assert measured.shown_per_second > 0
-    assert 0 < measured.busy
+    assert measured.busy > 0
     assert measured.heap_bytes > 100_000
     assert measured.nodes > 500
 

@@ -35,7 +35,12 @@ def test_the_names_that_assistive_technology_gets(dashboard: Dashboard, shared: 
             - term: Reconnects
             - definition: "0"
           - heading "Messages" [level=2]
+          - list "Channels":
+            - listitem:
+              - code: demo_stream
+              - text: /.*\\/s/
           - searchbox "Filter messages"
+          - button "Channels"
           - button "Pause"
           - button "Clear"
           - log "Messages":
@@ -72,7 +77,7 @@ def test_the_keyboard_alone_is_enough(dashboard: Dashboard, shared: Shared) -> N
         shared.redis.publish(text)
     expect(dashboard.rows).to_have_count(3)
     names = []
-    for _ in range(7):
+    for _ in range(8):
         keyboard.press("Tab")
         assert focus_is_visible(dashboard.page)
         names.append(dashboard.page.evaluate(FOCUSED))
@@ -81,6 +86,7 @@ def test_the_keyboard_alone_is_enough(dashboard: Dashboard, shared: Shared) -> N
         "Theme: system",
         "Shortcuts",
         "Filter messages",
+        "Channels",
         "Pause",
         "Clear",
         "Messages",
@@ -146,7 +152,7 @@ def test_single_keys_do_what_the_list_says(dashboard: Dashboard, shared: Shared)
     keyboard.press("?")
     expect(keys).to_be_visible()
     listed = {text.lower() for text in keys.locator("dt").all_text_contents()}
-    assert listed == {"p", "c", "n", "/", "t", "?", "↑ ↓", "enter"}
+    assert listed == {"p", "c", "n", "/", "t", "?", "↑ ↓", "enter", "h"}
     keyboard.press("p")
     keyboard.press("Escape")
     expect(keys).to_be_hidden()
@@ -267,7 +273,7 @@ def test_it_fits_every_width(open_dashboard: OpenDashboard, shared: Shared, widt
         )
         == []
     )
-    for name in ("Pause", "Clear", "Theme: system", "Shortcuts"):
+    for name in ("Channels", "Pause", "Clear", "Theme: system", "Shortcuts"):
         expect(dashboard.button(name)).to_be_in_viewport(ratio=1)
         box = dashboard.button(name).bounding_box()
         assert box is not None

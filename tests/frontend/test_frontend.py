@@ -317,13 +317,16 @@ def test_every_reason_for_a_gap_is_explained(blank: Page, reason: GapReason) -> 
         ("ORDER", ["Order (1)", "order 2", "gap"]),
         ("(1)", ["Order (1)", "gap"]),
         ("9-2", ["order 2", "gap"]),
+        ("B", ["order 2", "gap"]),
         (".*", ["gap"]),
     ],
 )
 def test_a_filter_looks_into_text_and_id(blank: Page, query: str, matches: list[str]) -> None:
     body = """
-        const records = [["message", "Order (1)", "9-1"], ["message", "order 2", "9-2"], ["gap", "gap", ""]];
-        const all = records.map(([kind, text, id]) => ({ kind, text, id }));
+        const records = [
+            ["message", "Order (1)", "9-1", "a"], ["message", "order 2", "9-2", "b"], ["gap", "gap", ""],
+        ];
+        const all = records.map(([kind, text, id, channel]) => ({ kind, text, id, channel }));
         return all.filter(m.filterFor(x)).map((r) => r.text);
     """
     assert run(blank, "filter", body, query) == matches
