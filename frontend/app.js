@@ -109,7 +109,7 @@ function changeTheme() {
 function nameChannels() {
   const { names } = channels;
   const example = names.find((name) => !isPattern(name)) ?? names[0];
-  log.dataset.several = channels.areSeveral;
+  log.channels = channels;
   showChosen(byId("chosen"), channels);
   byId("command").textContent = `redis-cli publish ${example} "Test Event"`;
 }

@@ -27,6 +27,12 @@ export function formatTime(ms) {
   return `${clock.join(":")}.${pad(date.getMilliseconds(), 3)}`;
 }
 
+/** As `formatTime`, today; of other days `11-26 14:03:07`. */
+export function formatWhen(ms, now = Date.now()) {
+  if (Math.abs(now - ms) < 86_400_000 && new Date(ms).getDate() === new Date(now).getDate()) return formatTime(ms);
+  return formatDate(ms).slice(5, -4);
+}
+
 /** Local date and time to the millisecond: `2026-11-27 14:03:07.042`. */
 export function formatDate(ms) {
   const date = new Date(ms);

@@ -1,9 +1,11 @@
 import * as address from "./address.js";
+import { isPattern } from "./channels.js";
 import { copyFrom } from "./clipboard.js";
 import { filterFor } from "./filter.js";
 import { plural } from "./format.js";
 import { perFrame } from "./frame.js";
 import { partsOf } from "./parts.js";
+import { Older } from "./older.js";
 import { Ring } from "./ring.js";
 import { isOpen, recordOfRow } from "./row.js";
 import { say } from "./say.js";
@@ -21,6 +23,8 @@ const FLOOD_MS = 250;
 class MessageLog extends HTMLElement {
   #ring = new Ring(MAX_RECORDS);
   #view;
+  #older;
+  #channels;
   #parts = {};
   #matches = filterFor("");
   #paused = false;
@@ -34,10 +38,19 @@ class MessageLog extends HTMLElement {
   connectedCallback() {
     this.#parts = partsOf(this);
     this.#view = new View(this.#parts.scroller, this.#parts.list);
+    this.#older = new Older(this.#parts, this.#holder());
     this.#listenToTools();
     this.#listenToLog();
     this.#parts.filter.value = address.filter;
     this.#matches = filterFor(address.filter.trim());
+    this.#paint();
+  }
+
+  /** Says which channels the log is of. */
+  set channels(channels) {
+    this.#channels = channels;
+    this.dataset.several = channels.areSeveral;
+    this.#older.channels = channels.names.filter((name) => !isPattern(name));
     this.#paint();
   }
 
@@ -63,6 +76,7 @@ class MessageLog extends HTMLElement {
     this.#waiting = 0;
     if (this.#still) this.#still = [];
     this.#view.rows.show([]);
+    this.#older.reset();
     this.#settle();
     this.#paint();
     say("Cleared");
@@ -113,10 +127,11 @@ class MessageLog extends HTMLElement {
 
   /** Decides anew whether the log follows or stands still. */
   #settle() {
-    const still = this.#paused || !this.#isAtNewest() || this.#view.isRead;
+    const still = this.#paused || !this.#isAtNewest() || this.#view.isRead || this.#older.isBusy;
     if (still === (this.#still !== null)) return;
     this.#still = still ? this.#known() : null;
     if (still) this.#view.spread(this.#shown());
+    else this.#older.reset();
     this.#countWaiting();
     this.#paint();
   }
@@ -128,6 +143,7 @@ class MessageLog extends HTMLElement {
   #flush() {
     if (!this.#still) this.#follow();
     this.#describe();
+    if (!this.#still) this.#view.stick();
   }
 
   #follow() {
@@ -158,6 +174,32 @@ class MessageLog extends HTMLElement {
     return record.kind === "message" && this.#matches(record);
   }
 
+  // -- what is older than the page
+
+  /** What may be done to the log from behind: to hold it, to put records in front, and to let it go. */
+  #holder() {
+    return {
+      hold: () => (this.#still ??= this.#known()),
+      prepend: (records) => this.#prepend(records),
+      release: () => {
+        this.#settle();
+        this.#describe();
+      },
+    };
+  }
+
+  #prepend(records) {
+    for (const record of records) record.hue = this.#channels.hue(record.channel);
+    this.#still = [...records.filter((record) => !this.#has(record)), ...this.#still];
+    this.#view.extend(this.#shown());
+    this.#describe();
+  }
+
+  /** Of a channel from which nothing was known, the newest page may hold what has arrived meanwhile. */
+  #has({ channel, id }) {
+    return this.#ring.since(this.#seq).some((record) => record.id === id && record.channel === channel);
+  }
+
   // -- the filter
 
   #refilter() {
@@ -183,13 +225,14 @@ class MessageLog extends HTMLElement {
     waiting.textContent = plural(this.#waiting, "new message");
     empty.hidden = !isEmpty || filtered;
     noMatch.hidden = !isEmpty || !filtered;
+    this.#older.describe(filtered ? this.#matches : null, isEmpty);
   }
 
   // -- the reader's hand
 
   #onScroll() {
     this.#settle();
-    if (this.#still) this.#view.look(this.#shown());
+    if (this.#still && this.#view.look(this.#shown())) this.#older.wanted();
   }
 
   #onClick({ target }) {

@@ -11,7 +11,7 @@ import { formatBytes, formatDuration, plural } from "./format.js";
  * @property {string} [channel] where it came from
  * @property {number} [hue] the colour of the channel, or of the wildcard that brought it
  * @property {string} [event] the name of a named event
- * @property {boolean} [isPast] whether it came from the history: nobody knows when it was received
+ * @property {boolean} [isPast] whether the stream began with it: nobody knows when it was received
  * @property {number | null} [missed] of a gap: how many messages, null when nobody knows
  */
 
@@ -29,6 +29,16 @@ const REASONS = new Map([
 /** @returns {Record} */
 export function recordOf(event, at = Date.now()) {
   return { at, id: placeOf(event), channel: event.channel, ...(MAKERS[event.type] ?? message)(event.data, event.type) };
+}
+
+/**
+ * The line for a message or a gap of the history, which was received `at`. It has no place among what arrives: `seq` 0.
+ *
+ * @returns {Record}
+ */
+export function recordOfStored({ id, event, data, gap: missing }, channel, at) {
+  const what = missing ? gapOf({ ...missing, channel }) : message(data, event);
+  return { at, id, channel, seq: 0, ...what };
 }
 
 /** The line for a connection that is back after `ms`; `resumed` when it went on after a known id. */
@@ -49,7 +59,10 @@ function message(data, name) {
 }
 
 function gap(data) {
-  const { missed, reason, channel } = parse(data);
+  return gapOf(parse(data));
+}
+
+function gapOf({ missed, reason, channel }) {
   const known = Number.isSafeInteger(missed) && missed >= 0 ? missed : null;
   return { kind: "gap", missed: known, text: `${gapCount(known, channel)}: ${gapReason(reason)}.` };
 }

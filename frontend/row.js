@@ -1,5 +1,5 @@
 import { detailOf } from "./detail.js";
-import { formatTime } from "./format.js";
+import { formatWhen } from "./format.js";
 import { isLikeJson } from "./json.js";
 import { lineOf } from "./line.js";
 import { spansOf } from "./spans.js";
@@ -24,7 +24,7 @@ export function makeRow(record) {
   const [toggle, time, channel, id, text, copy] = row.firstElementChild.children;
   records.set(row, record);
   row.dataset.kind = record.kind;
-  time.textContent = formatTime(record.at);
+  time.textContent = formatWhen(record.at);
   channel.textContent = record.channel ?? "";
   if (record.hue !== undefined) row.dataset.hue = record.hue;
   id.textContent = record.id;

@@ -37,7 +37,6 @@ export class View {
   /** Appends the newest of `records`, as many as fit on the screen and some more. */
   follow(records) {
     this.#rows.append(records, Math.ceil(this.#scroller.clientHeight / ROW_PX) + SPARE_ROWS);
-    this.stick();
   }
 
   stick() {
@@ -67,6 +66,11 @@ export class View {
     const isNearEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
     if (isNearEnd) this.#scroller.scrollTop -= this.#rows.newer(records);
     return scrollTop < NEAR_PX && !this.#keepPlace(() => this.#rows.older(records));
+  }
+
+  /** Makes rows for `records` that are new at the beginning. */
+  extend(records) {
+    this.#keepPlace(() => (this.#rows.length ? this.#rows.older(records) : this.#rows.show(records)));
   }
 
   toggle(row, open) {
