@@ -75,7 +75,7 @@ class MessageLog extends HTMLElement {
     this.#seq = this.#ring.lastSeq;
     this.#waiting = 0;
     if (this.#still) this.#still = [];
-    this.#view.rows.show([]);
+    this.#view.show([]);
     this.#older.reset();
     this.#settle();
     this.#paint();
@@ -206,7 +206,7 @@ class MessageLog extends HTMLElement {
     const known = this.#known();
     this.#matches = filterFor(this.#parts.filter.value.trim());
     address.keepFilter(this.#parts.filter.value.trim());
-    this.#view.rows.show(known.filter(this.#matches));
+    this.#view.show(known.filter(this.#matches));
     if (!this.#still) this.#view.stick();
     this.#countWaiting();
     this.#paint();

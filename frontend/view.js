@@ -11,6 +11,7 @@ export class View {
   #scroller;
   #list;
   #rows;
+  #top = 0; // where the log was scrolled to, by hand or by a change of its rows
 
   constructor(scroller, list) {
     this.#scroller = scroller;
@@ -41,6 +42,12 @@ export class View {
 
   stick() {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#noteTop();
+  }
+
+  show(records) {
+    this.#rows.show(records);
+    this.#noteTop();
   }
 
   /** Makes rows for the newest of `records`, with what is on the screen where it is. */
@@ -57,15 +64,19 @@ export class View {
 
   toOldest(records) {
     this.#rows.showOldest(records);
+    this.#noteTop();
     this.#scroller.scrollTop = 0;
   }
 
   /** Makes the next rows for whoever scrolls. Returns whether older records than `records` are wanted. */
   look(records) {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    const isUp = scrollTop < this.#top;
     const isNearEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    this.#noteTop();
+    if (isUp) return scrollTop < NEAR_PX && !this.#keepPlace(() => this.#rows.older(records));
     if (isNearEnd) this.#scroller.scrollTop -= this.#rows.newer(records);
-    return scrollTop < NEAR_PX && !this.#keepPlace(() => this.#rows.older(records));
+    return false;
   }
 
   /** Makes rows for `records` that are new at the beginning. */
@@ -91,7 +102,12 @@ export class View {
     const top = topOf(anchor);
     const result = change();
     if (anchor?.isConnected) this.#scroller.scrollTop += topOf(anchor) - top;
+    this.#noteTop();
     return result;
+  }
+
+  #noteTop() {
+    this.#top = this.#scroller.scrollTop;
   }
 }
 

@@ -1,7 +1,5 @@
 """The page that shows the messages live."""
 
-from collections.abc import Sequence
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, get_script_prefix, reverse
@@ -17,17 +15,18 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "channel": settings.channel,
         "stream": get_script_prefix() + settings.stream_path,
-        "channels": _path("relay-channels"),
-        "history": _path("relay-history", ["-"]).removesuffix("-/"),
+        "channels": _address("relay-channels"),
+        "history": _address("relay-history", "-"),
+        "publish": _address("relay-publish", "-") if settings.http_publish else "",
     }
     response = render(request, "relay/dashboard.html", context)
     response["Cache-Control"] = "no-cache"
     return response
 
 
-def _path(name: str, arguments: Sequence[str] = ()) -> str:
-    """Returns the path of a view of relay.urls; empty where the site does not route them."""
+def _address(name: str, *channel: str) -> str:
+    """Returns the address of a view up to the name of a channel; nothing where the site lacks it."""
     try:
-        return reverse(name, args=arguments)
+        return reverse(name, args=channel).removesuffix("-/")
     except NoReverseMatch:
         return ""

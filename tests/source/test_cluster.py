@@ -1,5 +1,6 @@
 """A Redis Cluster: each channel at its master, also when that moves; ids never name two messages."""
 
+import json
 import re
 import signal
 import time
@@ -18,7 +19,7 @@ from redis.retry import Retry
 from relay.publishing import apublish, publish
 from relay.publishing.once import Outgoing, once_key
 from relay.publishing.outlet import outlet
-from tests.support.client import Stream
+from tests.support.client import Stream, ask
 from tests.support.cluster import Node, RedisCluster
 from tests.support.command import relay_command
 from tests.support.follower import Follower
@@ -273,6 +274,32 @@ def test_the_commands_work_on_a_cluster(start_hub: StartHub, cluster: RedisClust
         assert kicked.returncode == 0, kicked.stderr
         with within(2):
             assert [e for e in stream.events() if e.event == "message"] == []
+
+
+def test_pages_of_the_past_and_open_channels_are_read_at_the_masters_that_have_them(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    hub = start_hub(redis_url=cluster.url, RELAY_CHANNELS="room.*")
+    names = [f"room.{n}" for n in range(6)]  # on all masters
+
+    def page(name: str) -> set[str]:
+        answer = json.loads(ask(hub.url, f"/history/{name}/").body)
+        return {message.get("data", "a gap") for message in answer["messages"]}
+
+    def kept() -> bool:
+        with cluster.nodes[0].client() as client:
+            for name in names:
+                client.publish(name, name)
+        return all(page(name) == {name} for name in names)
+
+    def listed() -> list[tuple[str, int]]:
+        answer = json.loads(ask(hub.url, "/channels/?q=room").body)
+        return [(channel["name"], channel["streams"]) for channel in answer["channels"]]
+
+    query = "&".join(f"channel={name}" for name in names)
+    with Stream(hub.url, f"/stream/?{query}"):
+        wait_until(kept, "every channel has its messages", 10)
+        wait_until(lambda: listed() == [(name, 1) for name in names], "all are listed")
 
 
 def test_a_plain_url_that_leads_to_a_cluster_is_told_so(cluster: RedisCluster) -> None:
