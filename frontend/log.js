@@ -6,12 +6,11 @@ import { plural } from "./format.js";
 import { perFrame } from "./frame.js";
 import { partsOf } from "./parts.js";
 import { Older } from "./older.js";
-import { Ring } from "./ring.js";
-import { isOpen, recordOfRow } from "./row.js";
+import { Records } from "./records.js";
+import { isOpen, isPlainClick, recordOfRow } from "./row.js";
 import { say } from "./say.js";
 import { View } from "./view.js";
 
-const MAX_RECORDS = 5000; // more than rows, so that a filter finds what has left the screen
 const REST_MS = 100; // from one painting of what came in to the next: nobody reads faster
 const FLOOD_ROWS = 20; // in one painting: nobody reads so many
 const FLOOD_MS = 250;
@@ -21,15 +20,13 @@ const FLOOD_MS = 250;
  * while they are not: when they paused it, have scrolled away, have moved the focus to a row or look at a message.
  */
 class MessageLog extends HTMLElement {
-  #ring = new Ring(MAX_RECORDS);
+  #records = new Records(() => this.#view.rows.records);
   #view;
   #older;
   #channels;
   #parts = {};
   #matches = filterFor("");
   #paused = false;
-  #still = null; // while the log stands still: the records it stands on
-  #seq = 0; // of the newest record that was considered for a row
   #waiting = 0;
   #restMs = REST_MS;
   #paint = perFrame(() => this.#flush());
@@ -56,8 +53,8 @@ class MessageLog extends HTMLElement {
 
   /** Takes a record. Cheap: nothing is drawn before the next frame. */
   add(record) {
-    this.#ring.push(record);
-    if (this.#still && this.#isNews(record)) this.#waiting += 1;
+    this.#records.push(record);
+    if (this.#records.isHeld && this.#isNews(record)) this.#waiting += 1;
     this.#paintNews();
   }
 
@@ -71,10 +68,8 @@ class MessageLog extends HTMLElement {
   }
 
   clear() {
-    this.#ring.clear();
-    this.#seq = this.#ring.lastSeq;
+    this.#records.clear();
     this.#waiting = 0;
-    if (this.#still) this.#still = [];
     this.#view.show([]);
     this.#older.reset();
     this.#settle();
@@ -112,15 +107,13 @@ class MessageLog extends HTMLElement {
     new ResizeObserver(() => this.#paint()).observe(scroller);
   }
 
-  // -- following and standing still
-
   #toNewest() {
     this.#view.toNewest(this.#shown());
     this.#settle();
   }
 
   #toOldest() {
-    this.#still ??= this.#known();
+    this.#records.hold();
     this.#view.toOldest(this.#shown());
     this.#settle();
   }
@@ -128,45 +121,42 @@ class MessageLog extends HTMLElement {
   /** Decides anew whether the log follows or stands still. */
   #settle() {
     const still = this.#paused || !this.#isAtNewest() || this.#view.isRead || this.#older.isBusy;
-    if (still === (this.#still !== null)) return;
-    this.#still = still ? this.#known() : null;
-    if (still) this.#view.spread(this.#shown());
-    else this.#older.reset();
+    if (still === this.#records.isHeld) return;
+    if (still) {
+      this.#records.hold();
+      this.#view.spread(this.#shown());
+    } else this.#records.release();
     this.#countWaiting();
     this.#paint();
   }
 
   #isAtNewest() {
-    return this.#view.isAtEdge && (!this.#still || this.#view.rows.last === this.#still.findLast(this.#matches));
+    return this.#view.isAtEdge && (!this.#records.isHeld || this.#isLast(this.#view.rows.last));
+  }
+
+  #isLast(record) {
+    return record === this.#records.known.findLast(this.#matches);
   }
 
   #flush() {
-    if (!this.#still) this.#follow();
+    const { isHeld } = this.#records;
+    if (!isHeld) this.#follow();
     this.#describe();
-    if (!this.#still) this.#view.stick();
+    if (!isHeld) this.#view.stick();
   }
 
   #follow() {
-    const fresh = this.#ring.since(this.#seq).filter(this.#matches);
-    this.#seq = this.#ring.lastSeq;
+    const fresh = this.#records.take().filter(this.#matches);
     this.#restMs = fresh.length > FLOOD_ROWS ? FLOOD_MS : REST_MS;
     this.#view.follow(fresh);
   }
 
-  /** All records that may have a row now: in the ring, or older and still on the screen. */
-  #known() {
-    if (this.#still) return this.#still;
-    const { firstSeq } = this.#ring;
-    const older = this.#view.rows.records.filter(({ seq }) => seq < firstSeq);
-    return [...older, ...this.#ring.since(0).filter(({ seq }) => seq <= this.#seq)];
-  }
-
   #shown() {
-    return this.#known().filter(this.#matches);
+    return this.#records.known.filter(this.#matches);
   }
 
   #countWaiting() {
-    const waiting = this.#still ? this.#ring.since(this.#seq) : [];
+    const waiting = this.#records.isHeld ? this.#records.waiting : [];
     this.#waiting = waiting.filter((record) => this.#isNews(record)).length;
   }
 
@@ -174,40 +164,28 @@ class MessageLog extends HTMLElement {
     return record.kind === "message" && this.#matches(record);
   }
 
-  // -- what is older than the page
-
-  /** What may be done to the log from behind: to hold it, to put records in front, and to let it go. */
+  /** What Older may do to the log. */
   #holder() {
     return {
-      hold: () => (this.#still ??= this.#known()),
+      hold: () => this.#records.hold(),
       prepend: (records) => this.#prepend(records),
-      release: () => {
-        this.#settle();
-        this.#describe();
-      },
+      release: () => (this.#settle(), this.#describe()),
     };
   }
 
   #prepend(records) {
     for (const record of records) record.hue = this.#channels.hue(record.channel);
-    this.#still = [...records.filter((record) => !this.#has(record)), ...this.#still];
+    this.#records.prepend(records);
     this.#view.extend(this.#shown());
     this.#describe();
   }
 
-  /** Of a channel from which nothing was known, the newest page may hold what has arrived meanwhile. */
-  #has({ channel, id }) {
-    return this.#ring.since(this.#seq).some((record) => record.id === id && record.channel === channel);
-  }
-
-  // -- the filter
-
   #refilter() {
-    const known = this.#known();
+    const { known } = this.#records;
     this.#matches = filterFor(this.#parts.filter.value.trim());
     address.keepFilter(this.#parts.filter.value.trim());
     this.#view.show(known.filter(this.#matches));
-    if (!this.#still) this.#view.stick();
+    if (!this.#records.isHeld) this.#view.stick();
     this.#countWaiting();
     this.#paint();
   }
@@ -225,14 +203,12 @@ class MessageLog extends HTMLElement {
     waiting.textContent = plural(this.#waiting, "new message");
     empty.hidden = !isEmpty || filtered;
     noMatch.hidden = !isEmpty || !filtered;
-    this.#older.describe(filtered ? this.#matches : null, isEmpty);
+    this.#older.describe(filtered ? this.#matches : null, this.#records.oldest);
   }
-
-  // -- the reader's hand
 
   #onScroll() {
     this.#settle();
-    if (this.#still && this.#view.look(this.#shown())) this.#older.wanted();
+    if (this.#records.isHeld && this.#view.look(this.#shown())) this.#older.wanted();
   }
 
   #onClick({ target }) {
@@ -262,11 +238,6 @@ class MessageLog extends HTMLElement {
     const [ArrowRight, ArrowLeft] = [() => this.#view.toggle(row, true), () => this.#view.toggle(row, false)];
     return { ...everywhere, ArrowRight, ArrowLeft, Enter: () => this.#view.toggle(row) };
   }
-}
-
-/** On the line of a row, and not the end of selecting some of its text. */
-function isPlainClick(target) {
-  return target.closest(".row-line") !== null && target.closest("button") === null && getSelection().isCollapsed;
 }
 
 customElements.define("message-log", MessageLog);

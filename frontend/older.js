@@ -17,13 +17,14 @@ export class Older {
   #task = null;
   #words = "";
   #matches = null;
+  #oldest;
 
   /**
    * @param {Record<string, HTMLElement>} parts `older`, `olderText`, `olderButton`
    * @param {object} log
    * @param {() => object[]} log.hold stops it, and returns its records
-   * @param {(records: object[]) => void} log.prepend
-   * @param {() => void} log.release lets it follow again, if nothing else stops it
+   * @param {(records: object[]) => void} log.prepend puts records in front, and calls `describe`
+   * @param {() => void} log.release lets it follow again, if nothing else stops it, and calls `describe`
    */
   constructor(parts, log) {
     this.#parts = parts;
@@ -44,6 +45,7 @@ export class Older {
   /** The records of the log have changed at their beginning. */
   reset() {
     this.#task?.abort();
+    this.#task = null;
     this.#past = null;
     this.#words = "";
   }
@@ -53,11 +55,16 @@ export class Older {
     if (!this.isBusy && !this.#isOver && !this.#words && this.#channels.length) await this.#run(() => true);
   }
 
-  /** @param {((record: object) => boolean) | null} matches what the filter lets through; null without one */
-  describe(matches, isEmpty) {
-    this.#matches = matches;
+  /**
+   * @param {((record: object) => boolean) | null} matches what the filter lets through; null without one
+   * @param {object | undefined} oldest the first record of the log
+   */
+  describe(matches, oldest) {
     const { older, olderText, olderButton } = this.#parts;
-    older.hidden = this.#channels.length === 0 || (isEmpty && !matches);
+    if (oldest !== this.#oldest && !this.isBusy) this.reset();
+    this.#oldest = oldest;
+    this.#matches = matches;
+    older.hidden = this.#channels.length === 0 || !(oldest || matches || this.#words);
     olderButton.hidden = this.#isOver && !this.isBusy;
     olderButton.textContent = this.isBusy ? "Stop" : matches ? "Search older messages" : "Load older messages";
     olderText.textContent = this.#words;
@@ -79,11 +86,13 @@ export class Older {
     this.#task = task;
     this.#past ??= new Past(placesBefore(known, this.#channels));
     this.#words = "Loading older messages…";
+    this.#log.prepend([]);
     try {
       this.#words = await this.#load(isEnough, task.signal, sizeOf(known));
     } catch (error) {
       this.#words = task.signal.aborted ? "" : `Older messages cannot be loaded: ${error.message}`;
     }
+    if (this.#task !== task) return;
     this.#task = null;
     if (this.#words) say(this.#words);
     this.#log.release();

@@ -52,6 +52,11 @@ export function isOpen(row) {
   return row.hasAttribute("data-open");
 }
 
+/** Whether a click is on the line of a row, and not the end of selecting some of its text. */
+export function isPlainClick(target) {
+  return target.closest(".row-line") !== null && target.closest("button") === null && getSelection().isCollapsed;
+}
+
 /** The Tab key reaches the buttons of one row of a list, not of hundreds. */
 export function makeReachable(row, list) {
   for (const button of list.querySelectorAll(".row-line button[tabindex='0']")) button.tabIndex = -1;

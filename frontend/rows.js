@@ -24,6 +24,11 @@ export class Rows {
     return Array.from(this.#list.children, recordOfRow);
   }
 
+  /** The record of the first row. */
+  get first() {
+    return this.length ? recordOfRow(this.#list.firstElementChild) : undefined;
+  }
+
   /** The record of the last row. */
   get last() {
     return this.length ? recordOfRow(this.#list.lastElementChild) : undefined;
@@ -79,7 +84,7 @@ export class Rows {
   }
 
   #firstIn(records) {
-    return this.length ? records.indexOf(recordOfRow(this.#list.firstElementChild)) : -1;
+    return records.indexOf(this.first);
   }
 
   #prepend(records) {

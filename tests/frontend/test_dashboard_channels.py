@@ -24,9 +24,7 @@ def hub(start_hub: StartHub) -> HubProcess:
 
 @pytest.fixture
 def dashboard(open_dashboard: OpenDashboard, hub: HubProcess) -> Dashboard:
-    dashboard = open_dashboard(hub)
-    dashboard.page.evaluate("document.body.dataset.channels = '/channels/'")
-    return dashboard
+    return open_dashboard(hub)
 
 
 def list_channels(dashboard: Dashboard) -> None:
@@ -68,6 +66,14 @@ def test_channels_are_chosen_from_the_hub_s_list(
     expect(dashboard.row("before")).to_have_count(1)
     expect(dashboard.figure("gaps")).to_have_text("0")
     expect(dashboard.figure("reconnects")).to_have_text("0")
+
+
+def test_the_hub_lists_what_this_visitor_may_see(dashboard: Dashboard) -> None:
+    dashboard.button("Channels").click()
+    options = picker(dashboard).get_by_role("listitem").locator(".picker-name")
+    expect(options.filter(has_text="news")).to_have_count(1)
+    expect(options.filter(has_text="demo_stream")).to_have_count(1)
+    expect(options.filter(has_text="desk")).to_have_count(0)
 
 
 def wait_for_channel(dashboard: Dashboard, redis_server: RedisServer, name: str) -> None:

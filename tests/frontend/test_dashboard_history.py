@@ -68,7 +68,6 @@ def test_scrolling_up_loads_what_is_older(dashboard: Dashboard, redis_server: Re
     publish(redis_server, ["new"])
     expect(dashboard.newest).to_have_text("1 new message")
     dashboard.page.keyboard.press("End")
-    dashboard.newest.click()
     expect(dashboard.rows.last).to_contain_text("new")
     expect(dashboard.rows.last).to_be_in_viewport()
     assert dashboard.texts()[-3:] == ["number 698", "number 699", "new"]
@@ -162,7 +161,6 @@ def test_older_messages_are_searched_until_one_matches(
     dashboard.button("Search older messages").click()
     expect(dashboard.rows).to_have_count(2)
     dashboard.filter.fill("no such")
-    dashboard.button("Search older messages").click()
     expect(dashboard.log.get_by_text(BEGINNING)).to_be_visible()
     expect(dashboard.button("Search older messages")).to_be_hidden()
     dashboard.filter.press("Escape")
