@@ -14,6 +14,7 @@ from relay.conf.catalogue import Target
 from relay.feed.entries import Entry
 from relay.history.history import Page
 from relay.history.redis_stream import RedisStream
+from relay.http.large_answers import LargeAnswer
 from relay.http.query import require_channel
 from relay.http.refusal import problems, redis_answers, require_method
 from relay.http.visitor import Visitor, json_response
@@ -44,9 +45,11 @@ async def history(request: HttpRequest, channel: str) -> HttpResponse:
         await visitor.see(target)
     if target.is_wildcard:
         raise Problem(400, _("A pattern has no pages of its history. Name one channel."))
+    LargeAnswer.require_room()
     with redis_answers():
         page = await _read(target, before, number)
-    return json_response(_body(target.name, told(target.name, page, before), more=page.more))
+    body = _body(target.name, told(target.name, page, before), more=page.more)
+    return json_response(body, LargeAnswer)
 
 
 def _before(text: str) -> Position | None:

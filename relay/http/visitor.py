@@ -46,9 +46,9 @@ class Visitor:
         return await admitted(self.credentials(), [target], self.request.scope)
 
 
-def json_response(body: bytes) -> HttpResponse:
+def json_response(body: bytes, kind: type[HttpResponse] = HttpResponse) -> HttpResponse:
     """Returns an answer that nobody keeps, and that no page can embed."""
-    response = HttpResponse(body, content_type="application/json")
+    response = kind(body, content_type="application/json")
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     for name, value in NOT_EMBEDDED:

@@ -5,7 +5,7 @@ from pytest_django import Settings
 
 from tests.support.kicks import layers
 from tests.support.servers import RedisServer
-from tests.support.two_redis import client, server  # noqa: F401
+from tests.support.two_redis import server  # noqa: F401
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The look at open channels: right over all processes, bounded, and shared."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -27,17 +27,25 @@ CATALOGUE = Catalogue(
 
 
 @pytest.fixture
-async def commands(server: RedisServer, client: Any) -> AsyncIterator[Commands]:
+def stored(server: RedisServer) -> Iterator[Any]:
+    """A client of the server, which is empty at first."""
+    with server.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def commands(server: RedisServer, stored: Any) -> AsyncIterator[Commands]:
     commands = ServerCommands(RedisAddress(server.url).client)
     yield commands
     await commands.aclose()
 
 
-def process(client: Any, name: str, counts: dict[str, int]) -> None:
+def process(stored: Any, name: str, counts: dict[str, int]) -> None:
     """As a hub process writes its presence."""
-    client.zadd(KEYS.processes, {name: 9e15})
+    stored.zadd(KEYS.processes, {name: 9e15})
     entries = {channel: f'{count} ["7","8"]' for channel, count in counts.items()}
-    client.hset(KEYS.presence + name, mapping={"": "", **entries})
+    stored.hset(KEYS.presence + name, mapping={"": "", **entries})
 
 
 async def look(commands: Commands) -> Look:
@@ -51,11 +59,11 @@ def opened(found: Look) -> list[tuple[str, int]]:
 
 
 async def test_it_is_the_sum_of_all_processes_those_with_most_streams_first(
-    commands: Commands, client: Any
+    commands: Commands, stored: Any
 ) -> None:
     assert await look(commands) == Look({}, {}, complete=True)
-    process(client, "a", {"news": 2, "room.1": 3, "room.*": 4, "hall.b": 5})
-    process(client, "b", {"news": 1, "room.1": 4, "hall.a": 5})
+    process(stored, "a", {"news": 2, "room.1": 3, "room.*": 4, "hall.b": 5})
+    process(stored, "b", {"news": 1, "room.1": 4, "hall.a": 5})
     found = await look(commands)
     assert found.fixed == {"news": 3, "quiet": 0, "room.*": 4}
     assert opened(found) == [("room.1", 7), ("hall.a", 5), ("hall.b", 5)]
@@ -63,65 +71,65 @@ async def test_it_is_the_sum_of_all_processes_those_with_most_streams_first(
 
 
 async def test_what_the_catalogue_does_not_have_is_left_out(
-    commands: Commands, client: Any
+    commands: Commands, stored: Any
 ) -> None:
-    process(client, "a", {"hall.*": 1, "of.another": 1, "relay:x": 1, "room.1": 0, "room.\xff": 1})
-    client.hset(KEYS.presence + "a", b"room.\xff\xfe", "1 []")
-    client.hset(KEYS.presence + "a", "room.2", "not a number")
+    process(stored, "a", {"hall.*": 1, "of.another": 1, "relay:x": 1, "room.1": 0, "room.\xff": 1})
+    stored.hset(KEYS.presence + "a", b"room.\xff\xfe", "1 []")
+    stored.hset(KEYS.presence + "a", "room.2", "not a number")
     assert opened(await look(commands)) == [("room.\xff", 1)]
 
 
-async def test_a_process_that_died_counts_nothing(commands: Commands, client: Any) -> None:
-    client.zadd(KEYS.processes, {"gone": 1})
-    process(client, "a", {"room.1": 1})
+async def test_a_process_that_died_counts_nothing(commands: Commands, stored: Any) -> None:
+    stored.zadd(KEYS.processes, {"gone": 1})
+    process(stored, "a", {"room.1": 1})
     assert opened(await look(commands)) == [("room.1", 1)]
 
 
 async def test_it_counts_ten_thousand_channels_and_says_that_there_are_more(
-    commands: Commands, client: Any
+    commands: Commands, stored: Any
 ) -> None:
-    process(client, "a", {f"room.{n}": 1 for n in range(9_000)})
-    process(client, "b", {"news": 1, **{f"hall.{n}": 2 for n in range(9_000)}})
-    process(client, "c", {"news": 5, **{f"hall.{n}": 2 for n in range(100_000)}})
-    client.config_resetstat()
+    process(stored, "a", {f"room.{n}": 1 for n in range(9_000)})
+    process(stored, "b", {"news": 1, **{f"hall.{n}": 2 for n in range(9_000)}})
+    process(stored, "c", {"news": 5, **{f"hall.{n}": 2 for n in range(100_000)}})
+    stored.config_resetstat()
     found = await look(commands)
     assert not found.complete
     assert open_channels.MAX_CHANNELS <= len(found.open) < open_channels.MAX_CHANNELS + 1000
     assert found.fixed["news"] == 6  # those of exact names are always right
-    calls = client.info("commandstats")["cmdstat_hscan"]["calls"]
+    calls = stored.info("commandstats")["cmdstat_hscan"]["calls"]
     assert calls <= open_channels.MAX_CHANNELS // open_channels.PART + 2
 
 
 async def test_exactly_so_many_are_all(
     commands: Commands,
-    client: Any,
+    stored: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    process(client, "a", {f"room.{n}": 1 for n in range(9)})
+    process(stored, "a", {f"room.{n}": 1 for n in range(9)})
     monkeypatch.setattr(open_channels, "MAX_CHANNELS", 10)
     assert (await look(commands)).complete
     monkeypatch.setattr(open_channels, "MAX_PROCESSES", 1)
-    process(client, "b", {"room.1": 1})
+    process(stored, "b", {"room.1": 1})
     found = await look(commands)
     assert (opened(found)[0], found.complete) == (("room.0", 1), False)
 
 
-async def test_requests_share_a_look(commands: Commands, client: Any) -> None:
-    process(client, "a", {"room.1": 1})
+async def test_requests_share_a_look(commands: Commands, stored: Any) -> None:
+    process(stored, "a", {"room.1": 1})
     shared = OpenChannels()
-    client.config_resetstat()
+    stored.config_resetstat()
     looks = [shared.look(commands, KEYS, CATALOGUE) for _ in range(50)]
     found = await asyncio.gather(*looks)
     assert {id(each) for each in found} == {id(found[0])}
-    assert client.info("commandstats")["cmdstat_hscan"]["calls"] == 1
+    assert stored.info("commandstats")["cmdstat_hscan"]["calls"] == 1
 
 
 async def test_a_look_is_for_one_catalogue_and_for_a_time(
     commands: Commands,
-    client: Any,
+    stored: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    process(client, "a", {"room.1": 1})
+    process(stored, "a", {"room.1": 1})
     shared = OpenChannels()
     first = await shared.look(commands, KEYS, CATALOGUE)
     other = await shared.look(commands, KEYS, Catalogue([], "relay"))
@@ -131,24 +139,24 @@ async def test_a_look_is_for_one_catalogue_and_for_a_time(
 
 
 async def test_a_redis_that_is_away_or_refuses_is_not_asked_again_at_once(
-    client: Any,
+    stored: Any,
     commands: Commands,
 ) -> None:
-    process(client, "a", {"room.1": 1})
-    client.execute_command("ACL", "SETUSER", "default", "-hscan")
+    process(stored, "a", {"room.1": 1})
+    stored.execute_command("ACL", "SETUSER", "default", "-hscan")
     shared = OpenChannels()
     try:
         assert await shared.look(commands, KEYS, CATALOGUE) is None
     finally:
-        client.execute_command("ACL", "SETUSER", "default", "+hscan")
+        stored.execute_command("ACL", "SETUSER", "default", "+hscan")
     assert await shared.look(commands, KEYS, CATALOGUE) is None
     away = ServerCommands(RedisAddress(f"redis://127.0.0.1:{free_port()}").client)
     assert await OpenChannels().look(away, KEYS, CATALOGUE) is None
     await away.aclose()
 
 
-def test_any_event_loop_may_ask(client: Any, server: RedisServer) -> None:
-    process(client, "a", {"room.1": 1})
+def test_any_event_loop_may_ask(stored: Any, server: RedisServer) -> None:
+    process(stored, "a", {"room.1": 1})
     shared = OpenChannels()
 
     async def ask() -> Look | None:

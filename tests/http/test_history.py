@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import AsyncClient
+from django.test import AsyncClient, AsyncRequestFactory
 from pytest_django import Settings
 
 from relay.access import tokens
 from relay.broker.keys import Keys
 from relay.http import history as view
+from relay.http import large_answers
 from relay.wire import sse
-from tests.support.client import Stream, ask
+from tests.support.client import Stream, ask, raw_request
 from tests.support.corpus import CORPUS, as_received
 from tests.support.history import collect, position, shown
 from tests.support.servers import HubProcess, RedisServer, StartHub
@@ -276,6 +277,41 @@ async def test_a_gap_is_not_lost_where_a_page_ends_by_its_size(redis_server: Red
         seen = [item["id"] for item in answer["messages"]] + seen
         before, more = answer["messages"][0]["id"], answer["more"]
     assert seen == [f"{EPOCH}-{n}" for n in (1, 2, 3, 4, 5)]
+
+
+async def test_large_pages_that_are_not_read_yet_have_a_bound_together(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_answers, "MAX_BYTES", 3_500_000)
+    store(redis_server, "news", *[(n, sse.message(b"x" * 100_000)) for n in range(1, 31)])
+    store(redis_server, "room.1", (1, sse.message(b"small")))
+    request = AsyncRequestFactory().get("/history/")  # no handler closes these answers
+    held = [await view.history(request, "room.1") for _ in range(100)]
+    held += [await view.history(request, "news") for _ in range(4)]
+    assert [response.status_code for response in held] == [200] * 104
+    refused = await view.history(request, "news")
+    assert (refused.status_code, refused["Retry-After"]) == (503, "1")
+    assert json.loads(refused.content)["detail"] == "Too many large answers are being sent."
+    assert (await get("/history/desk/"))[0] == 401  # that is not told to who may not see it
+    held[-1].close()
+    assert (await view.history(request, "news")).status_code == 200  # and is gone
+    held.append(await view.history(request, "news"))
+    assert (await view.history(request, "news")).status_code == 503
+
+
+@pytest.mark.parametrize("server", ["serve", "uvicorn"])
+def test_a_page_that_was_read_or_given_up_leaves_its_room(
+    start_hub: StartHub, redis_server: RedisServer, server: str
+) -> None:
+    words = ["-m", "uvicorn", "--port", "{port}", "hub.asgi:application"]
+    hub = start_hub(command=words if server == "uvicorn" else None)
+    store(redis_server, "demo_stream", *[(n, sse.message(b"x" * 100_000)) for n in range(1, 12)])
+    request = b"GET /history/demo_stream/?limit=500 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    for number in range(80):  # more than the room has
+        if number % 2:
+            assert ask(hub.url, "/history/demo_stream/?limit=500").status == 200
+        else:
+            raw_request(hub.url, request).close()
 
 
 # -- with hubs
