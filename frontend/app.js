@@ -1,10 +1,12 @@
 import "./chart.js";
 import "./log.js";
 import "./picker.js";
+import "./publish.js";
 import * as address from "./address.js";
 import { Channels, isPattern } from "./channels.js";
 import { showChosen } from "./chosen.js";
 import { copyFrom } from "./clipboard.js";
+import { redisPublish } from "./commands.js";
 import { showFigures } from "./figures.js";
 import { formatCount } from "./format.js";
 import { perFrame } from "./frame.js";
@@ -111,7 +113,8 @@ function nameChannels() {
   const example = names.find((name) => !isPattern(name)) ?? names[0];
   log.channels = channels;
   showChosen(byId("chosen"), channels);
-  byId("command").textContent = `redis-cli publish ${example} "Test Event"`;
+  byId("publish").channel = example;
+  byId("command").textContent = redisPublish(example, "Test Event");
 }
 
 function copyCommand({ currentTarget }) {

@@ -1,4 +1,6 @@
 import { ask } from "./ask.js";
+import { copyFrom } from "./clipboard.js";
+import { curlStream } from "./commands.js";
 import { isPattern } from "./channels.js";
 import { formatCount, formatRate, plural } from "./format.js";
 import { partsOf } from "./parts.js";
@@ -16,12 +18,13 @@ class ChannelPicker extends HTMLElement {
 
   connectedCallback() {
     this.#parts = partsOf(this);
-    const { open, dialog, text, add, options } = this.#parts;
+    const { open, dialog, text, add, options, copy, curl } = this.#parts;
     open.addEventListener("click", () => this.show());
     text.addEventListener("input", () => this.#askSoon());
     text.addEventListener("keydown", (event) => this.#onKey(event));
     add.addEventListener("click", () => this.#addTyped());
     options.addEventListener("change", ({ target }) => this.#toggle(target));
+    copy.addEventListener("click", () => copyFrom(copy, curl.textContent));
     dialog.addEventListener("close", () => clearTimeout(this.#timer));
   }
 
@@ -81,6 +84,7 @@ class ChannelPicker extends HTMLElement {
     this.#parts.options.replaceChildren(...all.map((one) => this.#option(one)));
     this.#parts.add.disabled = this.#typed === "" || this.#channels.names.includes(this.#typed);
     this.#parts.none.hidden = all.length > 0;
+    this.#parts.curl.textContent = curlStream(this.#channels.names);
   }
 
   #option({ name, streams }) {
@@ -125,6 +129,7 @@ class ChannelPicker extends HTMLElement {
 
   #change(names) {
     this.#choose(names);
+    this.#parts.curl.textContent = curlStream(names);
     this.#parts.hint.textContent = `${formatCount(names.length)} chosen.`;
   }
 

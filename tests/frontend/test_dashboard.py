@@ -27,7 +27,7 @@ def test_an_empty_page_tells_how_to_publish(dashboard: Dashboard, shared: Shared
     dashboard.button("Copy").click()
     expect(dashboard.button("Copied")).to_be_visible()
     copied = dashboard.page.evaluate("navigator.clipboard.readText()")
-    assert copied == 'redis-cli publish demo_stream "Test Event"'
+    assert copied == 'redis-cli -u $REDIS_URL publish demo_stream "Test Event"'
     shared.redis.publish("Test Event")
     expect(dashboard.page.get_by_text("Waiting for messages")).to_be_hidden()
 

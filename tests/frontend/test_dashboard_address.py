@@ -60,7 +60,9 @@ def test_the_address_says_how_much_of_the_past(
 def test_the_address_names_channels(dashboard: Dashboard, redis_server: RedisServer) -> None:
     dashboard.open("channel=news&channel=orders.7")
     expect(dashboard.chosen.locator("code")).to_have_text(["news", "orders.7"])
-    expect(dashboard.page.locator("#command")).to_have_text('redis-cli publish news "Test Event"')
+    expect(dashboard.page.locator("#command")).to_have_text(
+        'redis-cli -u $REDIS_URL publish news "Test Event"'
+    )
     redis_server.publish("n", "news")
     redis_server.publish("o", "orders.7")
     redis_server.publish("elsewhere", "orders.8")

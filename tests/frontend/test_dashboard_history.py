@@ -164,6 +164,9 @@ def test_older_messages_are_searched_until_one_matches(
     expect(dashboard.log.get_by_text(BEGINNING)).to_be_visible()
     expect(dashboard.button("Search older messages")).to_be_hidden()
     dashboard.filter.press("Escape")
+    dashboard.log.focus()
+    dashboard.page.keyboard.press("Home")
+    expect(dashboard.rows.first).to_contain_text("needle")
     expect(dashboard.rows).to_have_count(300)
 
 

@@ -70,11 +70,14 @@ def test_a_screen_reader_hears_a_summary_every_few_seconds(
     expect(summary).to_have_text("1,200 new messages, 1 oversize message")
 
 
-def test_the_keyboard_alone_is_enough(dashboard: Dashboard, shared: Shared) -> None:
+def test_the_keyboard_alone_is_enough(
+    open_dashboard: OpenDashboard, hub: HubProcess, redis_server: RedisServer
+) -> None:
+    dashboard = open_dashboard(hub)
     keyboard = dashboard.page.keyboard
     dashboard.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     for text in ("first", "second", "x" * 3000):
-        shared.redis.publish(text)
+        redis_server.publish(text)
     expect(dashboard.rows).to_have_count(3)
     names = []
     for _ in range(8):
@@ -92,7 +95,7 @@ def test_the_keyboard_alone_is_enough(dashboard: Dashboard, shared: Shared) -> N
         "Messages",
     ]
     keyboard.press("ArrowUp")
-    shared.redis.publish("while reading")
+    redis_server.publish("while reading")
     expect(dashboard.newest).to_have_text("1 new message")
     keyboard.press("Tab")
     assert dashboard.page.evaluate(FOCUSED) == "Details"
