@@ -1,9 +1,9 @@
 import "./chart.js";
-import "./log.js";
 import "./picker.js";
 import "./publish.js";
 import * as address from "./address.js";
-import { Channels, isPattern } from "./channels.js";
+import { Alerts } from "./alerts.js";
+import { Channels, PAST_MS, isPattern } from "./channels.js";
 import { showChosen } from "./chosen.js";
 import { copyFrom } from "./clipboard.js";
 import { redisPublish } from "./commands.js";
@@ -40,6 +40,8 @@ const on = { state: showState, event: takeEvent, back: takeReturn };
 const { rewind } = address;
 const stream = new Stream(document.body.dataset.stream, { rewind }, on);
 const channels = new Channels(namesInAddress());
+const alerts = new Alerts(byId("alerts"));
+let isBegun = false;
 
 function namesInAddress() {
   const names = address.channels();
@@ -68,18 +70,26 @@ function follow(names) {
   nameChannels();
 }
 
+function begin() {
+  channels.begin();
+  if (!isBegun) setTimeout(() => log.restorePause(), rewind === "0" ? 0 : PAST_MS);
+  isBegun = true;
+}
+
 function takeReturn(ms, resumed) {
   take(reconnection(ms, resumed));
 }
 
 function take(record) {
   tally.add(record);
+  if (record.kind === "gap") alerts.gap(record);
   log.add(record);
   paintFigures();
 }
 
 function showState(state, detail) {
-  if (state === State.LIVE) channels.begin();
+  if (state === State.LIVE) begin();
+  alerts.state(state);
   const status = byId("status");
   status.dataset.state = state;
   status.textContent = state === State.REFUSED ? `${WORDS[state]}: ${detail}` : WORDS[state];

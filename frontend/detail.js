@@ -1,41 +1,47 @@
 import { delayOf } from "./delay.js";
 import { formatBytes, formatCount, formatDate, formatDelay } from "./format.js";
 import { JsonText } from "./json.js";
-import { spansOf } from "./spans.js";
 import { recall, remember } from "./store.js";
 import { byteLength } from "./tally.js";
-import { cut } from "./text.js";
+import { cut, spansOf } from "./text.js";
 import { treeOf } from "./tree.js";
 
 const RAW_CHARS = 100_000;
 const TREE_CHARS = 512 * 1024; // else reading one payload could hold up the page
 
-/** All about one message: what is known of it, and its payload as a tree or as it came. */
-export function detailOf(record) {
-  const detail = document.getElementById("detail-template").content.firstElementChild.cloneNode(true);
-  const json = record.text.length <= TREE_CHARS ? JsonText.of(record.text) : null;
-  detail.querySelector(".facts").append(...factsOf(record, json).map(fact));
-  for (const button of detail.querySelectorAll("[data-view]")) {
-    button.hidden = json === null;
-    button.addEventListener("click", () => choose(detail, record, json, button.dataset.view));
-  }
-  show(detail, record, json, json ? (recall("view") ?? "tree") : "raw");
-  return detail;
-}
+/** All about one message: what is known of it, and its payload as a tree or as it came. Set `record` to show it. */
+class MessageDetail extends HTMLElement {
+  #record;
+  #json;
 
-function choose(detail, record, json, view) {
-  remember("view", view);
-  show(detail, record, json, view);
-}
-
-function show(detail, record, json, view) {
-  const body = detail.querySelector(".detail-body");
-  const isTree = view === "tree";
-  for (const button of detail.querySelectorAll("[data-view]")) {
-    button.ariaPressed = String(button.dataset.view === view);
+  set record(record) {
+    this.#record = record;
+    this.#json = record.text.length <= TREE_CHARS ? JsonText.of(record.text) : null;
+    this.replaceChildren(document.getElementById("detail-template").content.cloneNode(true));
+    this.querySelector(".facts").append(...factsOf(record, this.#json).map(fact));
+    for (const button of this.#views) {
+      button.hidden = this.#json === null;
+      button.addEventListener("click", () => this.#choose(button.dataset.view));
+    }
+    this.#show(this.#json ? (recall("view") ?? "tree") : "raw");
   }
-  body.replaceChildren(isTree ? treeOf(json) : raw(record.text));
-  detail.querySelector(".detail-note").hidden = isTree || record.text.length <= RAW_CHARS;
+
+  get #views() {
+    return this.querySelectorAll("[data-view]");
+  }
+
+  #choose(view) {
+    remember("view", view);
+    this.#show(view);
+  }
+
+  #show(view) {
+    const { text } = this.#record;
+    const isTree = view === "tree";
+    for (const button of this.#views) button.ariaPressed = String(button.dataset.view === view);
+    this.querySelector(".detail-body").replaceChildren(isTree ? treeOf(this.#json) : raw(text));
+    this.querySelector(".detail-note").hidden = isTree || text.length <= RAW_CHARS;
+  }
 }
 
 function raw(text) {
@@ -72,3 +78,5 @@ function fact([name, value]) {
   pair.append(term, description);
   return pair;
 }
+
+customElements.define("message-detail", MessageDetail);

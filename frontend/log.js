@@ -1,14 +1,18 @@
 import * as address from "./address.js";
 import { isPattern } from "./channels.js";
 import { copyFrom } from "./clipboard.js";
+import { download, fileName, ndjson } from "./export.js";
 import { filterFor } from "./filter.js";
 import { plural } from "./format.js";
 import { perFrame } from "./frame.js";
 import { partsOf } from "./parts.js";
 import { Older } from "./older.js";
 import { Records } from "./records.js";
-import { isOpen, isPlainClick, recordOfRow } from "./row.js";
+import { isPlainClick, recordOfRow } from "./row.js";
+import { Rows } from "./rows.js";
+import { actionsOn } from "./row-keys.js";
 import { say } from "./say.js";
+import { recallHere, rememberHere } from "./store.js";
 import { View } from "./view.js";
 
 const REST_MS = 100; // from one painting of what came in to the next: nobody reads faster
@@ -34,7 +38,7 @@ class MessageLog extends HTMLElement {
 
   connectedCallback() {
     this.#parts = partsOf(this);
-    this.#view = new View(this.#parts.scroller, this.#parts.list);
+    this.#view = new View(this.#parts.scroller, this.#parts.list, new Rows(this.#parts.list));
     this.#older = new Older(this.#parts, this.#holder());
     this.#listenToTools();
     this.#listenToLog();
@@ -58,8 +62,14 @@ class MessageLog extends HTMLElement {
     this.#paintNews();
   }
 
+  /** Pauses anew after a reload, when the past has come. */
+  restorePause() {
+    if (recallHere("paused") === "yes" && !this.#paused) this.togglePause();
+  }
+
   togglePause() {
     this.#paused = !this.#paused;
+    rememberHere("paused", this.#paused ? "yes" : "no");
     this.#parts.pause.dataset.paused = this.#paused;
     this.#parts.pauseLabel.textContent = this.#paused ? "Resume" : "Pause";
     say(this.#paused ? "Paused" : "Resumed");
@@ -77,6 +87,13 @@ class MessageLog extends HTMLElement {
     say("Cleared");
   }
 
+  /** Downloads what is on the page and passes the filter. */
+  export() {
+    const records = [...this.#records.known, ...this.#records.waiting].filter(this.#matches);
+    download(ndjson(records), fileName(this.#channels.names));
+    say(`${plural(records.length, "line")} exported`);
+  }
+
   focusFilter() {
     this.#parts.filter.select();
   }
@@ -88,12 +105,13 @@ class MessageLog extends HTMLElement {
   }
 
   #listenToTools() {
-    const { filter, unfilter, pause, clear, newest } = this.#parts;
+    const { filter, unfilter, pause, clear, save, newest } = this.#parts;
     filter.addEventListener("input", () => this.#refilter());
     filter.addEventListener("keydown", (event) => event.key === "Escape" && this.#unfilter());
     unfilter.addEventListener("click", () => this.#unfilter());
     pause.addEventListener("click", () => this.togglePause());
     clear.addEventListener("click", () => this.clear());
+    save.addEventListener("click", () => this.export());
     newest.addEventListener("click", () => this.showNewest());
   }
 
@@ -220,23 +238,12 @@ class MessageLog extends HTMLElement {
   }
 
   #onKey(event) {
-    const act = this.#actions(event.target.closest(".row"), event.target)[event.key];
+    const go = { leave: () => this.showNewest(), oldest: () => this.#toOldest(), newest: () => this.#toNewest() };
+    const act = actionsOn(event.target, this.#view, go)[event.key];
     if (!act) return;
     event.preventDefault();
     act();
     this.#settle();
-  }
-
-  /** What keys do on the log and on a row; inside of an open message they do what they always do. */
-  #actions(row, target) {
-    const Escape = row && isOpen(row) ? () => this.#view.toggle(row, false) : () => this.showNewest();
-    if (target.closest(".detail")) return { Escape };
-    const [ArrowUp, ArrowDown] = [() => this.#view.step(row, -1), () => this.#view.step(row, 1)];
-    const [Home, End] = [() => this.#toOldest(), () => this.#toNewest()];
-    const everywhere = { Escape, ArrowUp, ArrowDown, Home, End };
-    if (target !== row) return everywhere;
-    const [ArrowRight, ArrowLeft] = [() => this.#view.toggle(row, true), () => this.#view.toggle(row, false)];
-    return { ...everywhere, ArrowRight, ArrowLeft, Enter: () => this.#view.toggle(row) };
   }
 }
 

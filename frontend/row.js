@@ -1,8 +1,7 @@
-import { detailOf } from "./detail.js";
 import { formatWhen } from "./format.js";
 import { isLikeJson } from "./json.js";
 import { lineOf } from "./line.js";
-import { spansOf } from "./spans.js";
+import { spansOf } from "./text.js";
 
 /** One record of the log as an element, and back. */
 
@@ -44,8 +43,15 @@ export function toggleRow(row, open = !isOpen(row)) {
   if (record.kind !== "message" || open === isOpen(row)) return;
   row.toggleAttribute("data-open", open);
   row.querySelector(".row-toggle").ariaExpanded = String(open);
-  if (open) row.append(detailOf(record));
+  if (open) showDetail(row, record);
   else row.lastElementChild.remove();
+}
+
+function showDetail(row, record) {
+  const detail = document.createElement("message-detail");
+  detail.className = "detail";
+  detail.record = record;
+  row.append(detail);
 }
 
 export function isOpen(row) {

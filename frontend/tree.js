@@ -1,6 +1,5 @@
 import { formatCount, plural } from "./format.js";
-import { spansOf } from "./spans.js";
-import { cut } from "./text.js";
+import { cut, spansOf } from "./text.js";
 
 /** JSON as a tree of elements. A container is filled when it is first opened, so that a large one costs nothing. */
 

@@ -1,5 +1,4 @@
 import { isOpen, makeReachable, toggleRow } from "./row.js";
-import { Rows } from "./rows.js";
 
 const ROW_PX = 28; // as in app.css
 const SPARE_ROWS = 20; // more than fit, for whoever begins to scroll
@@ -13,10 +12,11 @@ export class View {
   #rows;
   #top = 0; // where the log was scrolled to, by hand or by a change of its rows
 
-  constructor(scroller, list) {
+  /** @param {import("./rows.js").Rows} rows those of `list` */
+  constructor(scroller, list, rows) {
     this.#scroller = scroller;
     this.#list = list;
-    this.#rows = new Rows(list);
+    this.#rows = rows;
     list.addEventListener("focusin", ({ target }) => makeReachable(target.closest(".row"), list));
   }
 

@@ -62,7 +62,7 @@ def test_the_raw_view_is_remembered(dashboard: Dashboard, shared: Shared) -> Non
     dashboard.button("Raw").click()
     expect(dashboard.button("Raw")).to_have_attribute("aria-pressed", "true")
     expect(dashboard.message).to_have_text(ORDER)
-    dashboard.open("")
+    dashboard.open("rewind=1")
     open_row(dashboard, "A-1")
     expect(dashboard.message).to_have_text(ORDER)
     dashboard.button("Tree").click()

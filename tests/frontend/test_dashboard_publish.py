@@ -29,8 +29,10 @@ def dashboard(open_dashboard: OpenDashboard, hub: HubProcess) -> Dashboard:
 
 
 def sign_in(dashboard: Dashboard, site: Site, name: str) -> None:
-    cookie = {"name": "sessionid", "value": site.people[name].session, "url": dashboard.url}
-    dashboard.page.context.add_cookies([cookie])
+    session = site.people[name].session
+    dashboard.page.context.add_cookies(
+        [{"name": "sessionid", "value": session, "url": dashboard.url}]
+    )
     dashboard.open()
 
 

@@ -22,6 +22,7 @@ def test_the_names_that_assistive_technology_gets(dashboard: Dashboard, shared: 
         - banner:
           - heading "Relay Hub" [level=1]
           - status: Live
+          - 'button "Alerts: off"'
           - 'button "Theme: system"'
           - button "Shortcuts"
         - main:
@@ -43,6 +44,7 @@ def test_the_names_that_assistive_technology_gets(dashboard: Dashboard, shared: 
           - button "Channels"
           - button "Pause"
           - button "Clear"
+          - button "Export"
           - log "Messages":
             - list:
               - listitem:
@@ -80,18 +82,20 @@ def test_the_keyboard_alone_is_enough(
         redis_server.publish(text)
     expect(dashboard.rows).to_have_count(3)
     names = []
-    for _ in range(8):
+    for _ in range(10):
         keyboard.press("Tab")
         assert focus_is_visible(dashboard.page)
         names.append(dashboard.page.evaluate(FOCUSED))
     assert names == [
         "Skip to the messages",
+        "Alerts: off",
         "Theme: system",
         "Shortcuts",
         "Filter messages",
         "Channels",
         "Pause",
         "Clear",
+        "Export",
         "Messages",
     ]
     keyboard.press("ArrowUp")
@@ -276,7 +280,7 @@ def test_it_fits_every_width(open_dashboard: OpenDashboard, shared: Shared, widt
         )
         == []
     )
-    for name in ("Channels", "Pause", "Clear", "Theme: system", "Shortcuts"):
+    for name in ("Channels", "Pause", "Clear", "Export", "Theme: system", "Shortcuts"):
         expect(dashboard.button(name)).to_be_in_viewport(ratio=1)
         box = dashboard.button(name).bounding_box()
         assert box is not None

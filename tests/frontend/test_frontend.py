@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,20 @@ def test_vendored_files_are_what_vendor_json_says() -> None:
     assert files["LICENSE"].read_text().startswith(f"The {vendor['licence']} License")
 
 
+def imports(path: Path) -> list[Path]:
+    names = re.findall(r'^import [^;]*?"(\./[^"]+)";$', path.read_text(), re.MULTILINE)
+    return [path.parent / name for name in names]
+
+
+def test_no_chain_of_imports_is_too_long_for_the_storage_of_a_site() -> None:
+    """Django's storage that puts hashes into imports gives up after five passes over all files."""
+
+    def height(path: Path) -> int:
+        return max((1 + height(found) for found in imports(path)), default=0)
+
+    assert {path.name: height(path) for path in FRONTEND.glob("*.js") if height(path) > 4} == {}
+
+
 def test_every_module_is_loaded_and_nothing_else_is_there() -> None:
     page = PAGE.read_text()
     linked = {FRONTEND / name for name in re.findall(r"{% static 'relay/([^']+)' %}", page)}
@@ -34,8 +49,7 @@ def test_every_module_is_loaded_and_nothing_else_is_there() -> None:
     todo = [path for path in linked if path.suffix == ".js"]
     while todo:
         path = todo.pop()
-        names = re.findall(r'^import [^;]*?"(\./[^"]+)";$', path.read_text(), re.MULTILINE)
-        fresh = {path.parent / name for name in names} - loaded
+        fresh = set(imports(path)) - loaded
         loaded |= fresh
         todo += fresh
     package = FRONTEND / "client"
