@@ -41,6 +41,7 @@ const { rewind } = address;
 const stream = new Stream(document.body.dataset.stream, { rewind }, on);
 const channels = new Channels(namesInAddress());
 const alerts = new Alerts(byId("alerts"));
+const waiting = { title: byId("empty-title").textContent, text: byId("empty-text").textContent };
 let isBegun = false;
 
 function namesInAddress() {
@@ -92,7 +93,11 @@ function showState(state, detail) {
   alerts.state(state);
   const status = byId("status");
   status.dataset.state = state;
-  status.textContent = state === State.REFUSED ? `${WORDS[state]}: ${detail}` : WORDS[state];
+  const isRefused = state === State.REFUSED;
+  status.textContent = isRefused ? `${WORDS[state]}: ${detail}` : WORDS[state];
+  byId("empty-title").textContent = isRefused ? "The hub refuses this stream" : waiting.title;
+  byId("empty-text").textContent = isRefused ? `${detail} Other channels may be open to you.` : waiting.text;
+  byId("empty-command").hidden = isRefused;
 }
 
 /** Just after each whole second. */

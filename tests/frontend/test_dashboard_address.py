@@ -93,5 +93,7 @@ def test_a_channel_that_is_refused_is_told_in_the_hub_s_words(
 ) -> None:
     dashboard.page.goto(f"{hub.url}/?channel=desk")
     expect(dashboard.status).to_have_text("Refused: Sign in to see this channel.")
+    expect(dashboard.page.get_by_role("heading", name="The hub refuses")).to_be_visible()
+    expect(dashboard.page.get_by_text("Waiting for messages")).to_have_count(0)
     dashboard.page.goto(f"{hub.url}/?channel=nowhere")
     expect(dashboard.status).to_have_text("Refused: There is no such channel.")
