@@ -36,6 +36,7 @@ class ChannelPicker extends HTMLElement {
 
   show() {
     this.#parts.text.value = "";
+    this.#draw();
     this.#parts.dialog.showModal();
     this.#ask();
   }

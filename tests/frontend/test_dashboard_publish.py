@@ -94,17 +94,22 @@ def test_who_may_not_gets_neither_the_button_nor_the_token(
     )
 
 
+def copied(dashboard: Dashboard, button: str) -> str:
+    """What the button puts on the clipboard."""
+    dashboard.button(button).click()
+    expect(dashboard.button(button)).to_have_text("Copied")
+    return str(dashboard.page.evaluate("navigator.clipboard.readText()"))
+
+
 def test_the_same_is_done_from_a_terminal(dashboard: Dashboard, site: Site) -> None:
     sign_in(dashboard, site, "eve")
     dashboard.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     dashboard.button("Publish").click()
     text = 'it\'s $HOME `id` "!"'
     box(dashboard).get_by_label("Message").fill(text)
-    dashboard.button("Copy the redis-cli command").click()
-    words = shlex.split(dashboard.page.evaluate("navigator.clipboard.readText()"))
+    words = shlex.split(copied(dashboard, "Copy the redis-cli command"))
     assert words == ["redis-cli", "-u", "$REDIS_URL", "publish", "demo_stream", text]
-    dashboard.button("Copy the curl command").click()
-    words = shlex.split(dashboard.page.evaluate("navigator.clipboard.readText()"))
+    words = shlex.split(copied(dashboard, "Copy the curl command"))
     url = f"{dashboard.url}/publish/demo_stream/"
     assert words == ["curl", "-H", "Authorization: Bearer $TOKEN", "--data-binary", text, url]
 
@@ -113,8 +118,7 @@ def test_the_stream_of_the_page_is_read_in_a_terminal(dashboard: Dashboard) -> N
     dashboard.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     dashboard.open("channel=news&channel=demo_stream&rewind=0")
     dashboard.button("Channels").click()
-    dashboard.button("Copy the curl command").click()
-    words = shlex.split(dashboard.page.evaluate("navigator.clipboard.readText()"))
+    words = shlex.split(copied(dashboard, "Copy the curl command"))
     assert words == ["curl", "-N", f"{dashboard.url}/stream/?channel=news&channel=demo_stream"]
 
 
