@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check ways model soak crowd lint bench bench-100k client lock
+.PHONY: help run test check ways model soak crowd lint bench bench-dashboard bench-100k client lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -50,6 +50,11 @@ lint:  ## ruff and mypy
 bench:  ## measure against nginx (nchan) and others; writes docs/benchmarks.md
 	@scripts/setup requirements-bench.txt
 	@$(PYTHON_IN_VENV) -m bench --write $(ARGS)
+
+bench-dashboard:  ## what the dashboard costs a browser at 30, 500 and 2,000 messages a second
+	@scripts/setup requirements-dev.txt
+	@scripts/test-programs
+	@$(PYTHON_IN_VENV) -m bench.dashboard $(ARGS)
 
 bench-100k:  ## 100,000 streams on one machine in six minutes; writes docs/benchmarks-100k.md (ARGS="--streams N")
 	@scripts/setup requirements-bench.txt
