@@ -205,4 +205,4 @@ function bindControls() {
 bindControls();
 paint();
 setInterval(paint, EVERY_MS);
-new Stream(stream, { channels: [channel] }, { state: showState, event: takeEvent, back: () => {} }).open();
+new Stream(stream, {}, { state: showState, event: takeEvent, back: () => {} }).open([channel]);
