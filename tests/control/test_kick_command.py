@@ -13,7 +13,7 @@ CHANNELS = "news orders.*=signed-in"
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "one of the arguments --user --channel --all is required"),
+        ([], "one of the arguments --user --channel --stream --all is required"),
         (["--user", "7", "--all"], "not allowed with argument"),
         (["--user", ""], "cannot be kicked. Use the id or the name, as text."),
     ],

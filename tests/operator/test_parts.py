@@ -147,6 +147,16 @@ def test_gaps_are_told_by_minute_and_reason_and_for_an_hour() -> None:
     assert hour.minutes(start + 61 * MINUTE_MS) == []
 
 
+def test_gaps_before_the_first_tick_count_in_its_minute() -> None:
+    stats = Stats()
+    hour, start = LastHour(stats.gaps), 1_000 * MINUTE_MS
+    stats.gaps["redis-lost"] += 1
+    hour.tick(start)
+    assert hour.minutes(start + 1000) == [(start, {"redis-lost": 1})]
+    hour.tick(start + MINUTE_MS)
+    assert hour.minutes(start + MINUTE_MS) == [(start, {"redis-lost": 1})]
+
+
 # -- the log
 
 

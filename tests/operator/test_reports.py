@@ -86,7 +86,7 @@ def test_gaps_and_errors_of_the_hub_are_told(
         redis_server.start()
         hub.wait_for_redis("live")
         with watching(hub, cookie) as reports:
-            report = next(iter(reports))
+            report = reports.first(lambda each: bool(each["gaps"]))
     assert [gaps for _, gaps in report["gaps"]] == [{"redis-lost": 1}]
     [line] = report["errors"]
     assert line["level"] == "WARNING"
@@ -115,7 +115,7 @@ def test_a_full_process_has_room_for_an_operator(start_hub: StartHub) -> None:
     cookie = operator_of(hub)
     with Stream(hub.url), watching(hub, cookie) as reports:
         assert reports.first(lambda each: len(each["streams"]) == 2)["figures"]["streams_max"] == 1
-        assert ask(hub.url).body.startswith(b"retry:")
+        assert ask(hub.url).status == 503
         assert hub.health()["streams_open"] == 2
 
 
@@ -273,8 +273,9 @@ def test_a_kick_of_the_operator_ends_the_stream(
     hub = start_hub(**site.env)
     eve = site.people["eve"]
     with BackgroundStream(hub.url, PATH, {"Cookie": eve.cookie}) as stream:
+        page = Page(hub, eve.cookie)
         begin = time.monotonic()
-        answer = Page(hub, eve.cookie).post("/ops/kick/", user=eve.pk)
+        answer = page.post("/ops/kick/", user=eve.pk)
         assert answer.json() == {"processes": 1}
         stream.ends_within_a_second(begin)
 
@@ -299,8 +300,9 @@ def test_one_of_two_streams_of_a_user_is_kicked(start_hub: StartHub, site: Site)
         assert hubs[1].process is not None
         theirs = hubs[1].process.pid
         [victim] = [row["id"] for row in pids[theirs]["streams"] if row["user"] == ann.pk]
+        page = Page(hubs[0], eve.cookie)
         begin = time.monotonic()
-        assert Page(hubs[0], eve.cookie).post("/ops/kick/", stream=victim).status == 200
+        assert page.post("/ops/kick/", stream=victim).status == 200
         second.ends_within_a_second(begin)
         with BackgroundStream(hubs[1].url, path, {"Cookie": ann.cookie}) as back:
             left = reports.first(
