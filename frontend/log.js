@@ -153,7 +153,7 @@ class MessageLog extends HTMLElement {
   }
 
   #isLast(record) {
-    return record === this.#records.known.findLast(this.#matches);
+    return record === this.#shown().at(-1);
   }
 
   #flush() {
@@ -170,7 +170,7 @@ class MessageLog extends HTMLElement {
   }
 
   #shown() {
-    return this.#records.known.filter(this.#matches);
+    return this.#records.matching(this.#matches);
   }
 
   #countWaiting() {
