@@ -3,10 +3,11 @@ import "./picker.js";
 import "./publish.js";
 import * as address from "./address.js";
 import { Alerts } from "./alerts.js";
-import { Channels, PAST_MS, isPattern } from "./channels.js";
+import { ADDED_MS, Channels, PAST_MS, isPattern } from "./channels.js";
 import { showChosen } from "./chosen.js";
 import { copyFrom } from "./clipboard.js";
 import { redisPublish } from "./commands.js";
+import { date } from "./dating.js";
 import { showFigures } from "./figures.js";
 import { formatCount } from "./format.js";
 import { perFrame } from "./frame.js";
@@ -29,6 +30,7 @@ const WORDS = {
   [State.OFFLINE]: "Offline",
 };
 
+const STORED_MS = 3000; // until a message is surely in the history
 const FIGURES_MS = 250; // a number that changes faster cannot be read
 
 const byId = (id) => document.getElementById(id);
@@ -42,6 +44,7 @@ const stream = new Stream(document.body.dataset.stream, { rewind }, on);
 const channels = new Channels(namesInAddress());
 const alerts = new Alerts(byId("alerts"));
 const waiting = { title: byId("empty-title").textContent, text: byId("empty-text").textContent };
+const undated = [];
 let isBegun = false;
 
 function namesInAddress() {
@@ -57,7 +60,17 @@ function takeEvent(event, asked = event.channel) {
     rate.count(now);
     channels.count(asked, now);
   }
-  take({ ...recordOf(event, now), isPast, hue: channels.hue(asked) });
+  const record = { ...recordOf(event, now), isPast, hue: channels.hue(asked) };
+  if (isPast && record.kind === "message" && !isPattern(asked)) undated.push(record);
+  take(record);
+}
+
+/** When the past has come. The newest of it may not be in the history yet: those are looked for again. */
+async function datePast(records = undated.splice(0), isLast = false) {
+  if (records.length === 0 || !document.body.dataset.history) return;
+  await date(records);
+  log.showTimes();
+  if (!isLast) setTimeout(() => datePast(records.filter(({ isPast }) => isPast), true), STORED_MS);
 }
 
 function choose(names) {
@@ -69,12 +82,18 @@ function follow(names) {
   const { added, dropped } = channels.choose(names);
   stream.change(added, dropped);
   nameChannels();
+  if (added.length) setTimeout(() => datePast(), ADDED_MS);
 }
 
 function begin() {
   channels.begin();
-  if (!isBegun) setTimeout(() => log.restorePause(), rewind === "0" ? 0 : PAST_MS);
+  if (!isBegun) setTimeout(takeUp, rewind === "0" ? 0 : PAST_MS);
   isBegun = true;
+}
+
+function takeUp() {
+  log.restorePause();
+  datePast();
 }
 
 function takeReturn(ms, resumed) {

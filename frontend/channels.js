@@ -3,7 +3,7 @@ import { Rate } from "./rate.js";
 const HUES = 8;
 const SECONDS = 5; // of which the rate of a channel is the mean
 export const PAST_MS = 500; // what comes so soon after the beginning is the past
-const ADDED_MS = 1500; // and after a channel was added, with a request in between
+export const ADDED_MS = 1500; // and after a channel was added, with a request in between
 
 /** The chosen channels and wildcards: how fast each is, its colour, and since when it is live. */
 export class Channels {

@@ -58,7 +58,7 @@ function factsOf(record, json) {
     ["Channel", record.channel],
     ["Id", record.id],
     ["Event", record.event],
-    ["Received", formatDate(record.at) + (record.isPast ? ", from the history" : "")],
+    ["Received", record.isPast ? "before the page was opened" : formatDate(record.at)],
     ["Delay", delay && `${formatDelay(delay.ms)} after its “${delay.key}”`],
     ["Size", sizeOf(record.text)],
   ].filter(([, value]) => value);

@@ -44,10 +44,8 @@ class MessageLog extends HTMLElement {
     this.#listenToLog();
     this.#parts.filter.value = address.filter;
     this.#matches = filterFor(address.filter.trim());
-    this.#paint();
   }
 
-  /** Says which channels the log is of. */
   set channels(channels) {
     this.#channels = channels;
     this.dataset.several = channels.areSeveral;
@@ -55,7 +53,7 @@ class MessageLog extends HTMLElement {
     this.#paint();
   }
 
-  /** Takes a record. Cheap: nothing is drawn before the next frame. */
+  /** Cheap: nothing is drawn before the next frame. */
   add(record) {
     this.#records.push(record);
     if (this.#records.isHeld && this.#isNews(record)) this.#waiting += 1;
@@ -92,6 +90,10 @@ class MessageLog extends HTMLElement {
     const records = [...this.#records.known, ...this.#records.waiting].filter(this.#matches);
     download(ndjson(records), fileName(this.#channels.names));
     say(`${plural(records.length, "line")} exported`);
+  }
+
+  showTimes() {
+    this.#view.rows.showTimes();
   }
 
   focusFilter() {
@@ -153,7 +155,7 @@ class MessageLog extends HTMLElement {
   }
 
   #isLast(record) {
-    return record === this.#records.known.findLast(this.#matches);
+    return record === this.#shown().at(-1);
   }
 
   #flush() {
@@ -170,7 +172,7 @@ class MessageLog extends HTMLElement {
   }
 
   #shown() {
-    return this.#records.known.filter(this.#matches);
+    return this.#records.matching(this.#matches);
   }
 
   #countWaiting() {
@@ -182,7 +184,6 @@ class MessageLog extends HTMLElement {
     return record.kind === "message" && this.#matches(record);
   }
 
-  /** What Older may do to the log. */
   #holder() {
     return {
       hold: () => this.#records.hold(),
@@ -215,8 +216,7 @@ class MessageLog extends HTMLElement {
 
   #describe() {
     const { newest, waiting, empty, noMatch, filter } = this.#parts;
-    const filtered = filter.value.trim() !== "";
-    const isEmpty = this.#view.rows.length === 0;
+    const [filtered, isEmpty] = [filter.value.trim() !== "", this.#view.rows.length === 0];
     newest.hidden = this.#waiting === 0;
     waiting.textContent = plural(this.#waiting, "new message");
     empty.hidden = !isEmpty || filtered;

@@ -13,6 +13,7 @@ export class Records {
   #loaded = [];
   #next = 0; // the seq of the record after the loaded ones
   #onScreen;
+  #found = {};
 
   /** @param {() => object[]} onScreen the records that have rows: they count for as long as they can be seen */
   constructor(onScreen) {
@@ -47,6 +48,15 @@ export class Records {
     return [...before, ...this.#ring.since(0).filter(({ seq }) => seq <= this.#seq)];
   }
 
+  /** Those of the known records that match; while they are held, looked for once. */
+  matching(matches) {
+    const { known } = this;
+    if (this.#found.known !== known || this.#found.matches !== matches) {
+      this.#found = { known, matches, records: known.filter(matches) };
+    }
+    return this.#found.records;
+  }
+
   /** The first of what is known; cheap. */
   get oldest() {
     if (this.#held) return this.#held[0];
@@ -66,6 +76,7 @@ export class Records {
     this.#loaded = held.filter(({ seq }) => seq === 0);
     this.#next = held.find(({ seq }) => seq > 0)?.seq ?? this.#seq + 1;
     this.#held = null;
+    this.#found = {};
   }
 
   /** Puts records of the history in front of what is held. */

@@ -23,7 +23,7 @@ export function makeRow(record) {
   const [toggle, time, channel, id, text, copy] = row.firstElementChild.children;
   records.set(row, record);
   row.dataset.kind = record.kind;
-  time.textContent = formatWhen(record.at);
+  time.textContent = whenOf(record);
   channel.textContent = record.channel ?? "";
   if (record.hue !== undefined) row.dataset.hue = record.hue;
   id.textContent = record.id;
@@ -35,6 +35,15 @@ export function makeRow(record) {
     announce(text, record);
   }
   return row;
+}
+
+/** Shows when the message was received, which may have become known. */
+export function showTime(row) {
+  row.querySelector(".row-time").textContent = whenOf(recordOfRow(row));
+}
+
+function whenOf({ at, isPast }) {
+  return isPast ? "earlier" : formatWhen(at);
 }
 
 /** Shows all of a message below its line, or no longer. */

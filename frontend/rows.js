@@ -1,4 +1,4 @@
-import { makeRow, recordOfRow } from "./row.js";
+import { makeRow, recordOfRow, showTime } from "./row.js";
 
 const PAGE = 100;
 const MOVING_ROWS = 120; // the browser paints what is on the screen, and moves all
@@ -75,6 +75,10 @@ export class Rows {
     const height = this.#list.offsetHeight;
     while (this.length > MAX_ROWS) this.#list.firstElementChild.remove();
     return height - this.#list.offsetHeight;
+  }
+
+  showTimes() {
+    for (const row of this.#list.children) showTime(row);
   }
 
   #showOnly(records) {

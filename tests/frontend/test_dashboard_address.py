@@ -35,6 +35,27 @@ def test_a_reload_loses_nothing(dashboard: Dashboard, redis_server: RedisServer)
     expect(dashboard.figure("gaps")).to_have_text("0")
 
 
+def test_the_past_has_the_times_of_the_history(
+    dashboard: Dashboard, redis_server: RedisServer
+) -> None:
+    redis_server.publish("old")
+    expect(dashboard.rows).to_have_count(1)
+    page = {
+        "channel": "demo_stream",
+        "messages": [{"id": "", "time": 1_795_000_000_000, "event": "message", "data": "old"}],
+        "more": False,
+    }
+    page["messages"][0]["id"] = dashboard.rows.locator(".row-id").text_content()  # type: ignore[index]
+    with dashboard.page.expect_request(re.compile("/history/")):
+        dashboard.page.route(re.compile("/history/"), lambda route: route.fulfill(json=page))
+        dashboard.open("")
+    expect(dashboard.row("old").locator("time")).to_have_text(re.compile(r"^11-1[789] "))
+    dashboard.page.unroute(re.compile("/history/"))
+    dashboard.page.route(re.compile("/history/"), lambda route: route.fulfill(status=503))
+    dashboard.open("")
+    expect(dashboard.row("old").locator("time")).to_have_text("earlier")
+
+
 def test_the_past_is_no_rate(dashboard: Dashboard, redis_server: RedisServer) -> None:
     for number in range(50):
         redis_server.publish(f"number {number}")
