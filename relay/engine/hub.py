@@ -14,7 +14,7 @@ from relay.control.presence import Presence
 from relay.control.processes import Processes
 from relay.control.report import State
 from relay.control.seats import Seats
-from relay.engine.channels import Channels
+from relay.engine.channels import Channels, Sources
 from relay.engine.reporter import Reporter
 from relay.engine.stream import Admission, Full, Refusal, Stream, jitter, longest
 from relay.engine.streams import Streams
@@ -24,6 +24,7 @@ from relay.feed.context import Context
 from relay.feed.writer import Chunk, Writer
 from relay.sockets.poller import Poller
 from relay.source.listeners import Listeners
+from relay.source.trackers import Trackers
 from relay.stats import Stats
 from relay.wire import sse
 
@@ -60,8 +61,8 @@ class Hub:
         self.database = DatabaseCheck(settings, clock)
         self._reporter = Reporter(self.stats, clock)
         self._supervisor = Supervisor(clock)
-        self._listeners = Listeners(self._context)
-        self.channels = Channels(self._context, self._listeners, self._supervisor)
+        self._sources = Sources(Listeners(self._context), Trackers(self._context))
+        self.channels = Channels(self._context, self._sources, self._supervisor)
         self.catalogue = self.channels.catalogue
         keys = HubKeys(settings.prefix)
         processes = Processes(broker.commands, keys, self._report)
@@ -111,7 +112,8 @@ class Hub:
     def start(self) -> None:
         """Starts every part: the channels, the listener, heartbeats, kicks and presence."""
         self.channels.start()
-        self._supervisor.start(self._listeners.run, "listener")
+        self._supervisor.start(self._sources.listeners.run, "listener")
+        self._supervisor.start(self._sources.trackers.run, "tracker")
         self._supervisor.start(self._tick, "ticker")
         self._supervisor.start(self.kicks.run, "receiver of kicks")
         self._supervisor.start(self.presence.run, "presence")
