@@ -22,6 +22,7 @@ const REASONS = new Map([
   ["redis-lost", "the hub lost its connection to Redis for a while"],
   ["expired", "this page was away for longer than the hub keeps messages"],
   ["unheard", "no hub was listening for a while"],
+  ["reset", "the stream in Redis was replaced, or lost entries"],
   ["unknown-id", "the hub does not know the place where this page had stopped"],
   ["history-unavailable", "the hub’s history cannot be read"],
 ]);

@@ -18,7 +18,7 @@ from relay.wire import envelope, position  # noqa: E402
 from relay.wire.notices import Gap, GapReason, Oversize  # noqa: E402
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-PLACE = {"type": "string", "pattern": f"^{position.PATTERN.pattern}$"}
+PLACE = {"type": "string", "pattern": f"^{position.ENTRY.pattern}$"}
 PLACES = {
     "type": "string",
     "description": (

@@ -21,6 +21,7 @@ from relay.broker.gate import Gate
 from relay.broker.pool import COMMAND_SECONDS, open_pool, open_sync_pool
 from relay.broker.probe import Probe
 from relay.broker.subscription import Receive, Subscription
+from relay.broker.tracking import Observer, Tracking
 from relay.broker.urls import ClusterUrl, SentinelUrl, ServerUrl, UnusableOption, parse
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
@@ -83,6 +84,10 @@ class RedisAddress:
         Raises OSError when Redis cannot be reached.
         """
         return await self._open(partial(Subscription, self._auth, receive))
+
+    async def track(self, observer: Observer) -> Tracking:
+        """Returns a connection that does not track yet. Raises OSError when Redis cannot be reached."""
+        return await self._open(partial(Tracking, self._auth, observer))
 
     async def _open(self, factory: Callable[[], Protocol]) -> Protocol:
         loop = asyncio.get_running_loop()

@@ -4,9 +4,12 @@ from functools import partial
 
 from relay.broker.address import RedisAddress
 from relay.broker.commands import ServerCommands
+from relay.broker.dialogue import Dialogue
 from relay.broker.errors import NotMaster, SubscriptionRefused
 from relay.broker.gate import Gate
+from relay.broker.hello import Hello
 from relay.broker.subscription import Receive, Subscription
+from relay.broker.tracking import Observer, Tracking
 
 USE = {
     "cluster": "is a node of a cluster: use redis+cluster:// in REDIS_URL",
@@ -42,15 +45,28 @@ class Master:
         """
         subscription = await self.address.connect(receive)
         try:
-            hello = await subscription.hello()
-            expected = "cluster" if self.node else "standalone"
-            if hello.mode not in {expected, ""}:
-                raise SubscriptionRefused(USE.get(hello.mode, "is not in a cluster"))
-            if self.elected and hello.role not in {"master", ""}:
-                raise NotMaster(f"{self.name} is a replica now")
-            if self.node and await subscription.node_id() != self.node:
-                raise NotMaster(f"{self.name} is another node now")
+            await self._check(await subscription.hello(), subscription)
         except BaseException:
             subscription.abort("the attempt was given up")
             raise
         return subscription
+
+    async def track(self, observer: Observer) -> Tracking:
+        """Returns a connection to this very master, which tracks. Raises like `connect`."""
+        tracking = await self.address.track(observer)
+        try:
+            await self._check(await tracking.begin(), tracking)
+        except BaseException:
+            tracking.abort("the attempt was given up")
+            raise
+        return tracking
+
+    async def _check(self, hello: Hello, connection: Dialogue) -> None:
+        """Raises NotMaster or SubscriptionRefused where the connection leads to another server."""
+        expected = "cluster" if self.node else "standalone"
+        if hello.mode not in {expected, ""}:
+            raise SubscriptionRefused(USE.get(hello.mode, "is not in a cluster"))
+        if self.elected and hello.role not in {"master", ""}:
+            raise NotMaster(f"{self.name} is a replica now")
+        if self.node and await connection.node_id() != self.node:
+            raise NotMaster(f"{self.name} is another node now")

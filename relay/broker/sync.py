@@ -177,17 +177,22 @@ def run_sync(work: Callable[[], Any], command: str) -> Any:
 
 def run_script_sync(url: str, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
     """Runs a script on a connection of its own. Raises RedisUnavailable."""
-    text, digest = script_text(name)
-    words = [len(keys), *keys, *arguments]
 
     def work() -> Any:
         server = open_sync(url)
         try:
-            try:
-                return server.client().evalsha(digest, *words)
-            except redis.exceptions.NoScriptError:
-                return server.client().eval(text, *words)
+            return script_sync(server.client(), name, keys, arguments)
         finally:
             server.close()
 
     return run_sync(work, "EVALSHA")
+
+
+def script_sync(client: Client, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """Runs a script by its digest, or the whole where Redis does not know it. Raises like redis-py."""
+    text, digest = script_text(name)
+    words = [len(keys), *keys, *arguments]
+    try:
+        return client.evalsha(digest, *words)
+    except redis.exceptions.NoScriptError:
+        return client.eval(text, *words)

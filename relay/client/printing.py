@@ -58,7 +58,7 @@ def _beginning(start: str | None) -> Mapping[str, Any]:
         return {}
     if start == "all" or start.isdecimal():
         return {"rewind": start}
-    if "=" in start or Position.parse(start):
+    if "=" in start or Position.parse_entry(start):
         return {"last_event_id": start}
     return {"since": start}
 

@@ -16,6 +16,9 @@ MAX_NAME_BYTES = 255
 RESERVED = ("__keyspace@", "__keyevent@", "__sentinel__", "asgi")
 """Beginnings of names that are Redis' own or a channel layer's."""
 
+SOURCES = ("pubsub", "stream")
+"""Where the messages of a channel come from: PUBLISH, or a Redis Stream (XADD)."""
+
 _NAME = re.compile(r"[\w.:/@~!$',;()-]+")
 _PATTERN = re.compile(r"(?:[\w.:/@~!$',;()-]+|\*|\{[a-z_][a-z0-9_]*\})+")
 _WILD = re.compile(r"\*|\{([a-z_][a-z0-9_]*)\}")
@@ -38,10 +41,17 @@ class Spec:
     """Subscribed and logged from the start, whether or not anybody listens."""
     ring_bytes: int | None = None
     """The bound of its ring; None: RELAY_RING_BYTES."""
+    source: str = "pubsub"
+    """One of SOURCES."""
     regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "regex", _regex(self.pattern))
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether Redis keeps the messages: the channel is a Redis Stream under its own name."""
+        return self.source == "stream"
 
     @property
     def is_pattern(self) -> bool:
@@ -51,6 +61,11 @@ class Spec:
     def head(self) -> str:
         """The text before the first wildcard or field."""
         return _WILD.split(self.pattern)[0]
+
+    @property
+    def glob(self) -> str:
+        """The pattern as Redis writes one."""
+        return _WILD.sub("*", self.pattern)
 
     @property
     def sample(self) -> str:
@@ -158,6 +173,11 @@ class Catalogue:
                 return self._found(name, spec, match.groupdict())
         return None
 
+    def is_stored_pattern(self, name: str) -> bool:
+        """Whether a name is a pattern of stream channels, which nobody can have as one stream."""
+        spec = self._patterns.get(name)
+        return spec is not None and spec.is_stored
+
     def withholds(self, wildcard: str, name: str) -> bool:
         """Whether a message on the channel `name` is not for those who subscribed to `wildcard`.
 
@@ -183,6 +203,11 @@ class Catalogue:
             raise ValueError(f"{name!r} would reach channels that are not messages")
         if "owner" in (spec.access, spec.wildcard) and "{user_id}" not in name:
             raise ValueError(f"{name!r} has no {{user_id}}, by which its owner is known")
+        if spec.wildcard is not None and spec.is_stored:
+            raise ValueError(
+                f"{name!r} has a wildcard, and Redis cannot read streams by a pattern: remove"
+                " wildcard, or source"
+            )
         if spec.always and spec.is_pattern:
             raise ValueError(f"{name!r} is a pattern; only an exact name can be kept always")
 

@@ -1,9 +1,11 @@
 """The entries of RELAY_CHANNELS, as a dictionary or in their short form."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
+
+from relay.conf.catalogue import SOURCES
 
 Entry = Mapping[str, Any]
 
@@ -15,7 +17,7 @@ class InvalidEntry(ValueError):
 
 
 def parse_channels(value: Any) -> tuple[tuple[str, Entry], ...]:
-    """The entries of RELAY_CHANNELS: a mapping, or the short form `name[=rule] …`.
+    """The entries of RELAY_CHANNELS: a mapping, or the short form `name[=rule[+stream]] …`.
 
     Raises InvalidEntry for an entry that cannot be used, ValueError, TypeError or AttributeError for
     a value that is neither form.
@@ -48,7 +50,9 @@ def _short_form(text: str) -> Iterator[tuple[str, Entry]]:
         if name in seen:
             raise InvalidEntry(f"{name!r} is there twice")
         seen.add(name)
-        yield name, {"access": rule if equals else "public"}
+        rule, plus, source = rule.partition("+")
+        stored = {"source": source} if plus else {}
+        yield name, {"access": rule if equals else "public", **stored}
 
 
 def _entry(name: Any, entry: Any) -> Entry:
@@ -64,7 +68,8 @@ def _check(name: str, key: Any, setting: Any) -> None:
     if valid is None:
         raise InvalidEntry(f"{key!r} of {name!r} is no key of an entry{_suggest(key, _KEYS)}")
     if not valid(setting):
-        close = _suggest(setting, RULES) if valid is is_rule else ""
+        known = _WORDS.get(key)
+        close = _suggest(setting, known) if known else ""
         raise InvalidEntry(f"{key} of {name!r} is not valid: {setting!r}{close}")
 
 
@@ -89,6 +94,10 @@ def _is_event_size(value: Any) -> bool:
     return type(value) is int and value >= 256
 
 
+def _is_source(value: Any) -> bool:
+    return value in SOURCES
+
+
 def _is_flag(value: Any) -> bool:
     return type(value) is bool
 
@@ -101,4 +110,7 @@ _KEYS: Mapping[str, Callable[[Any], bool]] = {
     "event_bytes": _is_event_size,
     "envelope": _is_flag,
     "always": _is_flag,
+    "source": _is_source,
 }
+_WORDS: Mapping[Any, Sequence[str]] = {"access": RULES, "source": SOURCES}
+"""What a value may have meant that is not valid."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from relay import tasks
 from relay.conf.catalogue import Target
@@ -11,12 +12,15 @@ from relay.engine.channel import Channel
 from relay.engine.delivery import Delivery
 from relay.engine.group import Group
 from relay.engine.newcomers import Newcomers
+from relay.engine.pubsub_channel import PubSubChannel
+from relay.engine.stored_channel import StoredChannel
 from relay.engine.stream import Admission, Full, Refusal
 from relay.engine.supervisor import Supervisor
 from relay.feed.context import Context
 from relay.feed.ring import Ring
 from relay.history.outage import history_outage
 from relay.source.listeners import Listeners
+from relay.source.trackers import Trackers
 
 LATEST_EVENTS = 16
 """The number of events in the ring of a conflated group, for each of its channels."""
@@ -24,12 +28,19 @@ LATEST_EVENTS = 16
 GroupKey = tuple[frozenset[str], float | None]
 
 
+class Sources(NamedTuple):
+    """Where the messages of each kind of channel come from."""
+
+    listeners: Listeners
+    trackers: Trackers
+
+
 class Channels:
     """All channels and groups of the process. Iterates over both."""
 
-    def __init__(self, context: Context, listeners: Listeners, supervisor: Supervisor) -> None:
+    def __init__(self, context: Context, sources: Sources, supervisor: Supervisor) -> None:
         self._context = context
-        self._listeners = listeners
+        self._sources = sources
         self._supervisor = supervisor
         self.catalogue = context.settings.catalogue()
         self._withholds = lru_cache(maxsize=4096)(self.catalogue.withholds)
@@ -107,12 +118,19 @@ class Channels:
     def _channel(self, target: Target) -> Channel:
         channel = self._channels.get(target.name)
         if channel is None:
-            channel = Channel(target, self._context, self._outage)
-            self._channels[target.name] = channel
-            name = f"journal of {target.name}"
-            self._journals[channel] = self._supervisor.start(channel.run, name)
-            self._listeners.add(channel)
+            channel = self._channels[target.name] = self._opened(target)
         self._unused.pop(channel, None)
+        return channel
+
+    def _opened(self, target: Target) -> Channel:
+        if target.spec.is_stored:
+            stored = StoredChannel(target, self._context)
+            self._sources.trackers.add(stored)
+            return stored
+        channel = PubSubChannel(target, self._context, self._outage)
+        name = f"journal of {target.name}"
+        self._journals[channel] = self._supervisor.start(channel.run, name)
+        self._sources.listeners.add(channel)
         return channel
 
     def _group(self, channels: Sequence[Channel], latest_seconds: float | None) -> Group:
@@ -157,7 +175,10 @@ class Channels:
     def _leave(self, channel: Channel) -> None:
         del self._channels[channel.name]
         del self._unused[channel]
-        self._listeners.remove(channel)
+        if isinstance(channel, StoredChannel):
+            self._sources.trackers.remove(channel)
+        elif isinstance(channel, PubSubChannel):
+            self._sources.listeners.remove(channel)
         self._supervisor.start(partial(self._end, channel), f"end of {channel.name}")
 
     async def _end(self, channel: Channel) -> None:

@@ -14,7 +14,7 @@ from relay.control.processes import Processes
 from relay.control.report import State
 from relay.control.seats import Seats
 from relay.control.watch import Watch
-from relay.engine.channels import Channels
+from relay.engine.channels import Channels, Sources
 from relay.engine.draining import drain
 from relay.engine.last_hour import LastHour
 from relay.engine.numbers import Numbers
@@ -27,6 +27,7 @@ from relay.feed.context import Context
 from relay.feed.writer import Chunk, Writer
 from relay.sockets.poller import Poller
 from relay.source.listeners import Listeners
+from relay.source.trackers import Trackers
 from relay.stats import Stats
 from relay.wire import sse
 
@@ -48,8 +49,8 @@ class Hub:
         self.database = DatabaseCheck(settings, clock)
         self.reporter = Reporter(self.stats, clock)
         self._supervisor = Supervisor(clock)
-        self.listeners = Listeners(self.context)
-        self.channels = Channels(self.context, self.listeners, self._supervisor)
+        self.sources = Sources(Listeners(self.context), Trackers(self.context))
+        self.channels = Channels(self.context, self.sources, self._supervisor)
         self.catalogue = self.channels.catalogue
         keys = HubKeys(settings.prefix)
         processes = Processes(broker.commands, keys, self._report)
@@ -101,7 +102,8 @@ class Hub:
     def start(self) -> None:
         """Starts every part: the channels, the listener, heartbeats, kicks and presence."""
         self.channels.start()
-        self._supervisor.start(self.listeners.run, "listener")
+        self._supervisor.start(self.sources.listeners.run, "listener")
+        self._supervisor.start(self.sources.trackers.run, "tracker")
         self._supervisor.start(self._tick, "ticker")
         self._supervisor.start(self.kicks.run, "receiver of kicks")
         self._supervisor.start(self.presence.run, "presence")

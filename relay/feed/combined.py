@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from relay.feed.feed import Feed, FeedEvent
+from relay.feed.channel_feed import ChannelFeed, FeedEvent
 from relay.feed.readers import Readers
 from relay.feed.ring import Place, Ring
 from relay.wire import sse, stream_id
@@ -30,7 +30,7 @@ class CombinedFeed:
     `close`. It leaves out withheld messages, whose numbers stay used.
     """
 
-    def __init__(self, feeds: Sequence[Feed], ring: Ring, withholds: Withholds) -> None:
+    def __init__(self, feeds: Sequence[ChannelFeed], ring: Ring, withholds: Withholds) -> None:
         self.feeds = tuple(feeds)
         self.ring = ring
         self.readers = Readers()
@@ -60,18 +60,18 @@ class CombinedFeed:
         frame = comment + (self.greeting() or b"\n")
         self._append(frame, self.positions, time_ms)
 
-    def receive(self, feed: Feed, received: FeedEvent) -> None:
+    def receive(self, feed: ChannelFeed, received: FeedEvent) -> None:
         """Appends an event of a feed, unless it is withheld."""
         if not self.withheld(feed, received.source):
             self._take(feed, received)
 
-    def withheld(self, feed: Feed, source: bytes) -> bool:
+    def withheld(self, feed: ChannelFeed, source: bytes) -> bool:
         """Whether the wildcard `feed` withholds messages of the channel `source`."""
         return bool(source) and self._withholds(feed.channel, unquote(source.decode()))
 
     def numbered(
         self,
-        feed: Feed,
+        feed: ChannelFeed,
         position: Position,
         event: bytes,
         positions: Positions,
@@ -97,7 +97,7 @@ class CombinedFeed:
                 notices.append(self.numbered(feed, end, sse.hub_event(gap), after))
         return b"".join(notices)
 
-    def _take(self, feed: Feed, received: FeedEvent) -> None:
+    def _take(self, feed: ChannelFeed, received: FeedEvent) -> None:
         self._count += 1
         positions = {**self.positions, feed.channel: received.position}
         frame = self.numbered(feed, received.position, received.event, positions, received.source)

@@ -5,8 +5,8 @@ from itertools import islice
 from typing import Any
 
 from relay.clock import Clock
+from relay.feed.channel_feed import ChannelFeed, FeedEvent
 from relay.feed.combined import CombinedFeed, Withholds
-from relay.feed.feed import Feed, FeedEvent
 from relay.feed.ring import Kind, Place, Ring
 from relay.feed.start import After, Start
 
@@ -19,7 +19,7 @@ class ConflatedFeed(CombinedFeed):
 
     def __init__(
         self,
-        feeds: Sequence[Feed],
+        feeds: Sequence[ChannelFeed],
         ring: Ring,
         withholds: Withholds,
         seconds: float,
@@ -28,8 +28,8 @@ class ConflatedFeed(CombinedFeed):
         super().__init__(feeds, ring, withholds)
         self._seconds = seconds
         self._clock = clock
-        self._due: dict[Feed, float] = {}
-        self._waiting: dict[Feed, FeedEvent] = {}
+        self._due: dict[ChannelFeed, float] = {}
+        self._waiting: dict[ChannelFeed, FeedEvent] = {}
 
     def eviction_notice(self, place: Place, before: Any) -> bytes:
         """Returns nothing: a slow client gets the newest events when it reads again."""
@@ -47,11 +47,11 @@ class ConflatedFeed(CombinedFeed):
                 )
         return b"".join(parts)
 
-    def _newest_of(self, feed: Feed) -> FeedEvent | None:
+    def _newest_of(self, feed: ChannelFeed) -> FeedEvent | None:
         messages = islice(feed.newest_messages(), LOOK_BACK)
         return next((each for each in messages if not self.withheld(feed, each.source)), None)
 
-    def _take(self, feed: Feed, received: FeedEvent) -> None:
+    def _take(self, feed: ChannelFeed, received: FeedEvent) -> None:
         if received.kind is Kind.GAP:
             return
         now = self._clock.time()
@@ -64,7 +64,7 @@ class ConflatedFeed(CombinedFeed):
             self._waiting[feed] = received
             self._clock.call_at(self._due[feed], self._emit, feed)
 
-    def _emit(self, feed: Feed) -> None:
+    def _emit(self, feed: ChannelFeed) -> None:
         received = self._waiting.pop(feed)
         self._due[feed] = self._clock.time() + self._seconds
         super()._take(feed, received)

@@ -210,8 +210,9 @@ def _wish(request: StreamRequest, settings: Settings, catalogue: Catalogue) -> _
         query = parse_query(request.query_string)
         targets = find_targets(catalogue, query.get("channel") or [settings.channel])
         names = [target.name for target in targets]
+        stored = [target.name for target in targets if target.spec.is_stored]
         now_ms = time.time_ns() // 1_000_000
-        starts = parse_starts(names, request.last_event_id, query, now_ms)
+        starts = parse_starts(names, request.last_event_id, query, now_ms, stored)
         token = query.get("token", [""])[0]
         return _Wish(targets, starts, parse_latest(query), token, _names_errors(query))
     except ValueError as error:

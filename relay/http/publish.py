@@ -111,7 +111,7 @@ async def publish(
     once = _once(request, subject, target)
     try:
         published = await _send(
-            Outgoing(target.name, _messages(request, target, body), once), subject
+            Outgoing.to(target, _messages(request, target, body), once), subject
         )
     except RedisUnavailable as error:
         raise _unavailable(error, request, target) from None

@@ -1,7 +1,7 @@
 """Which channels a client asks for, and where its stream starts. A request may hold anything."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote
 
@@ -50,8 +50,15 @@ def parse_query(query_string: bytes) -> Query:
 
 
 def require_channel(catalogue: Catalogue, name: str) -> Target:
-    """Returns what the catalogue has under a name. Raises Problem (404), which never repeats it."""
+    """Returns what the catalogue has under a name. Raises Problem, which never repeats the name.
+
+    404 for what is not there, 400 for a pattern of stream channels.
+    """
     target = catalogue.find(name)
+    if target is None and catalogue.is_stored_pattern(name):
+        raise Problem(
+            400, _("These channels are streams of Redis. Name each one: they have no wildcard.")
+        )
     if target is None:
         raise Problem(404, _("There is no such channel."))
     return target
@@ -72,9 +79,13 @@ def find_channels(catalogue: Catalogue, names: Sequence[str]) -> list[Target]:
 
 
 def parse_starts(
-    names: Sequence[str], last_event_id: bytes | None, query: Query, now_ms: int
+    names: Sequence[str],
+    last_event_id: bytes | None,
+    query: Query,
+    now_ms: int,
+    stored: Container[str] = (),
 ) -> Mapping[str, Start]:
-    """Returns where each channel of a stream starts.
+    """Returns where each channel of a stream starts. `stored` holds the stream channels among `names`.
 
     The `Last-Event-ID` header wins, then an id in the query, `rewind` and `since`. An id
     without names is the first channel's. A channel that the id does not name starts as `rewind` or
@@ -84,7 +95,7 @@ def parse_starts(
     read. A last event id never raises.
     """
     text = (last_event_id or b"").decode("latin-1") or _id_in(query)
-    named = _after(names, text) if text else {}
+    named = _after(names, text, stored) if text else {}
     if len(named) == len(names):
         return named
     start: Start = Live()
@@ -100,15 +111,19 @@ def _id_in(query: Query) -> str:
     return next(found, "")
 
 
-def _after(names: Sequence[str], text: str) -> dict[str, Start]:
+def _after(names: Sequence[str], text: str, stored: Container[str]) -> dict[str, Start]:
     """Returns the starts of the channels that an id names."""
-    position = Position.parse(text)
+    position = _position(names[0], text, stored)
     if position is not None:
         return {names[0]: After(position)}
     positions = stream_id.decode(text)
     if positions is None:
         return dict.fromkeys(names, After(None))
-    return {name: After(positions[name]) for name in names if name in positions}
+    return {n: After(_position(n, positions[n], stored)) for n in names if n in positions}
+
+
+def _position(name: str, text: str, stored: Container[str]) -> Position | None:
+    return Position.parse_entry(text) if name in stored else Position.parse(text)
 
 
 def parse_latest(query: Query) -> float | None:

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count as count_from
 from itertools import islice
@@ -15,8 +15,10 @@ from django.core.management.base import CommandError
 from relay import conf
 from relay.broker.address import name_of
 from relay.broker.errors import RedisUnavailable
-from relay.broker.sync import SyncRedis, open_sync, run_sync
+from relay.broker.sync import SyncRedis, open_sync, run_sync, script_sync
+from relay.conf.catalogue import Target
 from relay.management.subcommand import Options, Subcommand
+from relay.publishing.once import Outgoing, entries_script
 
 SHOW_SECONDS = 0.1
 """How often the line with the progress is written."""
@@ -24,9 +26,9 @@ SHOW_SECONDS = 0.1
 
 class Publish(Subcommand):
     help = (
-        "Publishes MESSAGE on a Redis channel. Without MESSAGE, publishes every line of standard"
-        " input. With --count the message is sent that often (a {n} in it becomes its number), with"
-        " --rate so many times a second."
+        "Publishes MESSAGE on a Redis channel, or adds it to the stream of a stream channel. Without"
+        " MESSAGE, publishes every line of standard input. With --count the message is sent that often"
+        " (a {n} in it becomes its number), with --rate so many times a second."
     )
 
     @staticmethod
@@ -48,25 +50,36 @@ class Publish(Subcommand):
             self.stderr.write(f"{channel} is no channel of RELAY_CHANNELS: no stream has it.")
         messages = _paced(_messages(options["message"], count, rate), rate)
         try:
-            self._publish(url, channel, messages, count)
+            self._publish(url, known, channel, messages, count)
         except RedisUnavailable as error:
             raise CommandError(f"Redis {name_of(url)}: {error}. Check REDIS_URL.") from None
 
     def _publish(
-        self, url: str, channel: str, messages: Iterable[bytes], count: int | None
+        self,
+        url: str,
+        target: Target | None,
+        channel: str,
+        messages: Iterable[bytes],
+        count: int | None,
     ) -> None:
-        received = 0
+        received: int | None = 0
         progress = Progress(sys.stderr, count)
         server, command = open_sync(url), conf.load().publish_command
+        send: Callable[[bytes], int | None] = partial(_send, server, command, channel)
+        if target is not None and target.spec.is_stored:
+            command, send = "XADD", partial(_add, server, target)
         try:
             for message in messages:
-                received = run_sync(partial(_send, server, command, channel, message), command)
+                received = run_sync(partial(send, message), command)
                 progress.advance()
         except KeyboardInterrupt:
             pass
         finally:
             server.close()
         progress.clear()
+        if received is None:
+            self.stdout.write(f"{progress.number} added to the stream {channel}")
+            return
         subscribers = "subscriber" if received == 1 else "subscribers"
         sent = progress.number
         self.stdout.write(f"{sent} published on {channel}, the last to {received} {subscribers}")
@@ -74,6 +87,12 @@ class Publish(Subcommand):
 
 def _send(server: SyncRedis, command: str, channel: str, message: bytes) -> int:
     return int(server.client().execute_command(command, channel, message))
+
+
+def _add(server: SyncRedis, target: Target, message: bytes) -> None:
+    outgoing = Outgoing.to(target, [message])
+    assert outgoing.stored is not None
+    script_sync(server.client(), *entries_script(outgoing, outgoing.stored))
 
 
 class Progress:

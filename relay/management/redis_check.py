@@ -12,7 +12,7 @@ from relay.broker.master import USE
 from relay.broker.pairs import read_pairs
 from relay.broker.sync import SyncRedis, open_sync
 from relay.conf import Settings
-from relay.management.redis_samples import CLUSTER_SAMPLES, SAMPLES, right_for
+from relay.management.redis_samples import CLUSTER_SAMPLES, SAMPLES, STREAM_SAMPLES, right_for
 
 SECONDS = 5
 OLDEST = (6, 2)
@@ -149,7 +149,9 @@ def _denied(client: "redis.Redis", mode: str, settings: Settings) -> Iterator[st
     """Tries each right for what it is there for; what it writes is gone after ten seconds."""
     place = _place(client, settings.prefix)
     keys = {kind: f"{place}:{kind}" for kind in ("text", "stream", "set", "hash")}
-    for words in (*SAMPLES, *(CLUSTER_SAMPLES if mode == "cluster" else ())):
+    stored = any(spec.is_stored for spec in settings.catalogue().specs)
+    samples = (*SAMPLES, *(STREAM_SAMPLES if stored else ()))
+    for words in (*samples, *(CLUSTER_SAMPLES if mode == "cluster" else ())):
         sample = [w.format(**keys) if isinstance(w, str) and w[0] == "{" else w for w in words]
         yield from _try(client, f"the command {words[0]} (+{right_for(words)})", *sample)
     with suppress(redis.exceptions.RedisError):
@@ -177,6 +179,13 @@ def _place(client: "redis.Redis", prefix: str) -> str:
 def _denied_channels(client: "redis.Redis", settings: Settings) -> Iterator[str]:
     names, catalogue = [], settings.catalogue()
     for spec in catalogue.specs:
+        if spec.is_stored:
+            what = f"reading the key {spec.sample} (~{spec.glob})"
+            with suppress(
+                redis.exceptions.MovedError
+            ):  # it says so only to those who have the right
+                yield from _try(client, what, "XRANGE", spec.sample, "-", "+", "COUNT", 1)
+            continue
         names.append(spec.sample)
         if spec.wildcard is not None:
             what = f"subscribing to the pattern {spec.pattern} (+psubscribe &{spec.pattern})"

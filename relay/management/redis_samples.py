@@ -37,10 +37,19 @@ SAMPLES: tuple[tuple[str | int, ...], ...] = (
 """Every command that the hub sends, its scripts included, on keys that exist for the check alone."""
 
 
+STREAM_SAMPLES: tuple[tuple[str | int, ...], ...] = (
+    ("CLIENT", "TRACKING", "OFF"),
+    ("XADD", "{stream}", "2-1", "f", "v"),
+    ("TYPE", "{stream}"),
+    ("XINFO", "STREAM", "{stream}"),
+    ("XTRIM", "{stream}", "MINID", "~", 1),
+)
+"""The same, where the catalogue has stream channels."""
+
 CLUSTER_SAMPLES: tuple[tuple[str | int, ...], ...] = (("CLUSTER", "SLOTS"), ("CLUSTER", "MYID"))
 """The same, of a cluster only."""
 
-CONTAINERS = frozenset({"CLUSTER"})
+CONTAINERS = frozenset({"CLIENT", "CLUSTER", "XINFO"})
 """Commands of which each subcommand is a right of its own."""
 
 

@@ -119,9 +119,9 @@ async def _of_deliveries(deliveries: Sequence[Delivery]) -> dict[str, Value]:
         fill = max(fill, load.ring_fill)
         if isinstance(delivery, Channel):
             channels += 1
-            if delivery.journal is not None:
-                histories[history_state(delivery)] += 1
-                pending += delivery.journal.pending
+            if delivery.history_state in histories:
+                histories[delivery.history_state] += 1
+            pending += delivery.pending
     return {
         "relay_streams": streams,
         "relay_channels": channels,
@@ -134,16 +134,6 @@ async def _of_deliveries(deliveries: Sequence[Delivery]) -> dict[str, Value]:
     }
 
 
-def history_state(channel: Channel) -> str:
-    """Returns `off`, `writing`, `watching` or `failing`."""
-    journal = channel.journal
-    if journal is None:
-        return "off"
-    if journal.failing:
-        return "failing"
-    return "writing" if journal.writing else "watching"
-
-
 def _describe(delivery: Delivery) -> dict[str, Any]:
     load = delivery.load
     described: dict[str, Any] = {
@@ -154,7 +144,7 @@ def _describe(delivery: Delivery) -> dict[str, Any]:
         position = delivery.feed.timeline.position
         described["name"] = delivery.name
         described["position"] = str(position) if position else None
-        described["history"] = history_state(delivery)
+        described["history"] = delivery.history_state
     if isinstance(delivery, Group):
         described["channels"] = [each.name for each in delivery.channels[:GROUP_CHANNELS]]
     return described

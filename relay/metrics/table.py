@@ -39,7 +39,7 @@ def _histogram(name: str, text: str) -> Metric:
 
 STREAM_STATES = ("live", "behind", "replaying")
 WORKER_STATES = ("serving", "draining")
-HISTORY_STATES = ("writing", "watching", "failing")
+HISTORY_STATES = ("writing", "watching", "failing", "source")
 REFUSALS = tuple(str(reason) for reason in Refusal)
 GAPS = tuple(str(reason) for reason in GapReason)
 

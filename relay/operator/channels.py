@@ -9,7 +9,6 @@ from typing import Any
 from relay.engine.channel import Channel
 from relay.engine.delivery import Delivery
 from relay.engine.group import Group
-from relay.metrics.snapshot import history_state
 from relay.operator.slices import in_slices
 
 TOP = 60
@@ -93,8 +92,8 @@ def _row(delivery: Delivery, rate: float | None) -> Mapping[str, Any]:
         row |= {
             "name": delivery.name,
             "kind": "channel",
-            "history": history_state(delivery),
-            "pending": delivery.journal.pending if delivery.journal else 0,
+            "history": delivery.history_state,
+            "pending": delivery.pending,
             "position": str(position or ""),
         }
     return row

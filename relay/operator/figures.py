@@ -56,7 +56,7 @@ def redis_of(hub: Hub) -> Mapping[str, Any]:
     return {
         "deployment": hub.context.broker.topology.deployment,
         "name": hub.context.broker.topology.name,
-        "masters": [{"name": name, "live": live} for name, live in hub.listeners.masters],
+        "masters": [{"name": name, "live": live} for name, live in hub.sources.listeners.masters],
         "paused": hub.paused,
         "losses": hub.stats.redis_losses,
         "moves": hub.stats.redis_moves,

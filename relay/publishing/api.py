@@ -1,6 +1,6 @@
 """`relay.publish` and `relay.apublish`."""
 
-from typing import Any, Literal, overload
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
@@ -10,18 +10,12 @@ from relay.publishing.once import Outgoing
 from relay.publishing.outlet import outlet
 
 
-@overload
-def publish(
-    channel: str, data: Any, *, event: str | None = None, on_commit: Literal[False] = False
-) -> int: ...
-@overload
-def publish(
-    channel: str, data: Any, *, event: str | None = None, on_commit: bool
-) -> int | None: ...
 def publish(
     channel: str, data: Any, *, event: str | None = None, on_commit: bool = False
 ) -> int | None:
     """Sends one message. Returns how many subscribers took it; most of them are hub processes.
+
+    On a stream channel the message is added to the stream, and the result is None: who reads it nobody knows.
 
     `data` is the message if it is text or bytes. Anything else becomes compact JSON, dates, Decimals
     and UUIDs included. `event` names the event (docs/publishing.md, "Named events").
@@ -41,14 +35,6 @@ def publish(
     return None
 
 
-@overload
-async def apublish(
-    channel: str, data: Any, *, event: str | None = None, on_commit: Literal[False] = False
-) -> int: ...
-@overload
-async def apublish(
-    channel: str, data: Any, *, event: str | None = None, on_commit: bool
-) -> int | None: ...
 async def apublish(
     channel: str, data: Any, *, event: str | None = None, on_commit: bool = False
 ) -> int | None:

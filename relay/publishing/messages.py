@@ -17,7 +17,7 @@ def outgoing(channel: str, data: Any, event: str | None) -> Outgoing:
     target = conf.load_catalogue().find(channel)
     if target is None or target.is_wildcard:
         raise ValueError(f"{channel!r} is no channel of RELAY_CHANNELS.")
-    return Outgoing(target.name, (encode(target, data, event),))
+    return Outgoing.to(target, (encode(target, data, event),))
 
 
 def encode(target: Target, data: Any, event: str | None) -> bytes:

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from relay import conf
-from relay.broker.sync import run_sync
+from relay.broker.sync import run_sync, script_sync
 from relay.publishing import rates
 from relay.publishing.clients import client, commands
-from relay.publishing.once import Outgoing, Published, publish_once
+from relay.publishing.once import Outgoing, Published, added, entries_script, publish_once
 
 
 class Outlet(Protocol):
@@ -28,8 +28,11 @@ class RedisOutlet:
     """Sends to Redis, with no attempt repeated."""
 
     def send(self, outgoing: Outgoing) -> Published:
-        [message] = outgoing.messages
         settings = conf.load()
+        if outgoing.stored is not None:
+            script = entries_script(outgoing, outgoing.stored)
+            return added(run_sync(lambda: script_sync(client(settings.redis_url), *script), "XADD"))
+        [message] = outgoing.messages
         words = settings.publish_command, outgoing.channel, message
         taken_by = run_sync(lambda: client(settings.redis_url).execute_command(*words), words[0])
         return Published(1, int(taken_by), again=False)
@@ -37,7 +40,7 @@ class RedisOutlet:
     async def asend(self, outgoing: Outgoing) -> Published:
         connected = await commands()
         settings = conf.load()
-        if outgoing.once is not None or len(outgoing.messages) != 1:
+        if outgoing.stored or outgoing.once is not None or len(outgoing.messages) != 1:
             return await publish_once(connected, settings, outgoing)
         [message] = outgoing.messages
         subscribers = await connected.run(settings.publish_command, outgoing.channel, message)

@@ -1,12 +1,12 @@
 """Joins new streams of one channel: at once if the ring has all messages, else after a replay."""
 
+from relay.feed.channel_feed import ChannelFeed
 from relay.feed.fanout import Fanout
-from relay.feed.feed import Feed
 from relay.feed.start import After, Live, Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
 from relay.replay.catching_up import Backlog, CatchingUp, Handover
-from relay.replay.replay import Piece, Replay, Rest
+from relay.replay.pieces import Piece, Replaying, Rest
 from relay.stats import Stats
 from relay.wire import sse
 from relay.wire.position import Position
@@ -15,7 +15,7 @@ from relay.wire.position import Position
 class Arrivals:
     """The new streams of one feed."""
 
-    def __init__(self, feed: Feed, replay: Replay, fanout: Fanout, stats: Stats) -> None:
+    def __init__(self, feed: ChannelFeed, replay: Replaying, fanout: Fanout, stats: Stats) -> None:
         self._feed = feed
         self._replay = replay
         self._fanout = fanout

@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator, Mapping
 
+from relay.feed.channel_feed import ChannelFeed
 from relay.feed.combined import CombinedFeed, Positions
 from relay.feed.conflated import ConflatedFeed
 from relay.feed.fanout import Fanout
-from relay.feed.feed import Feed
 from relay.feed.ring import Kind
 from relay.feed.start import Live, Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
 from relay.replay.catching_up import Backlog, CatchingUp, Handover
-from relay.replay.replay import Piece, Replay, Rest
+from relay.replay.pieces import Piece, Replaying, Rest
 from relay.stats import Stats
 from relay.wire.position import Position
 
@@ -24,7 +24,7 @@ class CombinedArrivals:
     def __init__(
         self,
         combined: CombinedFeed,
-        replays: Mapping[Feed, Replay],
+        replays: Mapping[ChannelFeed, Replaying],
         fanout: Fanout,
         stats: Stats,
     ) -> None:
@@ -58,18 +58,18 @@ class _Progress:
     """The position of one client in each feed."""
 
     def __init__(
-        self, combined: CombinedFeed, replays: Mapping[Feed, Replay], stats: Stats
+        self, combined: CombinedFeed, replays: Mapping[ChannelFeed, Replaying], stats: Stats
     ) -> None:
         self._combined = combined
         self._replays = replays
         self._stats = stats
-        self._positions: dict[Feed, Position] = {}
+        self._positions: dict[ChannelFeed, Position] = {}
 
     async def begin(
         self, starts: Mapping[str, Start], arrival_positions: Positions
     ) -> AsyncIterator[bytes]:
         """Finds the start in every feed before anything is sent, because an id must name all channels."""
-        gaps: dict[Feed, Piece | None] = {}
+        gaps: dict[ChannelFeed, Piece | None] = {}
         for feed, replay in self._replays.items():
             name = feed.channel
             self._positions[feed], gaps[feed] = await replay.begin(
@@ -79,7 +79,7 @@ class _Progress:
             if gap:
                 yield self._frame(feed, gap)
 
-    def lagging(self) -> Feed | None:
+    def lagging(self) -> ChannelFeed | None:
         """Returns a feed with events that the client has yet to get; None if there is none.
 
         A heartbeat is no event: it does not advance a position, so it would stay ahead for ever.
@@ -90,7 +90,7 @@ class _Progress:
                 return feed
         return None
 
-    async def advance(self, feed: Feed) -> AsyncIterator[bytes]:
+    async def advance(self, feed: ChannelFeed) -> AsyncIterator[bytes]:
         """Yields the next entries of `feed`, from its history and a part of its ring."""
         async for step in self._replays[feed].after(self._positions[feed]):
             pieces = [] if isinstance(step, Rest) else step
@@ -100,7 +100,7 @@ class _Progress:
             if body:
                 yield body
 
-    def _from_ring(self, feed: Feed, rest: Rest) -> bytes:
+    def _from_ring(self, feed: ChannelFeed, rest: Rest) -> bytes:
         parts = [self._frame(feed, rest.gap)] if rest.gap else []
         end = feed.ring.reach(rest.place.cursor, CHUNK_BYTES)
         for received in feed.events_between(rest.place.cursor, end):
@@ -113,7 +113,7 @@ class _Progress:
         )
         return b"".join(parts)
 
-    def _frame(self, feed: Feed, piece: Piece) -> bytes:
+    def _frame(self, feed: ChannelFeed, piece: Piece) -> bytes:
         """Returns a piece with an id of all channels; nothing for a withheld message."""
         if piece.position is None:
             return piece.event

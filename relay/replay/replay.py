@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import NamedTuple
 
 from relay.broker.errors import RedisUnavailable
 from relay.broker.link import Live
@@ -14,6 +13,7 @@ from relay.feed.start import Start
 from relay.history.past import Past
 from relay.replay.gaps import gap_before
 from relay.replay.locate import Locator
+from relay.replay.pieces import Origin, Piece, Rest
 from relay.wire import sse
 from relay.wire.notices import Gap, GapReason
 from relay.wire.position import Position
@@ -25,28 +25,6 @@ AHEAD_SECONDS = 6.0
 """How long a client waits for a feed that is behind it: longer than a lost connection goes unnoticed."""
 
 POLL_SECONDS = 0.05
-
-
-class Piece(NamedTuple):
-    """An event without its id. Only a gap may lack a position."""
-
-    position: Position | None
-    event: bytes
-    source: bytes = b""
-
-
-class Rest(NamedTuple):
-    """The place in the ring from which the stream continues, and a gap to send before it."""
-
-    place: Place
-    gap: Piece | None
-
-
-class Origin(NamedTuple):
-    """The position at which a stream begins, and a gap to send before it."""
-
-    position: Position
-    gap: Piece | None
 
 
 class Replay:

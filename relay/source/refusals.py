@@ -25,6 +25,19 @@ class Refusals:
                 error,
             )
 
+    def report_key(self, channel: str, label: str, kind: str) -> None:
+        """Logs that the key of a stream channel is no stream, unless it was logged already."""
+        if channel not in self._reported:
+            self._reported.add(channel)
+            logger.error(
+                "Redis %s: the channel %s cannot be read: the key has the type %s, not stream (%s"
+                " in RELAY_CHANNELS). Trying again until it is one.",
+                self._name,
+                channel,
+                kind,
+                label,
+            )
+
     def report_probe(self, error: RedisUnavailable) -> None:
         """Logs a probe that Redis refused, unless it was logged already."""
         if str(error) not in self._reported:

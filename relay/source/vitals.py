@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Collection
 from operator import attrgetter
+from typing import Protocol
 
 from relay.broker.errors import RedisUnavailable
 from relay.broker.master import Master
 from relay.feed.backpressure import Backpressure
-from relay.source.connection import Connection
 from relay.source.entered import Channel
 from relay.source.refusals import Refusals
 from relay.stats import Stats
@@ -26,12 +26,35 @@ _IS_OUTDATED = attrgetter("intake.outdated")
 """Asked of thousands of channels with each ping."""
 
 
+class Sign(Protocol):
+    """The socket of a connection."""
+
+    closed: asyncio.Future[str]
+    heard: bool
+
+    def ping(self) -> None: ...
+
+
+class Watched(Protocol):
+    """A connection that may have ended or gone silent."""
+
+    master: Master
+    probe_channel: str
+    probed: asyncio.Event
+    """Set by every message on `probe_channel`."""
+    received: int
+    """The number of reads that held a message."""
+
+    @property
+    def subscription(self) -> Sign: ...
+
+
 class Vitals:
     """Watches one connection. Silence while reading is paused does not count."""
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Watched,
         channels: Collection[Channel],
         backpressure: Backpressure,
         refusals: Refusals,

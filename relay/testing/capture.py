@@ -49,7 +49,8 @@ class _Kept:
 
     def send(self, outgoing: Outgoing) -> Published:
         self.messages += [_captured(outgoing.channel, each) for each in outgoing.messages]
-        return Published(len(outgoing.messages), 0, again=False)
+        subscribers = None if outgoing.stored else 0
+        return Published(len(outgoing.messages), subscribers, again=False)
 
     async def asend(self, outgoing: Outgoing) -> Published:
         return self.send(outgoing)

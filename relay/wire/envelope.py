@@ -79,7 +79,7 @@ def _own(message: Mapping[str, Any]) -> Envelope | None:
     event, retry = message.get("event"), message.get("retry")
     if "data" not in message or not message.keys() <= _OWN_KEYS:
         return None
-    if event is not None and not _is_name(event):
+    if event is not None and not is_name(event):
         return None
     if retry is not None and not (type(retry) is int and 0 <= retry <= MAX_RETRY_MS):
         return None
@@ -89,7 +89,7 @@ def _own(message: Mapping[str, Any]) -> Envelope | None:
 def _cloud_event(message: Mapping[str, Any]) -> Envelope | None:
     """CloudEvents 1.0.2, section 3.1: the attributes that every event has."""
     required = all(_is_text(message.get(key)) for key in ("id", "source", "type"))
-    if message["specversion"] != "1.0" or not required or not _is_name(message["type"]):
+    if message["specversion"] != "1.0" or not required or not is_name(message["type"]):
         return None
     return Envelope(_text(message.get("data", message.get("data_base64", ""))), message["type"])
 
@@ -98,7 +98,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not isinstance(value, _Number)
 
 
-def _is_name(value: Any) -> bool:
+def is_name(value: Any) -> bool:
+    """Whether an event can have this name."""
     return isinstance(value, str) and NAME.fullmatch(value) is not None
 
 

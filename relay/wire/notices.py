@@ -25,6 +25,9 @@ class GapReason(StrEnum):
     UNKNOWN_ID = "unknown-id"
     """The hub never gave the client's last event id, or has not reached it yet."""
 
+    RESET = "reset"
+    """A stream in Redis was replaced, or has lost entries, so that what followed is not known."""
+
     HISTORY_UNAVAILABLE = "history-unavailable"
     """The history cannot be read, or is switched off."""
 

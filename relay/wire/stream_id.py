@@ -19,12 +19,15 @@ def encode(source: bytes, positions: Mapping[str, Position | None]) -> bytes:
     return b"&".join(parts)
 
 
-def decode(text: str) -> dict[str, Position | None] | None:
-    """Returns the positions in an id; None for any other text, so that a client's input may be passed."""
+def decode(text: str) -> dict[str, str] | None:
+    """Returns the positions in an id as text; None for any other text.
+
+    So a client's input may be passed. How a position is read depends on its channel.
+    """
     if len(text) > MAX_BYTES or "=" not in text:
         return None
     try:
         pairs = parse_qsl(text, strict_parsing=True, max_num_fields=200)
     except ValueError:
         return None
-    return {name: Position.parse(value) for name, value in pairs if name != SOURCE_KEY}
+    return {name: value for name, value in pairs if name != SOURCE_KEY}

@@ -128,6 +128,12 @@ def test_a_rule_that_names_no_function_fails_the_check(settings: Settings) -> No
         ({"b": "public"}, "the entry of 'b' is no dictionary: 'public'."),
         ({5: {}}, "5 is no channel name or pattern."),
         ("b b=public", "'b' is there twice."),
+        ({"b": {"source": "steam"}}, "source of 'b' is not valid: 'steam'; did you mean 'stream'?"),
+        ("b=public+list", "source of 'b' is not valid: 'list'."),
+        (
+            {"b.*": {"source": "stream", "wildcard": "public"}},
+            "'b.*' has a wildcard, and Redis cannot read streams by a pattern: remove wildcard,",
+        ),
     ],
 )
 def test_a_wrong_entry_is_named_and_no_other(

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from relay.management.redis_samples import SAMPLES
+from relay.management.redis_samples import SAMPLES, STREAM_SAMPLES
 from tests.support.command import relay_command
 from tests.support.servers import ROOT, RedisServer
 from tests.support.waiting import wait_until
@@ -38,6 +38,31 @@ def user_of_the_documentation(redis_server: RedisServer, *changes: str) -> str:
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", *line.split(), *changes)
     return f"redis://hub:password@127.0.0.1:{redis_server.port}/0"
+
+
+STREAM_RIGHTS = "+client|tracking", "+type", "+xinfo|stream", "+xtrim"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ([], ""),
+        (["-client|tracking"], "the command CLIENT (+client|tracking)"),
+        (["-type"], "the command TYPE (+type)"),
+        (["-xinfo|stream"], "the command XINFO (+xinfo|stream)"),
+        (["resetkeys", "~relay:*"], "reading the key orders.any (~orders.*)"),
+    ],
+)
+def test_the_rights_for_stream_channels(
+    check: Check, redis_server: RedisServer, change: list[str], words: str
+) -> None:
+    """Each one is written in docs/operations.md."""
+    text = (ROOT / "docs/operations.md").read_text()
+    assert all(right in text for right in STREAM_RIGHTS)
+    url = user_of_the_documentation(redis_server, "~orders.*", *STREAM_RIGHTS, *change)
+    code, _, faults = check(REDIS_URL=url, RELAY_CHANNELS="orders.*=public+stream")
+    assert code == (1 if words else 0)
+    assert [words in line for line in faults] == ([True] if words else [])
 
 
 def test_nothing_is_wrong(check: Check) -> None:
@@ -163,4 +188,4 @@ def test_every_command_of_a_script_is_tried() -> None:
     used = set()
     for path in (ROOT / "relay/broker/scripts").glob("*.lua"):
         used |= set(re.findall(r"redis\.p?call\(['\"](\w+)", path.read_text()))
-    assert used - {"PUBLISH"} <= {str(words[0]) for words in SAMPLES}
+    assert used - {"PUBLISH"} <= {str(words[0]) for words in (*SAMPLES, *STREAM_SAMPLES)}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 from relay.broker.broker import Broker
 from relay.broker.errors import RedisUnavailable
 from relay.conf import Settings
-from relay.engine.channel import Channel
 from relay.engine.hub import Hub
+from relay.engine.pubsub_channel import PubSubChannel
 from tests.simulation.clock import VirtualClock, VirtualLoop, World
 from tests.simulation.redis import SimulatedRedis
 
@@ -71,8 +71,10 @@ class Process:
         """Nothing passes between this process and Redis for a while; then what was sent arrives."""
         self.unplugged_until = self.world.now + seconds
 
-    def channel(self, name: str) -> Channel:
-        return self.hub.channels[name]
+    def channel(self, name: str) -> PubSubChannel:
+        channel = self.hub.channels[name]
+        assert isinstance(channel, PubSubChannel)
+        return channel
 
     # -- requests to Redis
 

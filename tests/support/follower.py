@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 from httpx_sse import ServerSentEvent
@@ -18,12 +19,16 @@ from tests.support.waiting import wait_until
 
 @dataclass
 class Publisher:
-    """Publishes the numbers from 0 on, at a rate, from a thread; `stop` returns how many."""
+    """Publishes the numbers from 0 on, at a rate, from a thread; `stop` returns how many.
+
+    With `stored` it adds them to the stream of that name.
+    """
 
     redis_server: RedisServer
     rate: float
     channel: str = "demo_stream"
     number: int = 0
+    stored: bool = False
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -46,6 +51,17 @@ class Publisher:
         enough = self.number + number
         wait_until(lambda: self.number > enough, f"{number} more are published")
 
+    def say(self, text: str) -> None:
+        """Publishes one more text."""
+        with self.redis_server.client() as client:
+            self._say(client, text)
+
+    def _say(self, client: Any, text: str) -> None:
+        if self.stored:
+            client.xadd(self.channel, {"data": text})
+        else:
+            client.publish(self.channel, text)
+
     def _run(self) -> None:
         start = time.monotonic()
         with self.redis_server.client() as client:
@@ -58,7 +74,7 @@ class Publisher:
     def _publish(self, client: "redis.Redis", number: int) -> None:
         pipe = client.pipeline(transaction=False)
         for n in range(self.number, self.number + number):
-            pipe.publish(self.channel, str(n))
+            self._say(pipe, str(n))
         pipe.execute()
         self.number += number
 
@@ -151,7 +167,7 @@ class Checker:
         at: Position | None = None
         for event in events:
             assert event.id, event
-            position = Position.parse(event.id)
+            position = Position.parse_entry(event.id)
             assert position is not None
             assert at is None or position > at or event.event == "hub.gap", (at, event)
             at = position
@@ -177,7 +193,7 @@ class Checker:
 def finish(publisher: Publisher, followers: Sequence[Follower]) -> list[int]:
     """Publishes one last message, waits for it everywhere, checks all; the gaps of each follower."""
     last = publisher.stop()
-    publisher.redis_server.publish(str(last), publisher.channel)
+    publisher.say(str(last))
     checker = Checker()
     gaps = []
     for follower in followers:

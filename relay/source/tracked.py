@@ -1,0 +1,230 @@
+"""One stream channel on one connection: reads its entries, and judges what is at its key."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from relay.broker.tracking import Handler, Word
+from relay.feed.stored_feed import RawEntry, StoredFeed
+from relay.history.stored_stream import START, Extract
+from relay.wire.notices import GapReason
+from relay.wire.position import Position
+
+FEW_ENTRIES = 16
+MANY_ENTRIES = 256
+"""How many entries one read has at the least and at the most."""
+
+READ_BYTES = 1024 * 1024
+"""What a read should not exceed, as far as the entries before it tell."""
+
+FOLLOWED_ENTRIES = 1000
+"""A stream that has replaced another one is followed from its beginning if it has no more entries."""
+
+
+class StoredChannel(Protocol):
+    """What a tracker needs of a channel."""
+
+    label: str
+    """The channel's entry of the catalogue, which an error names."""
+    name: str
+    feed: StoredFeed
+
+    @property
+    def key(self) -> str:
+        """The key of the stream."""
+
+
+class Reads(Protocol):
+    """The connection that reads keys."""
+
+    def send(self, words: Sequence[Word], handler: Handler) -> None: ...
+
+    def send_script(
+        self, name: str, key: str, arguments: Sequence[Word], handler: Handler
+    ) -> None: ...
+
+
+class Troubles(Protocol):
+    """Takes what is wrong with a channel."""
+
+    def trouble(self, channel: StoredChannel, error: Exception | str) -> None:
+        """Called when the channel cannot be read: an error, or the type of its key. It is looked at again."""
+
+    def well(self, channel: StoredChannel) -> None:
+        """Called when it was read."""
+
+
+class Tracked:
+    """Reads after the newest position, from one notice of a change to the next.
+
+    The read position is that of the feed: it moves only when the entries are in the ring. A read includes the
+    entry at that position. If it is there still, nothing after it was trimmed. Otherwise a script tells what
+    happened to the stream.
+    """
+
+    def __init__(self, channel: StoredChannel, reads: Reads, troubles: Troubles) -> None:
+        self.channel = channel
+        self._feed = channel.feed
+        self._reads = reads
+        self._troubles = troubles
+        ring = channel.feed.ring
+        self._most = max(2, min(MANY_ENTRIES, ring.max_entries // 4))
+        self._bytes = min(READ_BYTES, ring.max_bytes // 4)
+        self._number = self._few = min(FEW_ENTRIES, self._most)
+        self._asked: Position | None = None
+        """The position after which a read or the script is under way."""
+        self._settled = False
+        """Whether everything was read once on this connection, so that every change since is seen."""
+        self._left = False
+
+    @property
+    def settled(self) -> bool:
+        return self._settled
+
+    def leave(self) -> None:
+        """Ignores what is still under way."""
+        self._left = True
+
+    def look(self) -> None:
+        """Finds out what is at the key, then reads."""
+        if not self._left and self._asked is None:
+            self._script()
+
+    def read(self) -> None:
+        """Reads what has been added, if the key has changed."""
+        if self._left or self._asked is not None:
+            return  # what is under way sees every change before it
+        position = self._feed.timeline.position
+        if position is None:
+            self._script()
+            return
+        self._asked = position
+        words = "XRANGE", self.channel.key, str(position), "+", "COUNT", self._number + 1
+        self._reads.send(words, self._on_entries)
+
+    # -- the entries
+
+    def _on_entries(self, answer: Any) -> None:
+        position, self._asked = self._asked, None
+        if self._left:
+            return
+        if isinstance(answer, Exception):
+            self._fail(answer)
+        elif answer and answer[0][0] == str(position).encode() and self._is_at(position):
+            self._take(answer[1:], more=len(answer) > self._number)
+        else:
+            self._script()
+
+    def _is_at(self, position: Position | None) -> bool:
+        """Whether the feed is where it was when it asked: another connection may have moved it."""
+        return position == self._feed.timeline.position
+
+    def _take(self, entries: Sequence[RawEntry], *, more: bool) -> None:
+        feed = self._feed
+        if entries:
+            feed.receive(entries)
+            feed.readers.wake()
+        self._number = self._next_number(entries) if more else self._few
+        if more:
+            self.read()
+        else:
+            self._settle()
+
+    def _next_number(self, entries: Sequence[RawEntry]) -> int:
+        """Returns how many entries to read next: more for small ones, of which there are many."""
+        largest = max(sum(map(len, words)) for _, words in entries)
+        fitting = self._bytes // max(largest, 1)
+        return max(1, min(4 * self._number, self._most, fitting))
+
+    def _settle(self) -> None:
+        self._settled = True
+        self._troubles.well(self.channel)
+
+    # -- what is at the key
+
+    def _script(self) -> None:
+        position = self._feed.timeline.position
+        self._asked = position or START
+        after = "+" if position is None else str(position)
+        arguments: Sequence[Word] = [after, self._most, self._bytes]
+        self._reads.send_script("stream_read", self.channel.key, arguments, self._on_extract)
+
+    def _on_extract(self, answer: Any) -> None:
+        position, self._asked = self._asked, None
+        if self._left:
+            return
+        if isinstance(answer, Exception):
+            self._fail(answer)
+            return
+        extract = Extract.of(answer)
+        if extract.kind not in {"stream", "none"}:
+            self._settled = False
+            self._troubles.trouble(self.channel, extract.kind)
+        elif self._feed.timeline.position is None:
+            self._feed.begin(extract.last)
+            self._note(extract)
+            self._feed.readers.wake()
+            self._settle()
+        elif self._is_at(position):
+            self._judge(extract)
+        else:
+            self._script()
+
+    def _judge(self, extract: Extract) -> None:
+        """Receives the entries of an extract, after the notice of a gap where some are missing."""
+        position = self._feed.timeline.position
+        assert position is not None
+        if extract.last < position:
+            self._replaced(extract)
+            return
+        added = self._feed.timeline.added_at(position)
+        missed = extract.missing(position, added)
+        reason = GapReason.EXPIRED
+        if missed is None and position == START and self._settled:
+            missed = 0  # the key was empty until now; before Redis 7.0 nobody knows more
+        if added is not None and extract.added is not None and extract.added < added.number:
+            # A new stream is under the key, or this master lacks what an old one had.
+            reason = GapReason.RESET
+            seen = self._settled and not extract.older
+            missed = extract.added - extract.length if seen else None
+        if missed != 0:
+            first = extract.first
+            self._feed.skip_to(first.predecessor if first else extract.last, missed, reason)
+        self._receive(extract)
+
+    def _receive(self, extract: Extract) -> None:
+        if extract.entries:
+            self._feed.receive(extract.entries)
+        if not extract.more:
+            self._note(extract)
+        self._feed.readers.wake()
+        if extract.more:
+            self.read()
+        else:
+            self._settle()
+
+    def _replaced(self, extract: Extract) -> None:
+        """The stream was deleted, or another one has its place, or this master lacks its newest entries."""
+        feed = self._feed
+        if extract.kind == "none" and self._settled:
+            feed.restart(START)
+        else:
+            feed.skip_to(self._origin(extract), None, GapReason.RESET)
+        feed.readers.wake()
+        self._script()
+
+    def _origin(self, extract: Extract) -> Position:
+        """Returns where to go on in a stream that has no entry after the newest position."""
+        lacks_newest = self._feed.timeline.has(extract.last)
+        if lacks_newest or extract.length > FOLLOWED_ENTRIES:
+            return extract.last
+        return START
+
+    def _note(self, extract: Extract) -> None:
+        self._feed.timeline.note_added(extract.added, extract.deleted)
+
+    def _fail(self, error: Exception) -> None:
+        if str(error).startswith("WRONGTYPE"):
+            self._script()
+        else:
+            self._settled = False
+            self._troubles.trouble(self.channel, error)

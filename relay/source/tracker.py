@@ -1,0 +1,157 @@
+"""Keeps the stream channels of one master read, through one connection after another."""
+
+import asyncio
+from collections.abc import Collection
+from itertools import islice
+
+from relay import tasks
+from relay.broker.backoff import Backoff
+from relay.broker.errors import SubscriptionRefused
+from relay.broker.keys import HubKeys
+from relay.broker.link import MasterLink
+from relay.broker.master import Master
+from relay.broker.outage import Outage
+from relay.feed.context import Context
+from relay.source.refusals import Refusals
+from relay.source.tracked import StoredChannel
+from relay.source.tracked_keys import TrackedKeys
+from relay.source.vitals import Vitals
+
+CONNECT_SECONDS = 2.0
+"""How long connecting may take."""
+
+BACKOFF_SECONDS = 0.05, 1.0
+"""The first and the longest pause between two attempts."""
+
+LOOK_SECONDS = 0.25
+"""How often it looks at a part of the keys."""
+
+TROUBLED_LOOKS = 4
+"""After how many of these looks it looks at the keys that could not be read."""
+
+ROUND_SECONDS = 15.0
+"""How long it takes to look at each key once more. Nearly always that is in vain: see SWAPDB."""
+
+
+class Tracker:
+    """Tracks the keys of one master. A new connection goes on after what is in the feeds.
+
+    It logs one warning when Redis is lost and one line when it is back, and sets its link accordingly.
+    """
+
+    def __init__(self, context: Context, master: Master) -> None:
+        self._context = context
+        self._master = master
+        self._link = MasterLink(context.link)
+        self._keys = HubKeys(context.settings.prefix)
+        self._refusals = Refusals(master.name)
+        self._channels: dict[StoredChannel, None] = {}
+        self._connection: TrackedKeys | None = None
+        self._lost_at: float | None = None
+        self._outage = Outage(
+            "Redis %s: lost for stream channels (%s). Streams stay open; reconnecting.",
+            "Redis %s: back for stream channels after %.1f s, live again",
+        )
+
+    @property
+    def master(self) -> Master:
+        return self._master
+
+    @property
+    def channels(self) -> Collection[StoredChannel]:
+        return self._channels.keys()
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether its connection is lost, or a key cannot be read at this time."""
+        troubled = self._connection is not None and bool(self._connection.troubled)
+        return self._link.interrupted or troubled
+
+    def add(self, channel: StoredChannel) -> None:
+        """Begins delivery of the channel as soon as possible."""
+        self._channels[channel] = None
+        if self._connection is not None:
+            self._connection.add(channel)
+
+    def remove(self, channel: StoredChannel) -> None:
+        """Ends delivery of the channel."""
+        self._channels.pop(channel, None)
+        if self._connection is not None:
+            self._connection.remove(channel)
+
+    async def run(self) -> None:
+        """Reads until cancelled."""
+        try:
+            while True:
+                connection = await self._connect()
+                self._connection = connection
+                self._context.backpressure.control(self, connection.subscription)
+                for channel in self._channels:
+                    connection.add(channel)
+                self._live()
+                failure = await self._watch(connection)
+                self._connection = None
+                connection.abort("another connection takes over")
+                self._lost(ConnectionError(failure))
+        finally:
+            self._link.end()
+            self._context.backpressure.control(self, None)
+            if self._connection is not None:
+                self._connection.abort("the hub stops")
+
+    async def _connect(self) -> TrackedKeys:
+        """Returns a connection when one stands."""
+        backoff = Backoff(*BACKOFF_SECONDS)
+        while True:
+            connection = TrackedKeys(self._master, self._keys, self._link, self._refusals)
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await connection.connect()
+                return connection
+            except OSError as error:
+                connection.abort("the attempt was given up")
+                self._lost(error)
+            await asyncio.sleep(backoff.next())
+
+    async def _watch(self, connection: TrackedKeys) -> str:
+        """Returns the reason when the connection is lost."""
+        context = self._context
+        vitals = Vitals(connection, (), context.backpressure, self._refusals, context.stats)
+        rounds = asyncio.create_task(self._rounds(connection))
+        try:
+            return await vitals.failure()
+        finally:
+            await tasks.end([rounds])
+
+    async def _rounds(self, connection: TrackedKeys) -> None:
+        """Looks at every key now and then, and often at those that could not be read."""
+        parts = round(ROUND_SECONDS / LOOK_SECONDS)
+        part = 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            part = (part + 1) % parts
+            due = dict.fromkeys(islice(self._channels, part, None, parts))
+            if part % TROUBLED_LOOKS == 0:
+                due |= connection.troubled
+            for channel in due:
+                connection.look_again(channel)
+
+    # -- reports to the operator
+
+    def _live(self) -> None:
+        self._refusals.forget()
+        if self._lost_at is not None:
+            away = asyncio.get_running_loop().time() - self._lost_at
+            self._lost_at = None
+            self._context.stats.redis_reconnects += 1
+            self._outage.end(self, self._master.name, away)
+        self._link.restored()
+
+    def _lost(self, error: Exception) -> None:
+        if isinstance(error, SubscriptionRefused):
+            self._refusals.report(error)
+        if self._lost_at is None:
+            self._lost_at = asyncio.get_running_loop().time()
+            self._context.stats.redis_losses += 1
+            self._outage.begin(self, self._master.name, str(error) or "no answer")
+            self._link.lost()
