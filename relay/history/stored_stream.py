@@ -99,6 +99,18 @@ class StoredStream:
         arguments = [str(after), number, size_bytes]
         return Extract.of(await self._commands.script("stream_read", [self._key], arguments))
 
+    async def page(
+        self, before: Position | None, number: int, size_bytes: int
+    ) -> tuple[Sequence[RawEntry], bool]:
+        """Returns the newest entries before a position, oldest first, and whether there are older ones.
+
+        Up to a number and a size, but at least one. Without a position: the newest of all. A key of
+        another type has none.
+        """
+        arguments = [str(before) if before else "", number, size_bytes]
+        found, older = await self._commands.script("stream_page", [self._key], arguments)
+        return found[::-1], bool(older)
+
     async def rewind(self, number: int) -> Position | None:
         """Returns the position before the last `number` entries, or as many as there are.
 

@@ -12,14 +12,15 @@ from relay.access.problem import Problem
 from relay.broker.keys import Keys
 from relay.conf.catalogue import Target
 from relay.feed.entries import Entry
-from relay.history.history import Page
 from relay.history.redis_stream import RedisStream
+from relay.history.stored_stream import StoredStream
 from relay.http.large_answers import LargeAnswer
 from relay.http.query import require_channel
 from relay.http.refusal import problems, redis_answers, require_method
 from relay.http.visitor import Visitor, json_response
 from relay.publishing.clients import commands
 from relay.replay.past_page import told
+from relay.replay.stored_page import decode
 from relay.wire import sse
 from relay.wire.notices import Gap
 from relay.wire.position import Position
@@ -40,22 +41,23 @@ async def history(request: HttpRequest, channel: str) -> HttpResponse:
     require_method(request, "GET, HEAD", _("The history is read with GET."))
     target = require_channel(conf.load_catalogue(), channel)
     visitor = Visitor.of(request)
-    before, number = _before(visitor.field("before")), _number(visitor.field("limit"))
+    before = _before(visitor.field("before"), target)
+    number = _number(visitor.field("limit"))
     if target.rule != "public":
         await visitor.see(target)
     if target.is_wildcard:
         raise Problem(400, _("A pattern has no pages of its history. Name one channel."))
     LargeAnswer.require_room()
     with redis_answers():
-        page = await _read(target, before, number)
-    body = _body(target.name, told(target.name, page, before), more=page.more)
-    return json_response(body, LargeAnswer)
+        items, more = await _read(target, before, number)
+    return json_response(_body(target.name, items, more=more), LargeAnswer)
 
 
-def _before(text: str) -> Position | None:
-    position = Position.parse(text)
+def _before(text: str, target: Target) -> Position | None:
+    parse = Position.parse_entry if target.spec.is_stored else Position.parse
+    position = parse(text)
     if text and position is None:
-        raise Problem(400, _("before is not valid. Use the id of a message, epoch-offset."))
+        raise Problem(400, _("before is not valid. Use the id of a message."))
     return position
 
 
@@ -68,14 +70,21 @@ def _number(text: str) -> int:
     return int(text)
 
 
-async def _read(target: Target, before: Position | None, number: int) -> Page:
-    """Raises RedisUnavailable."""
+async def _read(
+    target: Target, before: Position | None, number: int
+) -> tuple[Sequence[Entry | Gap], bool]:
+    """Returns messages and gaps, and whether there are older ones. Raises RedisUnavailable."""
     spec = target.spec
+    if spec.is_stored:
+        stored = StoredStream(await commands(), target.name)
+        entries, more = await stored.page(before, number, MAX_BYTES)
+        return decode(target, entries), more
     if not spec.history:
-        return Page([], None, more=False)
+        return [], False
     keys = Keys.of(conf.load().prefix, target.name)
     stream = RedisStream(await commands(), keys, spec.history_size, spec.history_seconds)
-    return await stream.page(before, number, MAX_BYTES)
+    page = await stream.page(before, number, MAX_BYTES)
+    return told(target.name, page, before), page.more
 
 
 # -- as JSON

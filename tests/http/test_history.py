@@ -40,6 +40,7 @@ def site(settings: Settings, redis_server: RedisServer) -> None:
         "room.*": {"access": "public", "wildcard": "public"},
         "hall.*": {"access": "signed-in", "wildcard": "signed-in"},
         "user.{user_id}": {"access": "owner"},
+        "order.*": {"access": "public", "source": "stream", "envelope": True},
     }
 
 
@@ -134,7 +135,7 @@ async def test_a_channel_without_a_history_has_none(redis_server: RedisServer) -
     ["0-1", "1", "1-", "-1", "1-1-1", "1-1%00", "%00", "news=1-1", "1-%D9%A1", "1" * 17 + "-1"],
 )
 async def test_a_before_that_is_no_id_is_named(before: str) -> None:
-    text = "before is not valid. Use the id of a message, epoch-offset."
+    text = "before is not valid. Use the id of a message."
     assert await get(f"/history/news/?before={before}") == (400, text)
 
 
@@ -382,3 +383,69 @@ def test_a_redis_that_hangs_is_a_503(start_hub: StartHub, redis_server: RedisSer
     finally:
         redis_server.signal(signal.SIGCONT)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+
+
+# -- stream channels
+
+
+def add(redis_server: RedisServer, name: str, *entries: tuple[str, dict[str, Any]]) -> None:
+    with redis_server.client() as client:
+        for identity, fields in entries:
+            client.xadd(name, fields, id=identity)
+
+
+async def test_a_page_of_a_stream_channel_is_read_from_the_stream(
+    redis_server: RedisServer,
+) -> None:
+    nothing = {"channel": "order.7", "messages": [], "more": False}
+    assert await get("/history/order.7/") == (200, nothing)
+    entries = [
+        ("0-1", {"data": "first"}),
+        ("1700000000000-0", {"status": "shipped", "to": b"\xff"}),
+        ("1700000000000-5", {"data": "12.50", "event": "price"}),
+        ("1700000000001-0", {"data": "x" * 5_000_000}),
+    ]
+    add(redis_server, "order.7", *entries)
+    _, answer = await get("/history/order.7/?limit=1")
+    [large] = answer["messages"]
+    assert (large["event"], answer["more"]) == ("hub.oversize", True)
+    _, answer = await get(f"/history/order.7/?before={large['id']}&limit=2")
+    assert answer["more"]
+    assert answer["messages"] == [
+        {
+            "id": "1700000000000-0",
+            "time": 1700000000000,
+            "event": "message",
+            "data": '{"status":"shipped","to":"\ufffd"}',
+        },
+        {"id": "1700000000000-5", "time": 1700000000000, "event": "price", "data": "12.50"},
+    ]
+    _, answer = await get("/history/order.7/?before=1700000000000-0")
+    assert (data(answer), answer["more"]) == (["first"], False)
+    assert (await get("/history/order.7/?before=18446744073709551616-0"))[0] == 400
+    assert (await get("/history/order.*/"))[0] == 400
+
+
+async def test_pages_of_a_stream_channel_have_each_entry_once(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        for number in range(300):
+            client.xadd("order.8", {"data": f"{number} " + "y" * (number * 97 % 9000)})
+    found: list[str] = []
+    before = ""
+    while True:
+        _, answer = await get(f"/history/order.8/?limit=70{before}")
+        assert answer["messages"]
+        found = [item["data"].split()[0] for item in answer["messages"]] + found
+        if not answer["more"]:
+            break
+        before = f"&before={answer['messages'][0]['id']}"
+    assert found == [str(number) for number in range(300)]
+
+
+async def test_a_key_of_another_type_has_no_pages(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.set("order.9", "text")
+    assert await get("/history/order.9/") == (
+        200,
+        {"channel": "order.9", "messages": [], "more": False},
+    )
