@@ -1,11 +1,13 @@
 """The operator's page on real hubs: what it is told, by whom, and what it costs when nobody looks."""
 
 import json
+import signal
 import time
 from typing import Any
 
 import pytest
 
+from relay.control.watch import VALID_SECONDS
 from tests.support.client import BackgroundStream, Stream, ask
 from tests.support.operators import (
     PATH,
@@ -117,6 +119,22 @@ def test_a_full_process_has_room_for_an_operator(start_hub: StartHub) -> None:
         assert reports.first(lambda each: len(each["streams"]) == 2)["figures"]["streams_max"] == 1
         assert ask(hub.url).status == 503
         assert hub.health()["streams_open"] == 2
+
+
+def test_the_reports_go_on_after_redis_was_silent_for_longer_than_a_watch_counts(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    one, two = start_hub(**LINK), start_hub(**LINK)
+    with watching(one, operator_of(one)) as reports:
+        reports.of_each(2)
+        redis_server.signal(signal.SIGSTOP)
+        one.wait_for_redis("lost")
+        time.sleep(VALID_SECONDS + 4)
+        redis_server.signal(signal.SIGCONT)
+        two.wait_for_redis("live", 20)
+        since = time.time() * 1000
+        found = reports.of_each(2, lambda each: each["at"] > since)
+    assert {report["process"]["state"] for report in found.values()} == {"live"}
 
 
 # -- what it costs
