@@ -331,8 +331,13 @@ def test_one_of_two_streams_of_a_user_is_kicked(start_hub: StartHub, site: Site)
             )
             assert victim not in [row["id"] for row in left["streams"]]
             assert (first.ended_at, back.ended_at) == (0.0, 0.0)
-        presence = ask(hubs[0].url, "/presence/mine/", headers={"Cookie": ann.cookie})
-        assert presence.json()["count"] >= 1
+            mine = {"Cookie": ann.cookie}
+
+            def present() -> int:
+                return int(ask(hubs[0].url, "/presence/mine/", headers=mine).json()["count"])
+
+            wait_until(lambda: present() == 2, "two are counted", 5)
+        wait_until(lambda: present() == 1, "one is counted", 5)
     hubs[0].wait_for_log(f"Operator user {eve.pk} kicked stream {victim}.")
 
 
