@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check ways soak crowd lint bench bench-100k client lock
+.PHONY: help run test check ways model soak crowd lint bench bench-dashboard bench-100k client lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
@@ -29,6 +29,10 @@ ways:  ## the tests of streams again, under Daphne's own command and under anoth
 	@scripts/setup requirements-dev.txt
 	@for server in daphne uvicorn; do HUB_SERVER=$$server $(PYTEST) -q $(STREAMS) $(ARGS) || exit 1; done
 
+model:  ## thousands of random schedules of the simulation, six times those of `make test` (SCHEDULES, SEED)
+	@scripts/setup requirements-dev.txt
+	@SCHEDULES="$${SCHEDULES:-3000}" $(PYTEST) -q tests/simulation -k "every_client_gets or no_id_names" $(ARGS)
+
 soak:  ## ten minutes of faults on real hubs; nothing may be lost or doubled (ARGS="--seconds N --seed N")
 	@scripts/setup requirements-dev.txt
 	@SECRET_KEY=for-the-soak-only $(PYTHON_IN_VENV) -m tests.soak $(ARGS)
@@ -46,6 +50,11 @@ lint:  ## ruff and mypy
 bench:  ## measure against nginx (nchan) and others; writes docs/benchmarks.md
 	@scripts/setup requirements-bench.txt
 	@$(PYTHON_IN_VENV) -m bench --write $(ARGS)
+
+bench-dashboard:  ## what the dashboard costs a browser at 30, 500 and 2,000 messages a second
+	@scripts/setup requirements-dev.txt
+	@scripts/test-programs
+	@$(PYTHON_IN_VENV) -m bench.dashboard $(ARGS)
 
 bench-100k:  ## 100,000 streams on one machine in six minutes; writes docs/benchmarks-100k.md (ARGS="--streams N")
 	@scripts/setup requirements-bench.txt

@@ -1,7 +1,13 @@
 import "./chart.js";
-import "./log.js";
-import { channels, rewind } from "./address.js";
+import "./picker.js";
+import "./publish.js";
+import * as address from "./address.js";
+import { Alerts } from "./alerts.js";
+import { ADDED_MS, Channels, PAST_MS, isPattern } from "./channels.js";
+import { showChosen } from "./chosen.js";
 import { copyFrom } from "./clipboard.js";
+import { redisPublish } from "./commands.js";
+import { date } from "./dating.js";
 import { showFigures } from "./figures.js";
 import { formatCount } from "./format.js";
 import { perFrame } from "./frame.js";
@@ -24,22 +30,70 @@ const WORDS = {
   [State.OFFLINE]: "Offline",
 };
 
-const PAST_MS = 500;
+const STORED_MS = 3000; // until a message is surely in the history
+const FIGURES_MS = 250; // a number that changes faster cannot be read
 
 const byId = (id) => document.getElementById(id);
 const log = byId("messages");
 const tally = new Tally();
 const rate = new Rate();
-const paintFigures = perFrame(() => showFigures(byId("figures"), tally));
+const paintFigures = perFrame(() => showFigures(byId("figures"), tally), () => FIGURES_MS);
 const on = { state: showState, event: takeEvent, back: takeReturn };
-const stream = new Stream(document.body.dataset.stream, channels.length ? { channels, rewind } : { rewind }, on);
-let liveAt = Infinity;
+const { rewind } = address;
+const stream = new Stream(document.body.dataset.stream, { rewind }, on);
+const channels = new Channels(namesInAddress());
+const alerts = new Alerts(byId("alerts"));
+const waiting = { title: byId("empty-title").textContent, text: byId("empty-text").textContent };
+const undated = [];
+let isBegun = false;
+
+function namesInAddress() {
+  const names = address.channels();
+  return names.length ? names : [document.body.dataset.channel];
+}
 
 /** What comes in the first moment is the past: it says nothing of how much is published. */
-function takeEvent(event) {
+function takeEvent(event, asked = event.channel) {
   const now = Date.now();
-  if (now - liveAt > PAST_MS || rewind === "0") rate.count(now);
-  take(recordOf(event));
+  const isPast = rewind !== "0" && channels.isPast(asked, now);
+  if (!isPast) {
+    rate.count(now);
+    channels.count(asked, now);
+  }
+  const record = { ...recordOf(event, now), isPast, hue: channels.hue(asked) };
+  if (isPast && record.kind === "message" && !isPattern(asked)) undated.push(record);
+  take(record);
+}
+
+/** When the past has come. The newest of it may not be in the history yet: those are looked for again. */
+async function datePast(records = undated.splice(0), isLast = false) {
+  if (records.length === 0 || !document.body.dataset.history) return;
+  await date(records);
+  log.showTimes();
+  if (!isLast) setTimeout(() => datePast(records.filter(({ isPast }) => isPast), true), STORED_MS);
+}
+
+function choose(names) {
+  address.keepChannels(names);
+  follow(names);
+}
+
+function follow(names) {
+  const { added, dropped } = channels.choose(names);
+  stream.change(added, dropped);
+  nameChannels();
+  if (added.length) setTimeout(() => datePast(), ADDED_MS);
+}
+
+function begin() {
+  channels.begin();
+  if (!isBegun) setTimeout(takeUp, rewind === "0" ? 0 : PAST_MS);
+  isBegun = true;
+}
+
+function takeUp() {
+  log.restorePause();
+  datePast();
 }
 
 function takeReturn(ms, resumed) {
@@ -48,15 +102,21 @@ function takeReturn(ms, resumed) {
 
 function take(record) {
   tally.add(record);
+  if (record.kind === "gap") alerts.gap(record);
   log.add(record);
   paintFigures();
 }
 
 function showState(state, detail) {
-  if (state === State.LIVE) liveAt = Math.min(liveAt, Date.now());
+  if (state === State.LIVE) begin();
+  alerts.state(state);
   const status = byId("status");
   status.dataset.state = state;
-  status.textContent = state === State.REFUSED ? `${WORDS[state]}: ${detail}` : WORDS[state];
+  const isRefused = state === State.REFUSED;
+  status.textContent = isRefused ? `${WORDS[state]}: ${detail}` : WORDS[state];
+  byId("empty-title").textContent = isRefused ? "The hub refuses this stream" : waiting.title;
+  byId("empty-text").textContent = isRefused ? `${detail} Other channels may be open to you.` : waiting.text;
+  byId("empty-command").hidden = isRefused;
 }
 
 /** Just after each whole second. */
@@ -66,6 +126,8 @@ function showRate() {
   byId("rate").textContent = formatCount(rate.perSecond(now));
   byId("peak").textContent = `peak ${formatCount(Math.max(...series[1]))} in a minute`;
   byId("chart").show(series);
+  showChosen(byId("chosen"), channels);
+  byId("picker").refresh();
   setTimeout(showRate, 1000 - (now % 1000));
 }
 
@@ -81,9 +143,12 @@ function changeTheme() {
 }
 
 function nameChannels() {
-  const example = channels.find((name) => !name.includes("*")) ?? channels[0];
-  byId("channel").textContent = channels.join(", ");
-  byId("command").textContent = `redis-cli publish ${example} "Test Event"`;
+  const { names } = channels;
+  const example = names.find((name) => !isPattern(name)) ?? names[0];
+  log.channels = channels;
+  showChosen(byId("chosen"), channels);
+  byId("publish").channel = example;
+  byId("command").textContent = redisPublish(example, "Test Event");
 }
 
 function copyCommand({ currentTarget }) {
@@ -103,6 +168,7 @@ function bindControls() {
       p: () => log.togglePause(),
       c: () => log.clear(),
       n: () => log.showNewest(),
+      h: () => byId("picker").show(),
       t: changeTheme,
       "/": () => log.focusFilter(),
       "?": () => keys.showModal(),
@@ -112,9 +178,11 @@ function bindControls() {
 }
 
 bindControls();
+byId("picker").begin(channels, choose);
+addEventListener("popstate", () => follow(namesInAddress()));
+nameChannels();
 showTheme();
 showRate();
 paintFigures();
 new Summary(tally);
-if (channels.length) nameChannels();
-stream.open();
+stream.open(channels.names);

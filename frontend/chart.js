@@ -34,9 +34,13 @@ class RateChart extends HTMLElement {
       legend: { show: false },
       cursor: { show: false },
       scales: { x: { time: false, range: [-59, 0] }, y: { range: (_plot, _low, high) => [0, roundUp(high)] } },
-      series: [{}, { stroke: this.#colour("--chart-line"), fill: this.#colour("--chart-fill"), width: 1.5 }],
+      series: [{}, { ...this.#line(), width: 1.5, points: { show: false } }],
       axes: [this.#seconds(), this.#counts()],
     };
+  }
+
+  #line() {
+    return { stroke: this.#colour("--chart-line"), fill: this.#colour("--chart-fill") };
   }
 
   #seconds() {

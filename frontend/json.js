@@ -1,116 +1,98 @@
-import { runsOf } from "./text.js";
-
 /**
- * Pretty JSON, laid out from the source text and not from the parsed value: numbers keep every digit,
- * keys keep their order and their duplicates. What fits on a line stays on one.
+ * JSON as its source text has it, and not as the parsed value: numbers keep every digit, keys keep their order and
+ * their duplicates.
  */
 
-const INDENT = "  ";
-const MAX_INDENTS = 24; // else 60 KB of "[" would become a gigabyte of spaces
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
+const COLOURED = /"(?:[^"\\]|\\.)*(?:"(?<colon>\s*:)?|$)|(?<number>-?\d[\d.eE+-]*)|(?:true|false|null)\b/g;
 
-/**
- * @param {string} text
- * @param {number} columns that fit on a line
- * @returns {import("./text.js").Run[] | null} null when `text` is not a JSON object or array
- */
-export function prettyJson(text, columns) {
-  return isContainer(text) ? new Layout(text.match(TOKEN), columns).runs() : null;
+/** Whether `text` looks like an object or an array. Cheap: nothing is parsed. */
+export function isLikeJson(text) {
+  return /^\s*[[{]/.test(text);
 }
 
-function isContainer(text) {
-  if (!/^\s*[[{]/.test(text)) return false; // cheap, and true of most texts
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
+/** The beginning of a JSON text in pieces `[kind, text]`; it may end anywhere. @returns {[string, string][]} */
+export function coloured(text) {
+  const pieces = [];
+  let end = 0;
+  for (const match of text.matchAll(COLOURED)) {
+    const { colon = "", number } = match.groups;
+    const token = match[0].slice(0, match[0].length - colon.length);
+    if (match.index > end) pieces.push(["punctuation", text.slice(end, match.index)]);
+    pieces.push([number ? "number" : token[0] !== '"' ? "literal" : colon ? "key" : "string", token]);
+    end = match.index + token.length;
   }
+  if (end < text.length) pieces.push(["punctuation", text.slice(end)]);
+  return pieces;
 }
 
-class Layout {
+/** A JSON object or array to walk through. */
+export class JsonText {
   #tokens;
-  #columns;
-  #widths;
-  #runs = [];
-  #broken = []; // one flag for each container that is open: does it span lines?
+  #ends;
 
-  constructor(tokens, columns) {
-    this.#tokens = tokens;
-    this.#columns = columns;
-    this.#widths = flatWidths(tokens);
-  }
-
-  runs() {
-    this.#tokens.forEach((token, index) => this.#place(token, index));
-    return this.#runs;
-  }
-
-  #place(token, index) {
-    if (token === "{" || token === "[") this.#open(token, index);
-    else if (token === "}" || token === "]") this.#close(token, index);
-    else if (token === ",") this.#punctuate(",", this.#broken.at(-1) ? this.#newline() : " ");
-    else if (token === ":") this.#punctuate(": ");
-    else this.#runs.push(...runsOf(token, kindOf(token, this.#tokens[index + 1])));
-  }
-
-  #open(token, index) {
-    this.#broken.push(this.#widths[index] + this.#broken.length * INDENT.length > this.#columns);
-    const empty = isCloser(this.#tokens[index + 1]);
-    this.#punctuate(token, empty ? "" : this.#edge(token));
-  }
-
-  #close(token, index) {
-    const before = isOpener(this.#tokens[index - 1]) ? "" : null;
-    const broken = this.#broken.pop();
-    this.#punctuate((before ?? (broken ? this.#newline() : padding(token))) + token);
-  }
-
-  #edge(token) {
-    return this.#broken.at(-1) ? this.#newline() : padding(token);
-  }
-
-  #newline() {
-    return "\n" + INDENT.repeat(Math.min(this.#broken.length, MAX_INDENTS));
-  }
-
-  #punctuate(...parts) {
-    const text = parts.join("");
-    const last = this.#runs.at(-1);
-    if (last?.kind === "punctuation") last.text += text;
-    else this.#runs.push({ kind: "punctuation", text });
-  }
-}
-
-/** For each opening token, how wide its container is on one line; undefined for the others. */
-function flatWidths(tokens) {
-  const widths = [];
-  const open = [];
-  let column = 0;
-  tokens.forEach((token, index) => {
-    if (isOpener(token)) open.push([index, column]);
-    column += token.length + (/^[{},:]$/.test(token) ? 1 : 0);
-    if (isCloser(token)) {
-      const [start, from] = open.pop();
-      widths[start] = column - from;
+  /** @returns {JsonText | null} null when `text` is no JSON object or array */
+  static of(text) {
+    if (!isLikeJson(text)) return null;
+    try {
+      JSON.parse(text);
+      return new JsonText(text.match(TOKEN));
+    } catch {
+      return null;
     }
+  }
+
+  constructor(tokens) {
+    this.#tokens = tokens;
+    this.#ends = endsOf(tokens);
+  }
+
+  /** How many tokens there are. */
+  get size() {
+    return this.#tokens.length;
+  }
+
+  token(at) {
+    return this.#tokens[at];
+  }
+
+  isContainer(at) {
+    return this.#tokens[at] === "{" || this.#tokens[at] === "[";
+  }
+
+  /** The kind of the value at `at`: `object`, `array`, `string`, `number` or `literal`. */
+  kind(at) {
+    const first = this.#tokens[at][0];
+    if (this.isContainer(at)) return first === "{" ? "object" : "array";
+    if (first === '"') return "string";
+    return /[-\d]/.test(first) ? "number" : "literal";
+  }
+
+  /**
+   * The members of the container at `at`, in order: their keys as in the source (null in an array), and where their
+   * values are.
+   *
+   * @returns {Generator<{key: string | null, at: number}>}
+   */
+  *members(at = 0) {
+    const hasKeys = this.#tokens[at] === "{";
+    const end = this.#ends[at];
+    for (let next = at + 1; next < end; ) {
+      const key = hasKeys ? this.#tokens[next] : null;
+      const value = hasKeys ? next + 2 : next;
+      yield { key, at: value };
+      next = (this.isContainer(value) ? this.#ends[value] : value) + 2;
+    }
+  }
+}
+
+/** For each opening token, where its container ends. */
+function endsOf(tokens) {
+  const ends = new Map();
+  const open = [];
+  tokens.forEach((token, index) => {
+    if (token === "{" || token === "[") open.push(index);
+    else if (token === "}" || token === "]") ends.set(open.pop(), index);
   });
-  return widths;
-}
-
-function kindOf(token, next) {
-  if (token[0] === '"') return next === ":" ? "key" : "string";
-  return /^[-\d]/.test(token) ? "number" : "literal";
-}
-
-function isOpener(token) {
-  return token === "{" || token === "[";
-}
-
-function isCloser(token) {
-  return token === "}" || token === "]";
-}
-
-function padding(bracket) {
-  return bracket === "{" || bracket === "}" ? " " : "";
+  return Object.fromEntries(ends);
 }

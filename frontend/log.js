@@ -1,66 +1,99 @@
 import * as address from "./address.js";
+import { isPattern } from "./channels.js";
 import { copyFrom } from "./clipboard.js";
+import { download, fileName, ndjson } from "./export.js";
 import { filterFor } from "./filter.js";
 import { plural } from "./format.js";
 import { perFrame } from "./frame.js";
-import { Ring } from "./ring.js";
-import { makeReachable, recordOfRow, toggleRow } from "./row.js";
+import { partsOf } from "./parts.js";
+import { Older } from "./older.js";
+import { Records } from "./records.js";
+import { isPlainClick, recordOfRow } from "./row.js";
 import { Rows } from "./rows.js";
+import { actionsOn } from "./row-keys.js";
 import { say } from "./say.js";
+import { recallHere, rememberHere } from "./store.js";
+import { View } from "./view.js";
 
-const MAX_RECORDS = 1000; // more than rows, so that a filter finds what has left the screen
-const EDGE_PX = 4;
+const REST_MS = 100; // from one painting of what came in to the next: nobody reads faster
+const FLOOD_ROWS = 20; // in one painting: nobody reads so many
+const FLOOD_MS = 250;
 
 /**
  * The log with its tools. It follows the newest message while the reader is at the edge, and stands still
- * while they are not: when they paused it, have scrolled away or have moved the focus to a row.
+ * while they are not: when they paused it, have scrolled away, have moved the focus to a row or look at a message.
  */
 class MessageLog extends HTMLElement {
-  #ring = new Ring(MAX_RECORDS);
-  #rows;
+  #records = new Records(() => this.#view.rows.records);
+  #view;
+  #older;
+  #channels;
   #parts = {};
   #matches = filterFor("");
   #paused = false;
-  #still = null; // while the log stands still: the records it stands on
-  #seq = 0; // of the newest record that was considered for a row
   #waiting = 0;
+  #restMs = REST_MS;
   #paint = perFrame(() => this.#flush());
+  #paintNews = perFrame(() => this.#flush(), () => this.#restMs);
 
   connectedCallback() {
-    for (const part of this.querySelectorAll("[data-part]")) this.#parts[part.dataset.part] = part;
-    this.#rows = new Rows(this.#parts.list);
+    this.#parts = partsOf(this);
+    this.#view = new View(this.#parts.scroller, this.#parts.list, new Rows(this.#parts.list));
+    this.#older = new Older(this.#parts, this.#holder());
     this.#listenToTools();
     this.#listenToLog();
     this.#parts.filter.value = address.filter;
     this.#matches = filterFor(address.filter.trim());
+  }
+
+  set channels(channels) {
+    this.#channels = channels;
+    this.dataset.several = channels.areSeveral;
+    this.#older.channels = channels.names.filter((name) => !isPattern(name));
     this.#paint();
   }
 
-  /** Takes a record. Cheap: nothing is drawn before the next frame. */
+  /** Cheap: nothing is drawn before the next frame. */
   add(record) {
-    this.#ring.push(record);
-    if (this.#still && this.#isNews(record)) this.#waiting += 1;
-    this.#paint();
+    this.#records.push(record);
+    if (this.#records.isHeld && this.#isNews(record)) this.#waiting += 1;
+    this.#paintNews();
+  }
+
+  /** Pauses anew after a reload, when the past has come. */
+  restorePause() {
+    if (recallHere("paused") === "yes" && !this.#paused) this.togglePause();
   }
 
   togglePause() {
     this.#paused = !this.#paused;
+    rememberHere("paused", this.#paused ? "yes" : "no");
     this.#parts.pause.dataset.paused = this.#paused;
     this.#parts.pauseLabel.textContent = this.#paused ? "Resume" : "Pause";
     say(this.#paused ? "Paused" : "Resumed");
     if (this.#paused) this.#settle();
-    else this.#toEdge();
+    else this.#toNewest();
   }
 
   clear() {
-    this.#ring.clear();
-    this.#seq = this.#ring.lastSeq;
+    this.#records.clear();
     this.#waiting = 0;
-    if (this.#still) this.#still = [];
-    this.#rows.show([]);
+    this.#view.show([]);
+    this.#older.reset();
     this.#settle();
     this.#paint();
     say("Cleared");
+  }
+
+  /** Downloads what is on the page and passes the filter. */
+  export() {
+    const records = [...this.#records.known, ...this.#records.waiting].filter(this.#matches);
+    download(ndjson(records), fileName(this.#channels.names));
+    say(`${plural(records.length, "line")} exported`);
+  }
+
+  showTimes() {
+    this.#view.rows.showTimes();
   }
 
   focusFilter() {
@@ -70,73 +103,108 @@ class MessageLog extends HTMLElement {
   /** Goes to the newest message and follows again. */
   showNewest() {
     if (this.#paused) this.togglePause();
-    else this.#toEdge();
+    else this.#toNewest();
   }
 
   #listenToTools() {
-    const { filter, unfilter, pause, clear, newest } = this.#parts;
+    const { filter, unfilter, pause, clear, save, newest } = this.#parts;
     filter.addEventListener("input", () => this.#refilter());
     filter.addEventListener("keydown", (event) => event.key === "Escape" && this.#unfilter());
     unfilter.addEventListener("click", () => this.#unfilter());
     pause.addEventListener("click", () => this.togglePause());
     clear.addEventListener("click", () => this.clear());
+    save.addEventListener("click", () => this.export());
     newest.addEventListener("click", () => this.showNewest());
   }
 
   #listenToLog() {
     const { scroller, list } = this.#parts;
-    scroller.addEventListener("scroll", () => this.#settle(), { passive: true });
+    scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     scroller.addEventListener("keydown", (event) => this.#onKey(event));
     list.addEventListener("click", (event) => this.#onClick(event));
-    list.addEventListener("focusin", (event) => this.#onFocus(event));
+    list.addEventListener("focusin", () => this.#settle());
     list.addEventListener("focusout", () => this.#settle());
     new ResizeObserver(() => this.#paint()).observe(scroller);
   }
 
-  #toEdge() {
-    if (this.#parts.list.contains(document.activeElement)) this.#parts.scroller.focus();
-    this.#stick();
+  #toNewest() {
+    this.#view.toNewest(this.#shown());
+    this.#settle();
+  }
+
+  #toOldest() {
+    this.#records.hold();
+    this.#view.toOldest(this.#shown());
     this.#settle();
   }
 
   /** Decides anew whether the log follows or stands still. */
   #settle() {
-    const still = this.#paused || !this.#atEdge() || this.#isReadByKey();
-    if (still === (this.#still !== null)) return;
-    if (still) this.#stop();
-    else this.#still = null;
+    const still = this.#paused || !this.#isAtNewest() || this.#view.isRead || this.#older.isBusy;
+    if (still === this.#records.isHeld) return;
+    if (still) {
+      this.#records.hold();
+      this.#view.spread(this.#shown());
+    } else this.#records.release();
     this.#countWaiting();
     this.#paint();
   }
 
-  #stop() {
-    const { scroller } = this.#parts;
-    this.#still = this.#known();
-    const height = scroller.scrollHeight;
-    this.#rows.lookBack(this.#still.filter(this.#matches));
-    scroller.scrollTop += scroller.scrollHeight - height;
+  #isAtNewest() {
+    return this.#view.isAtEdge && (!this.#records.isHeld || this.#isLast(this.#view.rows.last));
+  }
+
+  #isLast(record) {
+    return record === this.#shown().at(-1);
   }
 
   #flush() {
-    if (!this.#still) this.#follow();
+    const { isHeld } = this.#records;
+    if (!isHeld) this.#follow();
     this.#describe();
+    if (!isHeld) this.#view.stick();
   }
 
   #follow() {
-    const fresh = this.#ring.since(this.#seq).filter(this.#matches);
-    const last = this.#rows.append(fresh);
-    const done = last === fresh.at(-1);
-    this.#seq = done ? this.#ring.lastSeq : last.seq;
-    if (!done) this.#paint();
-    this.#stick();
+    const fresh = this.#records.take().filter(this.#matches);
+    this.#restMs = fresh.length > FLOOD_ROWS ? FLOOD_MS : REST_MS;
+    this.#view.follow(fresh);
+  }
+
+  #shown() {
+    return this.#records.matching(this.#matches);
+  }
+
+  #countWaiting() {
+    const waiting = this.#records.isHeld ? this.#records.waiting : [];
+    this.#waiting = waiting.filter((record) => this.#isNews(record)).length;
+  }
+
+  #isNews(record) {
+    return record.kind === "message" && this.#matches(record);
+  }
+
+  #holder() {
+    return {
+      hold: () => this.#records.hold(),
+      prepend: (records) => this.#prepend(records),
+      release: () => (this.#settle(), this.#describe()),
+    };
+  }
+
+  #prepend(records) {
+    for (const record of records) record.hue = this.#channels.hue(record.channel);
+    this.#records.prepend(records);
+    this.#view.extend(this.#shown());
+    this.#describe();
   }
 
   #refilter() {
-    const known = this.#known();
+    const { known } = this.#records;
     this.#matches = filterFor(this.#parts.filter.value.trim());
     address.keepFilter(this.#parts.filter.value.trim());
-    this.#rows.show(known.filter(this.#matches));
-    if (!this.#still) this.#stick();
+    this.#view.show(known.filter(this.#matches));
+    if (!this.#records.isHeld) this.#view.stick();
     this.#countWaiting();
     this.#paint();
   }
@@ -146,73 +214,36 @@ class MessageLog extends HTMLElement {
     this.#refilter();
   }
 
-  /** All records that may have a row now: in the ring, or older and still on the screen. */
-  #known() {
-    if (this.#still) return this.#still;
-    const { firstSeq } = this.#ring;
-    const older = this.#rows.records.filter(({ seq }) => seq < firstSeq);
-    return [...older, ...this.#ring.since(0).filter(({ seq }) => seq <= this.#seq)];
-  }
-
-  #countWaiting() {
-    const waiting = this.#still ? this.#ring.since(this.#seq) : [];
-    this.#waiting = waiting.filter((record) => this.#isNews(record)).length;
-  }
-
   #describe() {
     const { newest, waiting, empty, noMatch, filter } = this.#parts;
-    const filtered = filter.value.trim() !== "";
+    const [filtered, isEmpty] = [filter.value.trim() !== "", this.#view.rows.length === 0];
     newest.hidden = this.#waiting === 0;
     waiting.textContent = plural(this.#waiting, "new message");
-    empty.hidden = this.#rows.length > 0 || filtered;
-    noMatch.hidden = this.#rows.length > 0 || !filtered;
+    empty.hidden = !isEmpty || filtered;
+    noMatch.hidden = !isEmpty || !filtered;
+    this.#older.describe(filtered ? this.#matches : null, this.#records.oldest);
   }
 
-  #isNews(record) {
-    return record.kind === "message" && this.#matches(record);
-  }
-
-  #atEdge() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#parts.scroller;
-    return scrollHeight - scrollTop - clientHeight <= EDGE_PX;
-  }
-
-  /** A click focuses too, but does not mean that the reader wants the log to stop. */
-  #isReadByKey() {
-    return this.#parts.list.querySelector(":focus-visible") !== null;
-  }
-
-  #stick() {
-    const { scroller } = this.#parts;
-    scroller.scrollTop = scroller.scrollHeight;
-  }
-
-  #onFocus({ target }) {
-    makeReachable(target.closest("li"), this.#parts.list);
+  #onScroll() {
     this.#settle();
+    if (this.#records.isHeld && this.#view.look(this.#shown())) this.#older.wanted();
   }
 
   #onClick({ target }) {
-    const button = target.closest("button");
-    if (!button) return;
-    const row = button.closest("li");
-    if (button.dataset.action === "copy") copyFrom(button, recordOfRow(row).text);
-    else toggleRow(row);
+    const row = target.closest(".row");
+    const action = target.closest("[data-action]")?.dataset.action;
+    if (action === "copy") copyFrom(target.closest("button"), recordOfRow(row).text);
+    else if (action === "toggle" || isPlainClick(target)) this.#view.toggle(row);
     this.#settle();
   }
 
   #onKey(event) {
-    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (event.key === "Escape") this.showNewest();
-    if (!step) return;
+    const go = { leave: () => this.showNewest(), oldest: () => this.#toOldest(), newest: () => this.#toNewest() };
+    const act = actionsOn(event.target, this.#view, go)[event.key];
+    if (!act) return;
     event.preventDefault();
-    this.#step(document.activeElement.closest("li"), step);
-  }
-
-  #step(row, step) {
-    if (!row) this.#parts.list.lastElementChild?.focus();
-    else if (step < 0) row.previousElementSibling?.focus();
-    else row.nextElementSibling?.focus();
+    act();
+    this.#settle();
   }
 }
 

@@ -8,6 +8,10 @@ import { formatBytes, formatDuration, plural } from "./format.js";
  * @property {string} text the payload as it came, or our words on what happened, to stand after its label
  * @property {number} at when it was received, in ms since 1970
  * @property {string} id the event's id, empty when it had none
+ * @property {string} [channel] where it came from
+ * @property {number} [hue] the colour of the channel, or of the wildcard that brought it
+ * @property {string} [event] the name of a named event
+ * @property {boolean} [isPast] whether the stream began with it: nobody knows when it was received
  * @property {number | null} [missed] of a gap: how many messages, null when nobody knows
  */
 
@@ -24,7 +28,17 @@ const REASONS = new Map([
 
 /** @returns {Record} */
 export function recordOf(event, at = Date.now()) {
-  return { at, id: placeOf(event), ...(MAKERS[event.type] ?? message)(event.data) };
+  return { at, id: placeOf(event), channel: event.channel, ...(MAKERS[event.type] ?? message)(event.data, event.type) };
+}
+
+/**
+ * The line for a message or a gap of the history, which was received `at`. It has no place among what arrives: `seq` 0.
+ *
+ * @returns {Record}
+ */
+export function recordOfStored({ id, event, data, gap: missing }, channel, at) {
+  const what = missing ? gapOf({ ...missing, channel }) : message(data, event);
+  return { at, id, channel, seq: 0, ...what };
 }
 
 /** The line for a connection that is back after `ms`; `resumed` when it went on after a known id. */
@@ -35,18 +49,20 @@ export function reconnection(ms, resumed, at = Date.now()) {
   return { at, id: "", kind: "disconnected", text };
 }
 
-/** The id of an event; in a stream of several channels its channel, and its place there. */
+/** The id of an event; in a stream of several channels its place in its own. */
 function placeOf({ id, channel }) {
-  if (!id.includes("=")) return id;
-  return `${channel} ${new URLSearchParams(id).get(channel) ?? ""}`.trimEnd();
+  return id.includes("=") ? (new URLSearchParams(id).get(channel) ?? "") : id;
 }
 
-function message(data) {
-  return { kind: "message", text: data };
+function message(data, name) {
+  return { kind: "message", text: data, ...(name === "message" ? {} : { event: name }) };
 }
 
 function gap(data) {
-  const { missed, reason, channel } = parse(data);
+  return gapOf(parse(data));
+}
+
+function gapOf({ missed, reason, channel }) {
   const known = Number.isSafeInteger(missed) && missed >= 0 ? missed : null;
   return { kind: "gap", missed: known, text: `${gapCount(known, channel)}: ${gapReason(reason)}.` };
 }

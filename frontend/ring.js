@@ -34,6 +34,11 @@ export class Ring {
     return this.#lastSeq - this.#records.length + 1;
   }
 
+  /** The oldest record that is kept. */
+  get first() {
+    return this.#records[0];
+  }
+
   push(record) {
     record.seq = ++this.#lastSeq;
     this.#records.push(record);

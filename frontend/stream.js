@@ -32,10 +32,11 @@ export class Stream {
 
   /**
    * @param {string} url
-   * @param {object} options of the client: channels, and where to begin
+   * @param {object} options of the client: where to begin
    * @param {object} on
    * @param {(state: string, detail: string) => void} on.state
-   * @param {(event: {type: string, data: string, id: string, channel: string}) => void} on.event
+   * @param {(event: {type: string, data: string, id: string, channel: string}, asked?: string) => void} on.event
+   *   `asked` is the channel or wildcard that brought it, of a message
    * @param {(ms: number, resumed: boolean) => void} on.back live again after `ms`; `resumed` when the
    *   hub was told where to go on
    */
@@ -45,12 +46,23 @@ export class Stream {
     this.#on = on;
   }
 
-  open() {
-    const take = (event) => this.#on.event(event);
+  open(names) {
     const onState = (state) => this.#enter(state);
-    const onNotice = (_, event) => take(event);
-    const takers = { onState, onMessage: take, onGap: onNotice, onOversize: onNotice };
+    const onNotice = (_, event) => this.#on.event(event);
+    const channels = Object.fromEntries(names.map((name) => [name, this.#taker(name)]));
+    const takers = { channels, onState, onGap: onNotice, onOversize: onNotice };
     this.#connection = connect(this.#url, { ...this.#options, ...takers });
+  }
+
+  /** Changes the channels; those that stay lose nothing. A hub that has refused is asked anew. */
+  change(added, dropped) {
+    for (const name of added) this.#connection.add(name, this.#taker(name));
+    for (const name of dropped) this.#connection.drop(name);
+    if (this.#connection.state === State.REFUSED) this.#connection.reconnect();
+  }
+
+  #taker(name) {
+    return (event) => this.#on.event(event, name);
   }
 
   #enter({ state, hasRedis, detail = "" }) {

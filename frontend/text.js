@@ -10,8 +10,11 @@
 const HIDDEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]+/gu;
 
+const UNSTYLED = new Set(["plain", "punctuation"]);
+
 /** @returns {Run[]} */
 export function runsOf(text, kind = "plain") {
+  if (text.search(HIDDEN) === -1) return [{ kind, text }];
   const runs = [];
   let end = 0;
   for (const match of text.matchAll(HIDDEN)) {
@@ -23,11 +26,24 @@ export function runsOf(text, kind = "plain") {
   return runs;
 }
 
+/** Pieces `[kind, text]` as nodes: coloured by kind, with the characters named that show nothing. */
+export function spansOf(pieces) {
+  return pieces.flatMap(([kind, text]) => runsOf(text, kind)).map(spanOf);
+}
+
 /** The first `limit` characters, not ending inside a surrogate pair. */
 export function cut(text, limit) {
   if (text.length <= limit) return text;
   const last = text.charCodeAt(limit - 1);
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? limit - 1 : limit);
+}
+
+function spanOf({ kind, text }) {
+  if (UNSTYLED.has(kind)) return document.createTextNode(text);
+  const span = document.createElement("span");
+  span.className = `run-${kind}`;
+  span.textContent = text;
+  return span;
 }
 
 function nameOf(character) {

@@ -6,7 +6,7 @@ or by `manage.py relay serve`. A site that wants the dashboard routes `relay.htt
 
 from django.urls import path
 
-from relay.http import health, operators, presence, publish, token
+from relay.http import channels, health, history, operators, presence, publish, token
 
 urlpatterns = [
     path("health/", health.health, name="relay-health"),
@@ -17,6 +17,10 @@ urlpatterns = [
     path("publish/<path:channel>", publish.publish),
     path("presence/<path:channel>/", presence.presence, name="relay-presence"),
     path("presence/<path:channel>", presence.presence),
+    path("channels/", channels.channels, name="relay-channels"),
+    path("channels", channels.channels),
+    path("history/<path:channel>/", history.history, name="relay-history"),
+    path("history/<path:channel>", history.history),
     path("ops/", operators.page, name="relay-ops"),
     path("ops", operators.page),
     path("ops/kick/", operators.kick, name="relay-ops-kick"),

@@ -155,10 +155,12 @@ function showRedis(reports) {
 }
 
 function showChannels(reports) {
-  const rows = channelsOf(reports).map((row) => ({ ...row, tone: row.history === "failing" ? "bad" : "" }));
+  const others = channelsOf(reports).filter(({ name }) => name !== channel); // all but that of this page
+  const rows = others.map((row) => ({ ...row, tone: row.history === "failing" ? "bad" : "" }));
   tables.channels.show(rows);
   const known = most(reports, ({ figures }) => figures.channels) ?? 0;
-  byId("channels-note").textContent = `${formatCount(rows.length)} shown; up to ${formatCount(known)} in a process.`;
+  const [shown, all] = [formatCount(rows.length), known > rows.length ? ` of at least ${formatCount(known)}` : ""];
+  byId("channels-note").textContent = `${shown}${all} shown.`;
 }
 
 function showStreams() {
@@ -205,4 +207,4 @@ function bindControls() {
 bindControls();
 paint();
 setInterval(paint, EVERY_MS);
-new Stream(stream, { channels: [channel] }, { state: showState, event: takeEvent, back: () => {} }).open();
+new Stream(stream, {}, { state: showState, event: takeEvent, back: () => {} }).open([channel]);

@@ -32,6 +32,16 @@ async def admitted(credentials: Credentials, targets: Sequence[Target], scope: S
     raise refusal or _invalid(credentials)
 
 
+async def viewers(credentials: Credentials) -> Sequence[Viewer]:
+    """Returns all whom the credentials name; what one of them may see, `admitted` lets in.
+
+    Raises Problem (401) for a token in the Authorization field or the query that is not valid.
+    """
+    if not credentials.cookie_tokens:
+        return [await _named(credentials)]
+    return [viewer async for viewer in _by_cookies(credentials)]
+
+
 async def _named(credentials: Credentials) -> Viewer:
     if credentials.token is not None:
         return token_viewer(credentials.token)

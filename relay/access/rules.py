@@ -27,20 +27,32 @@ DENIALS = (PermissionDenied, Http404, ObjectDoesNotExist, ValueError, Validation
 choice, such as `order.abc` where a number is expected, so none leaves a traceback in the log."""
 
 
+class RuleFailed(Exception):
+    """A function of the site failed, or gave no answer that is valid. The log says so already."""
+
+
 async def require(viewer: Viewer, target: Target, scope: Scope) -> None:
     """Raises Problem unless `viewer` may see the channel: 401 for nobody, 403 for somebody."""
-    rule = target.rule
-    if rule == "public":
-        return
-    if viewer.claims is not None:
-        if tokens.grants(viewer.claims, "channels", target):
+    try:
+        if await admits(viewer, target, scope):
             return
+    except RuleFailed:
+        pass
+    if viewer.claims is not None:
         raise insufficient_scope(_("The token does not grant this channel."))
-    if rule is not None and await _admits(rule, viewer, target, scope):
-        return
     if viewer.key:
         raise Problem(403, _("This user may not see this channel."))
     raise unauthenticated(_("Sign in to see this channel."))
+
+
+async def admits(viewer: Viewer, target: Target, scope: Scope) -> bool:
+    """Whether `viewer` may see the channel. Raises RuleFailed, which is a no."""
+    rule = target.rule
+    if rule == "public":
+        return True
+    if viewer.claims is not None:
+        return tokens.grants(viewer.claims, "channels", target)
+    return rule is not None and await _admits(rule, viewer, target, scope)
 
 
 async def _admits(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> bool:
@@ -67,7 +79,7 @@ async def has_permission(user: Any, permission: str) -> bool:
 
 
 async def _ask(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> bool:
-    """Asks a site's own function. Only True admits; a function that fails or is missing refuses."""
+    """Asks a site's own function. Only True admits. Raises RuleFailed if it fails or is missing."""
     pattern = target.spec.pattern
     try:
         function = import_string(rule) if isinstance(rule, str) else rule
@@ -77,13 +89,14 @@ async def _ask(rule: Rule, viewer: Viewer, target: Target, scope: Scope) -> bool
         logger.exception(
             "The access rule of %s failed; nobody gets in by it.", pattern, extra=extra
         )
-        return False
+        raise RuleFailed from None
     if not isinstance(answer, bool):
         kind, extra = type(answer).__name__, _log_fields(viewer, target, scope)
         logger.error(
             "The access rule of %s returned %s; only True lets in.", pattern, kind, extra=extra
         )
-    return answer is True
+        raise RuleFailed
+    return answer
 
 
 async def _answer(

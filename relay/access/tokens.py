@@ -114,6 +114,13 @@ def grants(claims: Mapping[str, Any], claim: str, target: Target) -> bool:
     return any(_covers(entry, target) for entry in entries if isinstance(entry, str))
 
 
+def heads(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns with what a name begins that an entry of `channels` covers."""
+    entries = claims.get("channels")
+    texts = entries if isinstance(entries, list) else []
+    return tuple(text.removesuffix("*") for text in texts if isinstance(text, str))
+
+
 def _covers(entry: str, target: Target) -> bool:
     if not entry.endswith("*") or target.is_wildcard:
         return entry == target.name

@@ -6,6 +6,7 @@ A client names channels, and only what matches an entry here ever reaches Redis.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 Rule = str | Callable[..., Any]
@@ -128,6 +129,17 @@ class Catalogue:
     def always(self) -> list[Target]:
         """The channels to subscribe to from the start."""
         return [Target(spec.pattern, spec, {}) for spec in self._exact.values() if spec.always]
+
+    @cached_property
+    def named(self) -> Sequence[Target]:
+        """The channels with exact names."""
+        return [self._found(name, spec, {}) for name, spec in self._exact.items()]
+
+    @cached_property
+    def wildcards(self) -> Sequence[Target]:
+        """The patterns that somebody may subscribe to."""
+        found = (self.find(name) for name in self._patterns)
+        return [target for target in found if target is not None]
 
     def find(self, name: str) -> Target | None:
         """What the catalogue has under a name that a client sent; None for anything else."""

@@ -16,6 +16,19 @@ class Appended:
     newest: Position | None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries before a position, oldest first; the first one begins with a message, if there is any.
+
+    `follower` is the first entry from that position on, None where none is kept or none was asked for.
+    `more` says whether older messages are kept.
+    """
+
+    entries: Sequence[Entry]
+    follower: Entry | None
+    more: bool
+
+
 class History(Protocol):
     """All methods raise RedisUnavailable."""
 

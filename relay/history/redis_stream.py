@@ -10,7 +10,7 @@ from typing import Any
 from relay.broker.commands import Commands
 from relay.broker.keys import Keys
 from relay.feed.entries import Entry, Run
-from relay.history.history import Appended
+from relay.history.history import Appended, Page
 from relay.stats import Stats
 from relay.wire import sse
 from relay.wire.position import Position
@@ -56,6 +56,18 @@ class RedisStream:
         arguments = [str(first), number, size_bytes]
         found = await self._commands.script("history_read", [self._keys.history], arguments)
         return [_entry(identity, words) for identity, words in found]
+
+    async def page(self, before: Position | None, number: int, size_bytes: int) -> Page:
+        """Returns the newest messages before a position, up to a number and about a size, but at least one.
+
+        Without a position: the newest that are kept. Raises RedisUnavailable.
+        """
+        arguments = [str(before) if before else "", number, size_bytes]
+        found, follower, older = await self._commands.script(
+            "history_page", [self._keys.history], arguments
+        )
+        entries = [_entry(identity, words) for identity, words in reversed(found)]
+        return Page(entries, _entry(*follower) if follower else None, older == b"1")
 
     async def trim(self) -> None:
         while (

@@ -226,8 +226,6 @@ async def _viewer(request: StreamRequest, wish: _Wish) -> Viewer:
     credentials = request.credentials(wish.query_token)
     if private[0].rule == OPERATOR:
         return await operator_viewer(request, credentials, _host(request))
-    if credentials.by_browser and request.of_another_page:
-        raise Problem(403, _("A page of another origin may not open this by a cookie."))
     return await admitted(credentials, private, request.scope)
 
 

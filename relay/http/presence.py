@@ -1,37 +1,30 @@
 """`GET /presence/<channel>/`; docs/publishing.md is what it promises."""
 
+import json
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from relay import conf
 from relay.access import tokens
-from relay.access.entrance import admitted
 from relay.access.grant import Authorize, Grant
 from relay.access.problem import Problem
 from relay.access.rules import has_permission
-from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import HubKeys
 from relay.conf.catalogue import Target
 from relay.control.presence import PresenceReader
-from relay.http.query import parse_query, require_channel
-from relay.http.refusal import problems, require_method
-from relay.http.request import StreamRequest, scope_of
+from relay.http.query import require_channel
+from relay.http.refusal import problems, redis_answers, require_method
+from relay.http.visitor import Visitor, json_response
 from relay.publishing.clients import commands
 
 
 async def may_see(request: HttpRequest, target: Target) -> Grant:
     """Lets in those who may see the channel. The permission, or the claim, `presence` shows users."""
-    asked = StreamRequest.of(scope_of(request))
+    visitor = Visitor.of(request)
     try:
-        query = parse_query(asked.query_string)
-    except ValueError as error:
-        raise Problem(400, error.args[0]) from None
-    try:
-        viewer = await admitted(
-            asked.credentials(query.get("token", [""])[0]), [target], asked.scope
-        )
+        viewer = await visitor.see(target)
     except Problem:
         if target.rule == "public":
             return Grant()
@@ -49,11 +42,9 @@ async def presence(
     require_method(request, "GET, HEAD", _("Presence is read with GET."))
     target = require_channel(conf.load_catalogue(), channel)
     grant = await authorize(request, target)
-    try:
+    with redis_answers():
         present = await _read(target.name, sees_users=grant.sees_users)
-    except RedisUnavailable:
-        raise Problem(503, _("Redis did not answer."), [(b"Retry-After", b"1")]) from None
-    return JsonResponse({"channel": target.name} | present, headers={"Cache-Control": "no-store"})
+    return json_response(json.dumps({"channel": target.name} | present).encode())
 
 
 async def _read(name: str, *, sees_users: bool) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
@@ -62,6 +64,32 @@ async def may_publish(request: HttpRequest, target: Target) -> Grant:
     if not await has_permission(user, "relay.publish"):
         raise Problem(403, _("This user may not publish (relay.publish)."))
     return Grant(subject_of(str(user.pk), by_token=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the sender of a request may publish, by the rules of `may_publish` but for the CSRF token."""
+
+    claims: Mapping[str, Any] | None = None
+    has_permission: bool = False
+
+    @classmethod
+    async def of(cls, request: HttpRequest) -> "Rights":
+        """Raises Problem (401) for a bearer token that is not valid."""
+        if not conf.load().http_publish:
+            return cls()
+        token = bearer(request.headers.get("Authorization", ""))
+        if token is not None:
+            return cls(claims_of(token))
+        return cls(None, await has_permission(await user_of(request), "relay.publish"))
+
+    def cover(self, target: Target) -> bool:
+        """Whether they cover the channel. Nobody publishes on a pattern."""
+        if target.is_wildcard:
+            return False
+        if self.claims is not None:
+            return tokens.grants(self.claims, "publish", target)
+        return self.has_permission
 
 
 # -- publishing

@@ -1,6 +1,7 @@
 """How a Django view refuses (RFC 9457)."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from relay.access import problem
 from relay.access.problem import Problem
+from relay.broker.errors import RedisUnavailable
 from relay.http import cors
 
 FORGED = _("The CSRF token (X-CSRFToken) or the origin is missing or not right.")
@@ -36,6 +38,15 @@ def require_method(request: HttpRequest, methods: str, detail: object) -> None:
     """Raises Problem (405) for a method that is not one of `methods`, as an Allow field lists them."""
     if request.method not in methods.split(", "):
         raise Problem(405, detail, [(b"Allow", methods.encode())])
+
+
+@contextmanager
+def redis_answers() -> Iterator[None]:
+    """Turns a RedisUnavailable of what is read inside into a Problem (503)."""
+    try:
+        yield
+    except RedisUnavailable:
+        raise Problem(503, _("Redis did not answer."), [(b"Retry-After", b"1")]) from None
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

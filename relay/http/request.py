@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from relay.access.identity import Credentials
+from relay.access.problem import Problem
 from relay.types import Scope
 
 
@@ -47,7 +49,11 @@ class StreamRequest:
         )
 
     def credentials(self, query_token: str) -> Credentials:
-        return Credentials.of(self.authorization, query_token, self.cookie)
+        """Raises Problem (403) for cookies that a page of another origin made the browser send."""
+        found = Credentials.of(self.authorization, query_token, self.cookie)
+        if found.by_browser and self.of_another_page:
+            raise Problem(403, _("A page of another origin may not open this by a cookie."))
+        return found
 
     @property
     def of_another_page(self) -> bool:

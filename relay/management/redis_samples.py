@@ -30,6 +30,7 @@ SAMPLES: tuple[tuple[str | int, ...], ...] = (
     ("HSETNX", "{hash}", "f", 1),
     ("HGET", "{hash}", "f"),
     ("HKEYS", "{hash}"),
+    ("HSCAN", "{hash}", 0, "COUNT", 10),
     ("HDEL", "{hash}", "f"),
     ("DEL", "{text}", "{stream}", "{set}", "{hash}"),
 )

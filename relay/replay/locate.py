@@ -10,7 +10,7 @@ from relay.feed.start import After, Live, Rewind, Since, Start
 from relay.history.history import History
 from relay.history.past import Past
 from relay.wire.notices import GapReason
-from relay.wire.position import Position
+from relay.wire.position import Position, before
 
 
 class Beginning(NamedTuple):
@@ -18,11 +18,6 @@ class Beginning(NamedTuple):
 
     at: Position
     reason: GapReason | None
-
-
-def before(position: Position) -> Position:
-    """The position of a client that is to get the entry at `position` next."""
-    return Position(position.epoch, max(position.offset - 1, 0))
 
 
 class Locator:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 from relay.broker.errors import RedisUnavailable
 from relay.broker.link import Live
 from relay.feed.context import Context
-from relay.feed.entries import Entry, missed_between
+from relay.feed.entries import Entry
 from relay.feed.feed import Feed
 from relay.feed.ring import Place
 from relay.feed.start import Start
 from relay.history.past import Past
-from relay.replay.locate import Locator, before
+from relay.replay.gaps import gap_before
+from relay.replay.locate import Locator
 from relay.wire import sse
 from relay.wire.notices import Gap, GapReason
 from relay.wire.position import Position
@@ -124,9 +125,9 @@ class Replay:
         for entry in entries:
             at, event = entry.position, entry.event
             if event is None or at.offset != position.offset + 1 or at.epoch != position.epoch:
-                missed = missed_between(position, entry)
-                if missed != 0:
-                    pieces.append(self._gap(position, before(at), missed, _reason(position, entry)))
+                gap = gap_before(self._feed.channel, position, entry)
+                if gap:
+                    pieces.append(self._told(gap))
             if event is not None:
                 pieces.append(Piece(at, event, entry.source))
                 self._stats.replayed_messages += 1
@@ -152,14 +153,10 @@ class Replay:
         missed: int | None,
         reason: GapReason,
     ) -> Piece:
+        return self._told(Gap(self._feed.channel, start, end, missed, reason))
+
+    def _told(self, gap: Gap) -> Piece:
         """Returns the notice of a gap, and counts it."""
         self._stats.gaps_resume += 1
-        self._stats.gaps[reason] += 1
-        gap = Gap(self._feed.channel, start, end, missed, reason)
-        return Piece(end, sse.hub_event(gap))
-
-
-def _reason(position: Position, entry: Entry) -> GapReason:
-    unlinked = entry.event is None and entry.previous is None
-    new_epoch = entry.position.epoch != position.epoch
-    return GapReason.UNHEARD if unlinked and new_epoch else GapReason.EXPIRED
+        self._stats.gaps[gap.reason] += 1
+        return Piece(gap.end, sse.hub_event(gap))

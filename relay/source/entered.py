@@ -7,7 +7,8 @@ from relay.broker.names import Names
 from relay.feed.feed import Feed
 from relay.history.history import History
 from relay.source.epochs import Epochs, Opened
-from relay.source.intake import Intake, Session
+from relay.source.intake import Intake
+from relay.source.session import Session
 
 
 class Channel(Protocol):

@@ -12,6 +12,7 @@ from relay.clock import Clock
 from relay.feed.entries import Entry
 from relay.feed.feed import Feed
 from relay.flag import Flag
+from relay.source.session import Session
 from relay.wire.notices import GapReason
 from relay.wire.position import Position
 
@@ -20,55 +21,6 @@ MAX_EPOCH = 2**52
 
 MAX_HELD_BYTES = 64 * 1024 * 1024
 """The most that is held back. Beyond it the hole is given up."""
-
-
-class Session:
-    """One connection's share of a channel.
-
-    `link` is that of its listener, `connection` the number of the connection, which grows.
-    """
-
-    __slots__ = (
-        "connection",
-        "ended",
-        "epoch",
-        "held",
-        "held_bytes",
-        "link",
-        "marked",
-        "overlapping",
-        "position",
-    )
-
-    def __init__(self, link: Live, connection: int = 0) -> None:
-        self.link = link
-        self.connection = connection
-        self.ended = False
-        """Whether its server has ended the delivery of the channel."""
-        self.epoch: int | None = None
-        """The epoch of its first marker."""
-        self.position: Position | None = None
-        """The position it has reached since, while it does not count."""
-        self.overlapping = False
-        """Whether the previous connection had counted that marker already, so that there is no hole."""
-        self.held: list[tuple[bytes, bytes] | int] = []
-        """Messages (payload, source), and epochs of markers, that were received since and held back."""
-        self.held_bytes = 0
-        self.marked = Flag()
-        """Set by the first marker."""
-
-    def end(self) -> None:
-        """Called when its server has ended the delivery of the channel."""
-        self.ended = True
-
-    def is_newer_than(self, other: "Session") -> bool:
-        """Whether its listener has opened its connection after that of `other`."""
-        return self.link is other.link and self.connection > other.connection
-
-    @property
-    def delivers(self) -> bool:
-        """Whether messages reach it now, as far as this process can know."""
-        return self.link.live and not self.ended
 
 
 class Intake:
@@ -138,11 +90,20 @@ class Intake:
         """Whether `session` counts, or will as soon as it has caught up with the feed."""
         return session is self._live or (session is self._next and session.overlapping)
 
+    def is_outdone(self, session: Session) -> bool:
+        """Whether the master before has brought a newer epoch than any marker of a held session.
+
+        If it counted as it is, its ids would send every client back.
+        """
+        newest = self._feed.timeline.newest_epoch
+        at = session.position
+        return self.is_held(session) and at is not None and at.epoch < newest
+
     def give_up(self, session: Session) -> None:
         """Announces the rest of the hole as a gap on every stream, and lets `session` count."""
         if self.is_held(session) and session.epoch is not None:
-            if session.epoch < self._feed.timeline.newest_epoch:
-                self.outdated = True  # the master before has brought a newer one meanwhile
+            if not session.begin_above(self._feed.timeline.newest_epoch):
+                self.outdated = True
             now_ms = self._clock.now_ms()
             self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
             self._promote(session, now_ms)
@@ -158,6 +119,9 @@ class Intake:
         """
         if not self.is_held(session) or session.epoch is None:
             return
+        at = self._feed.timeline.position
+        if at is not None and entry.position <= at:
+            return  # the old connection has delivered it while the history was read
         if entry.position > (session.epoch, 0):
             self.give_up(session)
             return
@@ -223,6 +187,8 @@ class Intake:
             session.position = Position(session.position.epoch, session.position.offset + 1)
             self._promote_if_caught_up(session, now_ms)
             return
+        if self.is_outdone(session):
+            return  # it will begin at a later marker
         session.held.append((payload, source))
         session.held_bytes += len(payload)
         if session.held_bytes > MAX_HELD_BYTES:

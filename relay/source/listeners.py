@@ -47,6 +47,10 @@ class Listeners:
         self._outage = Outage(
             "Redis %s: %s. Trying again.", "Redis %s: its masters are known again."
         )
+        self._orphans = Outage(
+            "Redis %s: no master has the slots of %s channels (such as %s). Their streams wait.",
+            "Redis %s: each channel has a master again.",
+        )
 
     @property
     def masters(self) -> Sequence[tuple[str, bool]]:
@@ -69,7 +73,7 @@ class Listeners:
             while True:
                 await self._look()
                 if not self._topology.fixed:
-                    self._place(self._holders)
+                    self._report_orphans(self._place(self._holders))
                 if (control := self._topology.master(self._control_key)) is not None:
                     self._listener(control)
                 self._close_unused()
@@ -122,12 +126,17 @@ class Listeners:
 
     # -- channels and their listeners
 
-    def _place(self, channels: Iterable[Channel]) -> None:
-        """Gives each channel to the listener of its master. Harmless where it has it already."""
+    def _place(self, channels: Iterable[Channel]) -> Sequence[Channel]:
+        """Gives each channel to the listener of its master. Harmless where it has it already.
+
+        Returns those without a master.
+        """
         moved: dict[Listener, int] = {}
+        orphans = []
         for channel in list(channels):
             master = self._topology.master(channel.key)
             if master is None:
+                orphans.append(channel)
                 continue
             listener, holders = self._listener(master), self._holders[channel]
             if holders and holders[-1] is listener:
@@ -145,6 +154,14 @@ class Listeners:
             name = listener.master.name
             self._context.stats.redis_moves += 1
             logger.info("Redis %s: is the master now; %s channels move there.", name, number)
+        return orphans
+
+    def _report_orphans(self, orphans: Sequence[Channel]) -> None:
+        name = self._topology.name
+        if orphans:
+            self._orphans.begin(self, name, len(orphans), orphans[0].feed.channel)
+        else:
+            self._orphans.end(self, name)
 
     def _finish_moves(self) -> bool:
         """Leaves the old masters of channels that count at the new one. Returns whether others move."""

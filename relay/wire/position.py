@@ -24,3 +24,8 @@ class Position(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.epoch}-{self.offset}"
+
+
+def before(position: Position) -> Position:
+    """Returns the position of a client that is to get the entry at `position` next."""
+    return Position(position.epoch, max(position.offset - 1, 0))

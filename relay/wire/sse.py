@@ -86,6 +86,22 @@ def split_source(event: bytes) -> tuple[bytes, bytes]:
     return event[1:end], event[end + 1 :]
 
 
+def read_event(event: bytes) -> tuple[str, str]:
+    """Returns the name and the data of an event that this module wrote without an id or a source.
+
+    They are what a client receives: an event without a name is a "message".
+    """
+    name = b"message"
+    while not event.startswith(b"data: "):
+        line, end, event = event.partition(b"\n")
+        if line.startswith(b"event: "):
+            name = line.removeprefix(b"event: ")
+        if not end:
+            break
+    data = event.removeprefix(b"data: ").removesuffix(b"\n\n").replace(b"\ndata: ", b"\n")
+    return name.decode(errors="replace"), data.decode(errors="replace")
+
+
 def with_id(identity: bytes, event: bytes) -> bytes:
     """Returns an event with an id, which must hold no NUL, CR or LF."""
     return b"id: %b\n%b" % (identity, event)

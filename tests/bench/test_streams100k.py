@@ -227,7 +227,7 @@ def test_two_thousand_streams_of_the_real_hub_lose_nothing() -> None:
     assert results.wrong(plan.streams) == []
     assert results.killed is not None
     assert results.rolled is not None
-    assert 800 < results.killed.streams < 1_200
+    assert 900 < results.killed.streams < 1_100  # half of them, within 10 %
     assert results.report.received.keys() == {*range(results.published)}
     assert {count for count, _ in results.report.received.values()} == {2_000}
     assert results.report.opened == 2_000 + results.killed.streams + 2_000

@@ -4,6 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from tests.support.kicks import layers
+from tests.support.redis_versions import server  # noqa: F401
 from tests.support.servers import RedisServer
 
 

@@ -27,23 +27,9 @@ def test_an_empty_page_tells_how_to_publish(dashboard: Dashboard, shared: Shared
     dashboard.button("Copy").click()
     expect(dashboard.button("Copied")).to_be_visible()
     copied = dashboard.page.evaluate("navigator.clipboard.readText()")
-    assert copied == 'redis-cli publish demo_stream "Test Event"'
+    assert copied == 'redis-cli -u $REDIS_URL publish demo_stream "Test Event"'
     shared.redis.publish("Test Event")
     expect(dashboard.page.get_by_text("Waiting for messages")).to_be_hidden()
-
-
-def test_json_is_shown_pretty_and_to_the_digit(dashboard: Dashboard, shared: Shared) -> None:
-    shared.redis.publish(
-        '{"total":12345678901234567890.10,"items":["' + "x" * 60 + '","' + "y" * 60 + '"]}'
-    )
-    expect(dashboard.rows).to_have_count(1)
-    assert dashboard.texts() == [
-        '{\n  "total": 12345678901234567890.10,\n  "items": [\n    "'
-        + "x" * 60
-        + '",\n    "'
-        + "y" * 60
-        + '"\n  ]\n}'
-    ]
 
 
 @pytest.mark.parametrize(
@@ -67,25 +53,6 @@ def test_characters_that_rearrange_text_are_named(dashboard: Dashboard, shared: 
     shared.redis.publish("invoice\u202efdp.exe\u2066\0")
     expect(dashboard.rows).to_have_count(1)
     assert dashboard.texts() == ["invoiceU+202Efdp.exeU+2066 ␀"]
-
-
-def test_a_megabyte_is_clipped_shown_in_part_and_copied_whole(
-    dashboard: Dashboard, shared: Shared
-) -> None:
-    dashboard.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    shared.redis.publish("x" * MIB)
-    row = dashboard.rows
-    expect(row).to_have_count(1)
-    assert dashboard.texts() == ["x" * 2000]
-    row.get_by_role("button", name="Show all 1,048,576 characters").click()
-    expect(row.get_by_text("These are the first 100,000 characters")).to_be_visible()
-    assert dashboard.texts() == ["x" * 100_000]
-    row.get_by_role("button", name="Copy").click()
-    expect(row.get_by_role("button", name="Copied")).to_be_visible()
-    assert dashboard.page.evaluate("navigator.clipboard.readText().then((t) => t.length)") == MIB
-    row.get_by_role("button", name="Show less").click()
-    assert dashboard.texts() == ["x" * 2000]
-    assert dashboard.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_what_is_over_the_limit_is_announced(dashboard: Dashboard, shared: Shared) -> None:
@@ -155,7 +122,7 @@ def test_two_thousand_a_second_are_all_counted_and_the_page_stays_small(
     publisher.start()
     publisher.join()
     dashboard.expect_messages(6000)
-    expect(dashboard.rows.last).to_contain_text('{ "n": 5999, "text": "message" }')
+    expect(dashboard.rows.last).to_contain_text('{"n":5999,"text":"message"}')
     assert 0 < dashboard.rows.count() <= 120
     expect(dashboard.figure("gaps")).to_have_text("0")
     tasks = dashboard.page.evaluate("window.tasks")

@@ -71,7 +71,7 @@ def test_with_ids_it_shows_them_and_resumes(
     )
     with stand_in(hub.port, *answers) as server:
         expect(dashboard.row("ten")).to_contain_text("17-10")
-        asked = [("/stream/?rewind=0", id) for id in ("17-1", "17-9", "17-9")]
+        asked = [("/stream/?channel=demo_stream&rewind=0", id) for id in ("17-1", "17-9", "17-9")]
         assert server.asked[1:] == asked
     expect(dashboard.row("one")).to_contain_text("17-1")
     expect(dashboard.row("Gap")).to_contain_text(

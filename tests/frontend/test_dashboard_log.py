@@ -7,6 +7,11 @@ from tests.support.browser import Dashboard, Shared, publish_numbers
 
 pytestmark = pytest.mark.browser
 
+AWAY = """() => {
+    const { scrollTop, scrollHeight, clientHeight } = document.getElementById("log");
+    return scrollHeight - scrollTop - clientHeight > 400;
+}"""
+
 
 def test_pause_holds_the_log_and_resume_shows_what_came(
     dashboard: Dashboard, shared: Shared
@@ -42,7 +47,7 @@ def test_the_log_stands_still_for_a_reader_who_looks_back(
     dashboard.newest.click()
     expect(dashboard.rows.last).to_contain_text("number 699")
     expect(dashboard.rows.last).to_be_in_viewport()
-    assert dashboard.texts()[-80:] == [f"number {n}" for n in range(620, 700)]
+    assert dashboard.texts()[-30:] == [f"number {n}" for n in range(670, 700)]
     publish_numbers(shared, 700, 701)
     expect(dashboard.rows.last).to_contain_text("number 700")
     expect(dashboard.newest).to_be_hidden()
@@ -53,7 +58,7 @@ def test_scrolling_back_to_the_edge_follows_again(dashboard: Dashboard, shared: 
     expect(dashboard.rows.last).to_contain_text("number 99")
     dashboard.log.focus()
     dashboard.page.keyboard.press("Home")
-    dashboard.page.wait_for_function("() => document.getElementById('log').scrollTop === 0")
+    dashboard.page.wait_for_function(AWAY)
     publish_numbers(shared, 100, 101)
     expect(dashboard.newest).to_have_text("1 new message")
     dashboard.page.keyboard.press("End")

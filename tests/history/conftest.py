@@ -1,3 +1,3 @@
 """Fixtures of these tests."""
 
-from tests.support.two_redis import client, refuse, server  # noqa: F401
+from tests.support.redis_versions import client, refuse, server  # noqa: F401

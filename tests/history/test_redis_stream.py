@@ -17,7 +17,7 @@ from relay.broker.commands import ServerCommands
 from relay.broker.errors import RedisUnavailable
 from relay.broker.keys import Keys
 from relay.feed.entries import Entry, Run
-from relay.history.history import Appended
+from relay.history.history import Appended, Page
 from relay.history.redis_stream import RedisStream
 from relay.source.epochs import Epochs
 from relay.wire.position import Position
@@ -198,6 +198,81 @@ async def test_a_read_ends_after_the_entry_that_reaches_the_bytes_but_has_one(
         assert len(await history.read(at(1), 100, size_bytes)) == expected
 
 
+# -- pages, from the newest back
+
+
+def offsets(page: Page) -> list[int]:
+    return [entry.position.offset for entry in page.entries]
+
+
+async def test_pages_are_read_back_from_the_newest_until_nothing_is_left(
+    history: RedisStream,
+) -> None:
+    await history.append(run(at(0), b"", *[b"%d" % n for n in range(1, 6)]), force=True)
+    newest = await history.page(None, 2, 1000)
+    assert (offsets(newest), newest.follower, newest.more) == ([4, 5], None, True)
+    second = await history.page(at(4), 2, 1000)
+    assert (offsets(second), second.more) == ([2, 3], True)
+    assert second.follower is not None
+    assert second.follower.position == at(4)
+    last = await history.page(at(2), 2, 1000)
+    assert (offsets(last), last.more) == ([0, 1], False)  # the boundary is no older message
+    assert await history.page(at(1), 2, 1000) == await history.page(at(1), 1, 1)
+    assert (await history.page(at(0), 2, 1000)).entries == []
+
+
+async def test_a_page_holds_the_boundaries_between_its_messages(history: RedisStream) -> None:
+    await history.append(run(at(0), b"", b"a"), force=True)
+    await history.append(run(at(0, EPOCH + 1), b"", previous=at(1)), force=False)
+    await history.append(run(at(0, EPOCH + 2), b"", b"b"), force=True)
+    boundaries = [at(0, EPOCH + 1), at(0, EPOCH + 2)]
+    page = await history.page(None, 2, 1000)
+    assert [e.position for e in page.entries] == [at(1), *boundaries, at(1, EPOCH + 2)]
+    assert not page.more
+    page = await history.page(None, 1, 1000)
+    assert ([e.position for e in page.entries], page.more) == ([at(1, EPOCH + 2)], True)
+    page = await history.page(at(1, EPOCH + 2), 1, 1000)
+    assert [e.position for e in page.entries] == [at(1), *boundaries]
+    assert not page.more
+
+
+async def test_a_page_ends_after_the_message_that_reaches_the_bytes_but_has_one(
+    history: RedisStream,
+) -> None:
+    await history.append(run(at(0), b"", *[b"x" * 100] * 5, ms=5), force=True)
+    size = 64 + len("t" + "5" + "e") + 100
+    for size_bytes, expected in [(1, 1), (size, 1), (size + 1, 2), (2 * size, 2), (9999, 5)]:
+        page = await history.page(None, 100, size_bytes)
+        assert len([e for e in page.entries if e.event]) == expected
+        assert page.more == (expected < 5)
+
+
+async def test_a_page_never_passes_over_more_boundaries_than_a_thousand(
+    history: RedisStream, client: "redis.Redis"
+) -> None:
+    client.xadd(KEYS.history, {"t": 1, "e": "old"}, id=str(at(1)))
+    for n in range(1, 1500):
+        client.xadd(KEYS.history, {"t": 1}, id=str(at(0, EPOCH + n)))
+    page = await history.page(None, 1, 1000)
+    assert (1000 <= len(page.entries) <= 1016, page.more) == (True, True)
+    again = await history.page(page.entries[0].position, 1, 1000)
+    assert (again.entries[0].event, again.more) == (b"old", False)
+
+
+async def test_a_position_that_is_not_kept_has_the_next_one_as_its_follower(
+    history: RedisStream,
+) -> None:
+    assert await history.page(at(7), 5, 1000) == Page([], None, more=False)
+    await history.append(run(at(0), b"", b"1", b"2"), force=True)
+    await history.append(run(at(5), b"5"), force=True)
+    page = await history.page(at(4), 5, 1000)
+    assert offsets(page) == [0, 1, 2]
+    assert page.follower is not None
+    assert page.follower.position == at(5)
+    assert (await history.page(at(6), 5, 1000)).follower is None
+    assert offsets(await history.page(at(0, EPOCH + 9), 1, 1000)) == [5]
+
+
 # -- trim, rewind, since
 
 
@@ -285,6 +360,7 @@ async def test_without_a_server_every_method_raises_redis_unavailable() -> None:
         history.newest,
         history.length,
         lambda: history.read(at(0), 1, 1),
+        lambda: history.page(None, 1, 1),
         history.trim,
         lambda: history.rewind(1),
         lambda: history.since(0),

@@ -26,7 +26,9 @@ async def ask(method: str, path: str, **headers: str) -> Any:
     return await AsyncClient().generic(method, path, headers=names)
 
 
-@pytest.mark.parametrize("path", ["/token/", "/publish/desk/", "/presence/desk/"])
+@pytest.mark.parametrize(
+    "path", ["/token/", "/publish/desk/", "/presence/desk/", "/history/desk/", "/channels/"]
+)
 async def test_a_preflight_is_answered_for_listed_origins_alone(path: str) -> None:
     asked = {"Access_Control_Request_Method": "POST"}
     answer = await ask("OPTIONS", path, Origin=ORIGIN, **asked)
@@ -38,7 +40,9 @@ async def test_a_preflight_is_answered_for_listed_origins_alone(path: str) -> No
     assert "Access-Control-Allow-Origin" not in answer
 
 
-@pytest.mark.parametrize("path", ["/token/", "/publish/desk/", "/presence/desk/"])
+@pytest.mark.parametrize(
+    "path", ["/token/", "/publish/desk/", "/presence/desk/", "/history/desk/", "/channels/"]
+)
 @pytest.mark.parametrize("origin", [ORIGIN, "https://evil.example", "null"])
 async def test_a_refusal_can_be_read_by_listed_origins_alone(path: str, origin: str) -> None:
     answer = await ask("DELETE", path, Origin=origin)

@@ -32,6 +32,7 @@ METHODS = [
     "X",
 ]
 PATHS = ["/stream/", "/stream", "/", "/health/", "/token/", "/publish/demo_stream/", "/presence/a/"]
+PATHS += ["/channels/", "/channels", "/history/demo_stream/", "/history/room.1/", "/history/%00/"]
 PATHS += [
     "/nothing/",
     "//",
@@ -50,6 +51,8 @@ QUERIES = [
 ]
 QUERIES += ["?channel=" + "a" * 9000, "?rewind=999999999", "?last_event_id=" + "1-" * 3000]
 QUERIES += ["?" + "&".join(f"channel=c{n}" for n in range(900)), "?token=" + "a." * 4000, "?%ff=%"]
+QUERIES += ["?q=" + "%C3%9F" * 200, "?q=" + "a" * 9000, "?q=%00", "?q=room.1"]
+QUERIES += ["?before=" + "1-" * 4000, "?before=1-1&limit=500", "?limit=" + "9" * 9000]
 QUERIES += ["?latest=" + "9" * 5000, "?last_event_id=" + "a%3D1-1%26" * 1000]
 TYPES = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/plain"]
 TYPES += [

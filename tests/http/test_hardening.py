@@ -89,6 +89,7 @@ REFUSED = {
     "a large body of a GET": (head("GET /stream/ HTTP/1.1", "Content-Length: 70000"), 413),
     "a large body for a token": (head("POST /token/ HTTP/1.1", "Content-Length: 70000"), 413),
     "a large body for presence": (head("POST /presence/a/ HTTP/1.1", "Content-Length: 70000"), 413),
+    "a large body for pages": (head("POST /history/a/ HTTP/1.1", "Content-Length: 70000"), 413),
     "a body too large to publish": (
         head("POST /publish/demo_stream/ HTTP/1.1", "Content-Length: 9000000"),
         413,

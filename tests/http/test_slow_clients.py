@@ -1,11 +1,8 @@
 """Clients that stop reading: what they cost, what they are told, when they are cut."""
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +11,8 @@ import psutil
 import pytest
 
 from tests.support.client import open_raw_stream, read_until
-from tests.support.servers import COMMANDS, ROOT, HubProcess, RedisServer, StartHub
+from tests.support.command import relay_command
+from tests.support.servers import COMMANDS, HubProcess, RedisServer, StartHub
 from tests.support.waiting import wait_until
 
 MB = 1_000_000
@@ -151,9 +149,7 @@ def test_a_stream_that_was_ended_goes_even_if_its_client_takes_nothing(
     stuck = open_raw_stream(hub.url, receive_buffer=65_536)
     hub.wait_for_streams(1)
     publish_bytes(redis_server, 5 * MB)
-    command = [sys.executable, "manage.py", "relay", "kick", "--all"]
-    env = {**os.environ, "REDIS_URL": redis_server.url}
-    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+    relay_command("kick", "--all", REDIS_URL=redis_server.url).check_returncode()
     assert hub.health()["streams_cut"] == 0
     wait_until(lambda: hub.health()["streams_open"] == 0, "the stuck client is gone", 15)
     assert hub.process is not None

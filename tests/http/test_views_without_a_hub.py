@@ -119,6 +119,19 @@ async def test_presence_needs_redis_alone(get: Get) -> None:
     assert await get("/presence/desk/", cookie=f"a=b; relay_token={claims}") == seen
 
 
+async def test_pages_and_the_list_of_channels_need_redis_alone(get: Get) -> None:
+    empty = {"messages": [], "more": False}
+    assert await get("/history/news/") == (200, {"channel": "news", **empty})
+    assert await get("/history/desk/") == (401, "Sign in to see this channel.")
+    claims = tokens.issue("svc", ["desk"], publish=["desk"])
+    by_token = {"authorization": f"Bearer {claims}"}
+    assert await get("/history/desk/", **by_token) == (200, {"channel": "desk", **empty})
+    status, answer = await get("/channels/?q=es", **by_token)
+    desk = {"name": "desk", "wildcard": False, "streams": 0, "publish": True, "envelope": False}
+    assert (status, answer) == (200, {"channels": [desk], "more": False})
+    assert await get("/channels/?q=es") == (200, {"channels": [], "more": False})
+
+
 class Plain:
     """A backend of a site's own, with no more than Django's documentation asks for."""
 

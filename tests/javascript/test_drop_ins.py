@@ -4,12 +4,12 @@ import gzip
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Request
+from playwright.sync_api import Browser, BrowserContext, Request
 
-from tests.javascript.conftest import OpenPage, Publish
+from tests.javascript.conftest import Publish
 from tests.javascript.page import ClientPage
 from tests.javascript.tools import HERE, MODULES, PACKAGE, needs_node, run
 from tests.support.proxy import Proxy
@@ -112,107 +112,64 @@ def says_yes(row: str, name: str) -> bool:
     return bool(word == "yes")
 
 
-def is_back(page: ClientPage, hub: HubProcess) -> None:
-    page.wait_until(lambda: hub.health()["streams_open"] == 1, "it is back")
+def those_that_say_yes(row: str) -> dict[str, bool]:
+    return {name: says_yes(row, name) for name in CLIENTS}
 
 
-every_client = pytest.mark.parametrize("name", CLIENTS)
+Pages = dict[str, ClientPage]
 
 
-@every_client
-def test_after_a_cut(
-    page: ClientPage, proxy: Proxy, hub: HubProcess, publish: Publish, name: str
-) -> None:
-    start(page, name)
-    hub.wait_for_streams(1)
-    publish("before")
-    page.wait_for("got.length === 1")
-    proxy.reset()
-    publish("meanwhile")
-    page.wait_for("got.length === 2")
-    publish("after")
-    page.wait_for("got.length === 3")
-    assert says_yes("comes back after a cut, and resumes", name)
-    assert page.run("return got") == ["before", "meanwhile", "after"]
+@pytest.fixture
+def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """One for each client, so that none waits for a connection of another one."""
+    contexts = {name: browser.new_context() for name in CLIENTS}
+    yield contexts
+    for context in contexts.values():
+        context.close()
 
 
-def cut_with_a_502(page: ClientPage, proxy: Proxy, hub: HubProcess, publish: Publish) -> None:
-    hub.wait_for_streams(1)
-    publish("before")
-    page.wait_for("got.length === 1")
-    asked = proxy.accepted
-    proxy.status = 502
-    proxy.reset()
-    page.wait_until(lambda: proxy.accepted > asked, "it asks")
-    publish("meanwhile")
-    proxy.status = None
+@pytest.fixture
+def open_pages(contexts: dict[str, BrowserContext], proxy: Proxy) -> Iterator[Callable[[], Pages]]:
+    opened: list[ClientPage] = []
+
+    def open_pages() -> Pages:
+        pages = {name: ClientPage(each, proxy.url) for name, each in contexts.items()}
+        opened.extend(pages.values())
+        return pages
+
+    yield open_pages
+    assert [error for page in opened for error in page.errors] == []
 
 
-@every_client
-def test_after_a_502(
-    page: ClientPage, proxy: Proxy, hub: HubProcess, publish: Publish, name: str
-) -> None:
-    start(page, name)
-    cut_with_a_502(page, proxy, hub, publish)
-    if not says_yes("comes back after a 502", name):
-        page.page.wait_for_timeout(4000)
-        assert hub.health()["streams_open"] == 0
-        assert TABLE["resumes then"][name] == "–"
-        return
-    is_back(page, hub)
-    publish("after")
-    page.wait_for("got.at(-1) === 'after'")
-    assert says_yes("resumes then", name)
-    assert page.run("return got") == ["before", "meanwhile", "after"]
+@pytest.fixture
+def pages(open_pages: Callable[[], Pages]) -> Pages:
+    """A page for each client: all are tried at once, for what does not happen takes its time."""
+    return open_pages()
 
 
-def test_reconnecting_eventsource_resumes_only_with_a_listener(
-    page: ClientPage, proxy: Proxy, hub: HubProcess, publish: Publish
-) -> None:
-    assert "not with `onmessage`" in TABLE["resumes then"]["reconnecting-eventsource"]
-    load(page, "reconnecting-eventsource")
-    page.run("""window.got = [];
-        const source = new ReconnectingEventSource("/stream/");
-        source.onmessage = ({ data }) => got.push(data);""")
-    cut_with_a_502(page, proxy, hub, publish)
-    is_back(page, hub)
-    publish("after")
-    page.wait_for("got.at(-1) === 'after'")
-    assert page.run("return got") == ["before", "after"]
+def start_all(pages: Pages, hub: HubProcess, path: str = "/stream/") -> None:
+    for name, page in pages.items():
+        start(page, name, path)
+    hub.wait_for_streams(len(pages))
 
 
-@every_client
-def test_after_the_hub_has_ended_the_stream(page: ClientPage, hub: HubProcess, name: str) -> None:
-    start(page, name)
-    hub.wait_for_streams(1)
-    hub.stop()
-    hub.start()
-    if says_yes("comes back when the hub ends the stream", name):
-        is_back(page, hub)
-    else:
-        page.page.wait_for_timeout(4000)
-        assert hub.health()["streams_open"] == 0
+def all_wait_for(pages: Pages, condition: str) -> None:
+    for page in pages.values():
+        page.wait_for(condition)
 
 
-def test_fetch_event_source_comes_back_where_onclose_throws(
-    page: ClientPage, hub: HubProcess
-) -> None:
-    cell = TABLE["comes back when the hub ends the stream"]["fetch-event-source"]
-    assert "unless your `onclose` throws" in cell
-    start(page, "fetch-event-source", more="onclose() { throw new Error(); }")
-    hub.wait_for_streams(1)
-    hub.stop()
-    hub.start()
-    is_back(page, hub)
+def got(pages: Pages) -> dict[str, list[str]]:
+    return {name: page.run("return got") for name, page in pages.items()}
 
 
-def refused() -> dict[int, str]:
-    """What is asked for, for each status."""
-    return {
-        401: "/stream/?channel=private.1",
-        403: f"/stream/?channel=private.1&token={token(channels=['another'])}",
-        404: "/stream/?channel=nowhere",
-    }
+def wait_for_streams(pages: Pages, hub: HubProcess, number: int) -> None:
+    page = next(iter(pages.values()))
+    page.wait_until(lambda: hub.health()["streams_open"] == number, f"{number} streams are open")
+
+
+def wait(pages: Pages, seconds: float) -> None:
+    for page in pages.values():  # each goes on meanwhile
+        page.page.wait_for_timeout(seconds * 1000 / len(pages))
 
 
 def stream_requests(page: ClientPage) -> list[str]:
@@ -227,21 +184,117 @@ def stream_requests(page: ClientPage) -> list[str]:
     return urls
 
 
-@every_client
-def test_refusals(open_page: OpenPage, proxy: Proxy, name: str) -> None:
-    pages = {status: open_page(proxy.url) for status in refused()}
-    asked = {status: stream_requests(page) for status, page in pages.items()}
-    for status, path in refused().items():
-        start(pages[status], name, path)
-    pages[401].page.wait_for_timeout(4000)
-    told = {
-        status: page.run("return told.filter(([status]) => status)")
-        for status, page in pages.items()
+def test_after_a_cut(pages: Pages, proxy: Proxy, hub: HubProcess, publish: Publish) -> None:
+    start_all(pages, hub)
+    publish("before")
+    all_wait_for(pages, "got.length === 1")
+    proxy.reset()
+    publish("meanwhile")
+    all_wait_for(pages, "got.length === 2")
+    publish("after")
+    all_wait_for(pages, "got.length === 3")
+    assert those_that_say_yes("comes back after a cut, and resumes") == dict.fromkeys(CLIENTS, True)
+    assert got(pages) == {name: ["before", "meanwhile", "after"] for name in CLIENTS}
+
+
+def cut_with_a_502(pages: Pages, proxy: Proxy, publish: Publish) -> None:
+    publish("before")
+    all_wait_for(pages, "got.length === 1")
+    asked = [stream_requests(page) for page in pages.values()]
+    proxy.status = 502
+    proxy.reset()
+    next(iter(pages.values())).wait_until(lambda: all(asked), "each asks")
+    publish("meanwhile")
+    proxy.status = None
+
+
+def test_after_a_502(pages: Pages, proxy: Proxy, hub: HubProcess, publish: Publish) -> None:
+    start_all(pages, hub)
+    cut_with_a_502(pages, proxy, publish)
+    back = those_that_say_yes("comes back after a 502")
+    wait_for_streams(pages, hub, sum(back.values()))
+    wait(pages, 4)
+    wait_for_streams(pages, hub, sum(back.values()))
+    publish("after")
+    all_wait_for({name: pages[name] for name in CLIENTS if back[name]}, "got.at(-1) === 'after'")
+    assert {name: TABLE["resumes then"][name] == "–" for name in CLIENTS} == {
+        name: not is_back for name, is_back in back.items()
     }
-    check_what_is_told(name, told)
-    assert all(asked.values())
-    for urls in asked.values():
-        assert (len(urls) == 1) == says_yes("stops asking then", name), urls
+    whole, only_before = ["before", "meanwhile", "after"], ["before"]
+    assert got(pages) == {name: whole if back[name] else only_before for name in CLIENTS}
+    assert all(says_yes("resumes then", name) for name in CLIENTS if back[name])
+
+
+def test_reconnecting_eventsource_resumes_only_with_a_listener(
+    page: ClientPage, proxy: Proxy, hub: HubProcess, publish: Publish
+) -> None:
+    name = "reconnecting-eventsource"
+    assert "not with `onmessage`" in TABLE["resumes then"][name]
+    load(page, name)
+    page.run("""window.got = [];
+        const source = new ReconnectingEventSource("/stream/");
+        source.onmessage = ({ data }) => got.push(data);""")
+    hub.wait_for_streams(1)
+    cut_with_a_502({name: page}, proxy, publish)
+    wait_for_streams({name: page}, hub, 1)
+    publish("after")
+    page.wait_for("got.at(-1) === 'after'")
+    assert page.run("return got") == ["before", "after"]
+
+
+def test_after_the_hub_has_ended_the_stream(pages: Pages, hub: HubProcess) -> None:
+    start_all(pages, hub)
+    asked = {name: stream_requests(page) for name, page in pages.items()}
+    hub.stop()
+    hub.start()
+    back = those_that_say_yes("comes back when the hub ends the stream")
+    wait_for_streams(pages, hub, sum(back.values()))
+    wait(pages, 4)
+    wait_for_streams(pages, hub, sum(back.values()))
+    assert {name: bool(urls) for name, urls in asked.items()} == back
+
+
+def test_fetch_event_source_comes_back_where_onclose_throws(
+    page: ClientPage, hub: HubProcess
+) -> None:
+    cell = TABLE["comes back when the hub ends the stream"]["fetch-event-source"]
+    assert "unless your `onclose` throws" in cell
+    start(page, "fetch-event-source", more="onclose() { throw new Error(); }")
+    hub.wait_for_streams(1)
+    hub.stop()
+    hub.start()
+    page.wait_until(lambda: hub.health()["streams_open"] == 1, "it is back")
+
+
+def refused() -> dict[int, str]:
+    """What is asked for, for each status."""
+    return {
+        401: "/stream/?channel=private.1",
+        403: f"/stream/?channel=private.1&token={token(channels=['another'])}",
+        404: "/stream/?channel=nowhere",
+    }
+
+
+def test_refusals(open_pages: Callable[[], Pages]) -> None:
+    opened = {status: open_pages() for status in refused()}
+    asked: dict[str, list[list[str]]] = {name: [] for name in CLIENTS}
+    for status, path in refused().items():
+        for name, page in opened[status].items():
+            asked[name].append(stream_requests(page))
+            start(page, name, path)
+    for pages in opened.values():
+        wait(pages, 4 / len(opened))
+    for name in CLIENTS:
+        check_what_is_told(name, {status: told(pages[name]) for status, pages in opened.items()})
+    stops = {name: [len(urls) == 1 for urls in lists] for name, lists in asked.items()}
+    assert stops == {
+        name: [yes] * 3 for name, yes in those_that_say_yes("stops asking then").items()
+    }
+    assert all(urls for lists in asked.values() for urls in lists)
+
+
+def told(page: ClientPage) -> list[list[object]]:
+    return [*page.run("return told.filter(([status]) => status)")]
 
 
 def check_what_is_told(name: str, told: dict[int, list[list[object]]]) -> None:
@@ -260,73 +313,76 @@ def test_fetch_event_source_can_tell_in_onopen(page: ClientPage) -> None:
     page.wait_for("told[0]?.[0] === 401")
 
 
-@every_client
 def test_a_token_in_the_authorization_field(
-    page: ClientPage, hub: HubProcess, publish: Publish, name: str
+    pages: Pages, hub: HubProcess, publish: Publish
 ) -> None:
-    start(page, name, "/stream/?channel=private.1", token())
-    if not says_yes("`Authorization` field", name):
-        page.page.wait_for_timeout(2000)
-        assert hub.health()["streams_open"] == 0
-        return
-    hub.wait_for_streams(1)
+    for name, page in pages.items():
+        start(page, name, "/stream/?channel=private.1", token())
+    can = those_that_say_yes("`Authorization` field")
+    wait_for_streams(pages, hub, sum(can.values()))
+    wait(pages, 2)
 
     def came() -> bool:
         """Again and again: a channel that nobody had begins some time after its stream was opened."""
         publish("private", channel="private.1")
-        return bool(page.run("return got.length"))
+        return all(got(pages)[name] for name in CLIENTS if can[name])
 
-    page.wait_until(came, "it came")
-    assert set(page.run("return got")) == {"private"}
+    next(iter(pages.values())).wait_until(came, "it came")
+    assert {name: set(data) for name, data in got(pages).items()} == {
+        name: {"private"} if can[name] else set() for name in CLIENTS
+    }
 
 
-@every_client
-def test_a_token_that_expires(page: ClientPage, hub: HubProcess, name: str) -> None:
+def test_a_token_that_expires(pages: Pages, hub: HubProcess, publish: Publish) -> None:
     path = "/stream/?channel=private.1"
-    first = token(exp=int(time.time()) + 4)
-    if says_yes("`Authorization` field", name):
-        start(page, name, path, first, token())
-    else:
-        start(page, name, f"{path}&token={first}")
-    hub.wait_for_streams(1)
-    page.page.wait_for_timeout(6000)
-    assert hub.health()["streams_open"] == says_yes("renews tokens", name)
+    first = token(exp=int(time.time()) + 5)
+    for name, page in pages.items():
+        if says_yes("`Authorization` field", name):
+            start(page, name, path, first, token())
+        else:
+            start(page, name, f"{path}&token={first}")
+    wait_for_streams(pages, hub, len(pages))
+    wait(pages, 6)
+    renews = those_that_say_yes("renews tokens")
+    wait_for_streams(pages, hub, sum(renews.values()))
+    publish("last", channel="private.1")
+    all_wait_for({name: pages[name] for name in CLIENTS if renews[name]}, "got.at(-1) === 'last'")
+    wait_for_streams(pages, hub, sum(renews.values()))
 
 
-@every_client
-def test_a_gap(page: ClientPage, name: str) -> None:
-    start(page, name, "/stream/?last_event_id=5-5")
-    page.wait_for("window.gaps.length === 1")
-    [gap] = page.run("return gaps")
-    words = "objects" if isinstance(gap, dict) else "an event to parse"
-    assert TABLE["gaps"][name] == words
-    assert (gap if isinstance(gap, dict) else json.loads(gap))["reason"] == "unheard"
+def test_a_gap(pages: Pages, hub: HubProcess) -> None:
+    start_all(pages, hub, "/stream/?last_event_id=5-5")
+    all_wait_for(pages, "window.gaps.length === 1")
+    for name, page in pages.items():
+        [gap] = page.run("return gaps")
+        words = "objects" if isinstance(gap, dict) else "an event to parse"
+        assert TABLE["gaps"][name] == words
+        assert (gap if isinstance(gap, dict) else json.loads(gap))["reason"] == "unheard"
 
 
-@every_client
-def test_two_tabs(open_page: OpenPage, proxy: Proxy, hub: HubProcess, name: str) -> None:
-    for page in (open_page(proxy.url), open_page(proxy.url)):
-        start(page, name, more="share: true")
-    page.wait_until(lambda: hub.health()["streams_open"] > 0, "a stream is open")
-    page.page.wait_for_timeout(1500)
-    is_one = says_yes("one stream for all tabs", name)
-    assert hub.health()["streams_open"] == (1 if is_one else 2)
+def test_two_tabs(open_pages: Callable[[], Pages], hub: HubProcess) -> None:
+    tabs = [open_pages(), open_pages()]
+    for pages in tabs:
+        for name, page in pages.items():
+            start(page, name, more="share: true")
+    shares = those_that_say_yes("one stream for all tabs")
+    expected = sum(1 if share else 2 for share in shares.values())
+    wait_for_streams(tabs[0], hub, expected)
+    for pages in tabs:
+        wait(pages, 0.75)
+    assert hub.health()["streams_open"] == expected
 
 
-@every_client
-def test_a_dead_connection(page: ClientPage, proxy: Proxy, hub: HubProcess, name: str) -> None:
+def test_a_dead_connection(pages: Pages, proxy: Proxy, hub: HubProcess) -> None:
     """The heartbeats of this hub come every 0.4 s."""
-    start(page, name)
-    hub.wait_for_streams(1)
-    page.page.wait_for_timeout(500)
-    requests = stream_requests(page)
-    opened = proxy.accepted
+    start_all(pages, hub)
+    wait(pages, 0.5)
+    asked = {name: stream_requests(page) for name, page in pages.items()}
     proxy.stalls = True
-    if says_yes("notices a dead connection", name):
-        page.wait_until(lambda: requests and proxy.accepted > opened, "it asks anew")
-    else:
-        page.page.wait_for_timeout(6000)
-        assert (requests, proxy.accepted) == ([], opened)
+    wait(pages, 6)
+    assert {name: bool(urls) for name, urls in asked.items()} == those_that_say_yes(
+        "notices a dead connection"
+    )
 
 
 def test_fetch_event_source_ends_where_the_page_is_hidden(
@@ -350,7 +406,7 @@ def size_of(name: str) -> int:
     return len(gzip.compress(text.encode(), 9)) if text else 0
 
 
-@every_client
+@pytest.mark.parametrize("name", CLIENTS)
 def test_the_size(name: str) -> None:
     size = size_of(name)
     said = TABLE["size, minified and compressed"][name]

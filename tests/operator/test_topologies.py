@@ -10,10 +10,10 @@ from relay.server.embedded_redis import accepts_connections
 from tests.support.client import Stream
 from tests.support.cluster import RedisCluster
 from tests.support.operators import Page, Report, come_by, operator_of, watching
+from tests.support.redis_versions import program
 from tests.support.sentinel import SentinelDeployment
 from tests.support.servers import HubProcess, StartHub
 from tests.support.site import run_manage
-from tests.support.two_redis import program
 
 LINK: dict[str, Any] = {"SECRET_KEY": "for the tests of operators only", "RELAY_OPERATOR_LINK": "1"}
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.test import Client
+from pytest_django import Settings
 
 from relay.management.redis_samples import SAMPLES
 from tests.support.command import relay_command
@@ -133,6 +135,28 @@ def test_a_node_of_a_cluster_is_refused(check: Check) -> None:
         assert [line for line in faults if "is a node of a cluster" in line]
     finally:
         node.close()
+
+
+def test_pages_and_open_channels_need_no_more_than_the_documented_rights(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    settings.RELAY_CHANNEL = "demo_stream"
+    settings.RELAY_CHANNELS = "room.*"
+    settings.REDIS_URL = user_of_the_documentation(redis_server)
+    with redis_server.client() as client:
+        client.zadd("relay:{control}:processes", {"a": 9e15})
+        client.hset("relay:{control}:presence:a", "room.1", "3 []")
+        client.xadd("relay:{demo_stream}:log", {"t": 1, "e": "data: x\n\n"}, id="5-1")
+
+    def listed() -> list[tuple[str, int | None]]:
+        channels = Client().get("/channels/").json()["channels"]
+        return [(channel["name"], channel["streams"]) for channel in channels]
+
+    assert listed() == [("demo_stream", 0), ("room.1", 3)]
+    [message] = Client().get("/history/demo_stream/").json()["messages"]
+    assert message["data"] == "x"
+    settings.REDIS_URL = user_of_the_documentation(redis_server, "-hscan")
+    assert listed() == [("demo_stream", None)]
 
 
 def test_every_command_of_a_script_is_tried() -> None:

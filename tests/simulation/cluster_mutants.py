@@ -3,7 +3,8 @@
 from relay.broker.keys import Keys
 from relay.feed.entries import Entry
 from relay.source.entered import Entered
-from relay.source.intake import Intake, Session
+from relay.source.intake import Intake
+from relay.source.session import Session
 from tests.simulation import history, redis
 from tests.simulation.mutants import Mutant, Patch
 

@@ -17,8 +17,9 @@ from relay.history import page_cache
 from relay.history.history import Appended
 from relay.history.journal import Journal
 from relay.history.page_cache import PageCache
-from relay.replay import replay
-from relay.source.intake import Intake, Session
+from relay.replay import gaps, replay
+from relay.source.intake import Intake
+from relay.source.session import Session
 from relay.wire.notices import GapReason
 from relay.wire.position import Position
 from tests.simulation import redis
@@ -34,7 +35,7 @@ def contiguity_is_not_checked_by_readers(patch: Patch) -> None:
         return 0 if at.epoch == entry.position.epoch else entries.missed_between(at, entry)
 
     patch.setattr(feed, "missed_between", missed_between)
-    patch.setattr(replay, "missed_between", missed_between)
+    patch.setattr(gaps, "missed_between", missed_between)
 
 
 def contiguity_is_not_checked_by_the_history(patch: Patch) -> None:

@@ -2,6 +2,7 @@
 
 A failed schedule prints its seed; `SEED=<seed> pytest tests/simulation/test_model.py` runs exactly that one.
 `SCHEDULES=<number>` runs more of them than usual, from `SEED` on if that is given as well.
+`make model` runs 3,000.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from tests.simulation.mutants import MUTANTS, Mutant, Patch
 from tests.simulation.schedule import CHANNEL, FAULTS, SHAKY, CalmSchedule, Flood, Schedule
 from tests.simulation.seeds import caught_after, run, seeds_in
 
-SCHEDULES = 2000
+SCHEDULES = 500
 BLOCKS = 8
 
 # -- the protocol holds

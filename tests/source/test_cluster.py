@@ -1,5 +1,6 @@
 """A Redis Cluster: each channel at its master, also when that moves; ids never name two messages."""
 
+import json
 import re
 import signal
 import time
@@ -18,12 +19,12 @@ from redis.retry import Retry
 from relay.publishing import apublish, publish
 from relay.publishing.once import Outgoing, once_key
 from relay.publishing.outlet import outlet
-from tests.support.client import Stream
+from tests.support.client import Stream, ask
 from tests.support.cluster import Node, RedisCluster
 from tests.support.command import relay_command
 from tests.support.follower import Follower
+from tests.support.redis_versions import PROGRAMS, program
 from tests.support.servers import ROOT, HubProcess, StartHub
-from tests.support.two_redis import PROGRAMS, program
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
@@ -119,7 +120,7 @@ def test_all_hubs_agree_on_every_id_whichever_nodes_are_published_through(
         assert scene.gaps() == [0, 0]
 
 
-@on("installed", "valkey")
+@on("installed", "valkey-9")
 def test_sharded_channels_too(start_hub: StartHub, cluster: RedisCluster) -> None:
     with Scene(start_hub, cluster, RELAY_PUBSUB="sharded") as scene:
         for number in range(3):
@@ -131,11 +132,11 @@ def test_sharded_channels_too(start_hub: StartHub, cluster: RedisCluster) -> Non
 @pytest.mark.parametrize(
     ("cluster", "pubsub"),
     [
-        ("6.2", "classic"),
+        ("redis-6.2", "classic"),
         ("installed", "classic"),
         ("installed", "sharded"),
-        ("valkey", "classic"),
-        ("valkey", "sharded"),
+        ("valkey-9", "classic"),
+        ("valkey-9", "sharded"),
     ],
     indirect=["cluster"],
 )
@@ -255,6 +256,31 @@ def test_a_wildcard_is_heard_from_every_node(start_hub: StartHub, cluster: Redis
         assert sorted(next(events).data for _ in range(6)) == [str(n) for n in range(6)]
 
 
+def test_a_slot_that_no_node_owns_is_reported_until_one_does(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    owner, slot = cluster.owner(), key_slot(CHANNEL.encode())
+
+    def at_each_master(*words: str | int) -> None:
+        for node in cluster.nodes[:3]:
+            with node.client() as client:
+                client.execute_command(*words)
+
+    at_each_master("CONFIG SET", "cluster-require-full-coverage", "no")
+    hub = start_hub(redis_url=cluster.url)
+    with Stream(hub.url) as stream:
+        hub.wait_for_streams(1)
+        owner.publish("before")
+        assert stream.event().data == "before"
+        at_each_master("CLUSTER DELSLOTS", slot)
+        hub.wait_for_log(f"no master has the slots of 1 channels (such as {CHANNEL})")
+        with owner.client() as client:
+            client.execute_command("CLUSTER ADDSLOTS", slot)
+        hub.wait_for_log("each channel has a master again")
+        with Voice("after", owner.client, 50, CHANNEL):
+            assert any(event.data.startswith("after") for event in stream.events())
+
+
 def test_the_commands_work_on_a_cluster(start_hub: StartHub, cluster: RedisCluster) -> None:
     hub = start_hub(redis_url=cluster.url)
     with Stream(hub.url) as stream:
@@ -273,6 +299,32 @@ def test_the_commands_work_on_a_cluster(start_hub: StartHub, cluster: RedisClust
         assert kicked.returncode == 0, kicked.stderr
         with within(2):
             assert [e for e in stream.events() if e.event == "message"] == []
+
+
+def test_pages_of_the_past_and_open_channels_are_read_at_the_masters_that_have_them(
+    start_hub: StartHub, cluster: RedisCluster
+) -> None:
+    hub = start_hub(redis_url=cluster.url, RELAY_CHANNELS="room.*")
+    names = [f"room.{n}" for n in range(6)]  # on all masters
+
+    def page(name: str) -> set[str]:
+        answer = json.loads(ask(hub.url, f"/history/{name}/").body)
+        return {message.get("data", "a gap") for message in answer["messages"]}
+
+    def kept() -> bool:
+        with cluster.nodes[0].client() as client:
+            for name in names:
+                client.publish(name, name)
+        return all(page(name) == {name} for name in names)
+
+    def listed() -> list[tuple[str, int]]:
+        answer = json.loads(ask(hub.url, "/channels/?q=room").body)
+        return [(channel["name"], channel["streams"]) for channel in answer["channels"]]
+
+    query = "&".join(f"channel={name}" for name in names)
+    with Stream(hub.url, f"/stream/?{query}"):
+        wait_until(kept, "every channel has its messages", 10)
+        wait_until(lambda: listed() == [(name, 1) for name in names], "all are listed")
 
 
 def test_a_plain_url_that_leads_to_a_cluster_is_told_so(cluster: RedisCluster) -> None:

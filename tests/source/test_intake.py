@@ -2,11 +2,15 @@
 
 from typing import cast
 
+import pytest
+
 from relay.broker.link import Link, MasterLink
 from relay.feed.entries import Entry
-from relay.feed.ring import Ring
+from relay.feed.ring import Kind, Ring
+from relay.source import intake
 from relay.source.entered import Channel, Entered
-from relay.source.intake import Intake, Session
+from relay.source.intake import Intake
+from relay.source.session import Session
 from relay.wire.position import Position
 from tests.support.core import HandClock, make_feed
 
@@ -61,3 +65,68 @@ def test_a_session_is_displaced_when_another_one_takes_its_place() -> None:
     assert [each.displaced for each in entered] == [False, False]
     channel.mark(old_again.session, 300)
     assert [each.displaced for each in entered] == [True, False]
+
+
+def test_a_session_with_an_epoch_below_the_newest_begins_at_one_above_it() -> None:
+    """Else its ids would send every client back."""
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.mark(channel.new, 200)
+    assert not channel.intake.is_outdone(channel.new)
+    channel.mark(channel.old, 300)
+    assert channel.intake.is_outdone(channel.new)
+    channel.say(channel.new, b"a part of the hole")
+    channel.mark(channel.new, 250)
+    channel.say(channel.new, b"this as well")
+    assert channel.intake.is_outdone(channel.new)
+    channel.mark(channel.new, 400)
+    channel.say(channel.new, b"first")
+    channel.mark(channel.new, 500)
+    channel.say(channel.new, b"second")
+    assert not channel.intake.is_outdone(channel.new)
+    channel.intake.give_up(channel.new)
+    received = [*channel.feed.events_between(channel.feed.ring.start, channel.feed.ring.end)]
+    assert [(str(each.position), each.kind) for each in received] == [
+        ("400-0", Kind.GAP),
+        ("400-1", Kind.MESSAGE),
+        ("500-1", Kind.MESSAGE),
+    ]
+    assert not channel.intake.outdated
+
+
+def test_without_such_a_marker_a_new_epoch_is_asked_for() -> None:
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.mark(channel.new, 200)
+    channel.mark(channel.old, 300)
+    channel.intake.give_up(channel.new)
+    assert (channel.position, channel.intake.outdated) == ((200, 0), True)
+
+
+def test_what_the_old_connection_delivers_while_the_history_is_read_is_not_filled_again() -> None:
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.say(channel.old, b"1")
+    channel.mark(channel.new, 200)
+    channel.say(channel.old, b"2", b"3")  # after the page from 2 on was asked for
+    for offset in (2, 3):
+        channel.fill(100, offset)
+        assert channel.position == (100, 3)
+    channel.fill(100, 4)
+    assert channel.position == (100, 4)
+
+
+def test_nothing_is_held_before_the_marker_at_which_it_will_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However much it is, it does not make the session count from its first marker on."""
+    monkeypatch.setattr(intake, "MAX_HELD_BYTES", 2)
+    channel = Moving()
+    channel.mark(channel.old, 100)
+    channel.mark(channel.new, 200)
+    channel.mark(channel.old, 300)
+    channel.say(channel.new, b"a part", b"of the hole")
+    assert channel.intake.is_held(channel.new)
+    channel.mark(channel.new, 400)
+    channel.say(channel.new, b"too", b"much")
+    assert channel.position == (400, 2)

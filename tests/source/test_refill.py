@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from relay.broker.errors import RedisUnavailable
 from relay.history import journal, pacer
 from relay.source import refill
 from relay.source.refill import fill
 from relay.wire.position import Position
+
+MASTER: Any = object()
 
 
 class Intake:
@@ -19,6 +22,10 @@ class Intake:
         self.promoted = asyncio.Event()
         self.given_up = False
         self.filled = 0
+        self.outdone = False
+
+    def is_outdone(self, session: object) -> bool:
+        return self.outdone and self.held
 
     @property
     def held(self) -> bool:
@@ -34,12 +41,14 @@ class Intake:
 class NoPosition:
     position = None
     timeline: Any = None
+    newest_epoch = 0
 
 
 @dataclass
 class Channel:
     history: object = object()
     feed: Any = None
+    epochs: Any = None
 
     def __post_init__(self) -> None:
         self.feed = NoPosition()
@@ -62,7 +71,7 @@ async def test_the_old_connection_that_fills_the_hole_ends_the_wait_at_once(
 ) -> None:
     monkeypatch.setattr(refill, "POLL_SECONDS", 3600.0)
     entered = Entered(alone=False)
-    filling = asyncio.create_task(fill(entered))  # type: ignore[arg-type]
+    filling = asyncio.create_task(fill(entered, MASTER))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     assert not filling.done()
     entered.intake.promoted.set()
@@ -78,7 +87,7 @@ async def test_it_is_given_up_when_nobody_has_written_in_time(
     entered = Entered(alone=alone)
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    await asyncio.wait_for(fill(entered), 5)  # type: ignore[arg-type]
+    await asyncio.wait_for(fill(entered, MASTER), 5)  # type: ignore[arg-type]
     assert entered.intake.given_up
     assert (loop.time() - begin >= 0.19) == waits
 
@@ -95,7 +104,7 @@ async def test_nothing_is_filled_where_the_old_master_still_delivers() -> None:
     entered.before = Delivering()
     entered.channel.feed.position = Position(1, 1)
     history = entered.channel.history = Slowly(0.0, 5)
-    await fill(entered)  # type: ignore[arg-type]
+    await fill(entered, MASTER)  # type: ignore[arg-type]
     assert (history.number, entered.intake.filled) == (5, 0)
     assert entered.intake.given_up
 
@@ -132,7 +141,7 @@ async def test_news_from_the_history_extends_the_wait(monkeypatch: pytest.Monkey
     entered.channel.feed.position = Position(1, 1)
     history = entered.channel.history = Slowly(0.2, 5)
     loop = asyncio.get_running_loop()
-    await asyncio.wait_for(fill(entered), 10)  # type: ignore[arg-type]
+    await asyncio.wait_for(fill(entered, MASTER), 10)  # type: ignore[arg-type]
     assert (history.number, entered.intake.filled) == (0, 5)
     assert entered.intake.given_up
     assert 0.35 <= loop.time() - history.read_at < 1.5
@@ -147,8 +156,52 @@ async def test_news_that_never_ends_does_not_extend_it_for_ever(
     entered.channel.feed.position = Position(1, 1)
     entered.channel.history = Slowly(0.1, 1000)
     begin = asyncio.get_running_loop().time()
-    filling = asyncio.create_task(fill(entered))  # type: ignore[arg-type]
+    filling = asyncio.create_task(fill(entered, MASTER))  # type: ignore[arg-type]
     await asyncio.sleep(0.3)
     entered.channel.history = Slowly(0.0, 0)
     await asyncio.wait_for(filling, 5)
     assert asyncio.get_running_loop().time() - begin < 1.5
+
+
+class RefusedTwice:
+    """Opens an epoch at the third attempt, whose marker then comes."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self.asked: list[tuple[object, int]] = []
+
+    async def open(self, master: object, newest: int) -> None:
+        self.asked.append((master, newest))
+        if len(self.asked) < 3:
+            raise RedisUnavailable("no answer", refused=False)
+        asyncio.get_running_loop().call_later(0.05, setattr, self._intake, "outdone", False)
+
+
+async def test_an_epoch_that_the_master_before_has_outdone_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refill, "RENEW_SECONDS", 0.2)
+    entered = Entered(alone=False)
+    channel, intake = entered.channel, entered.intake
+    channel.feed.newest_epoch = 700
+    epochs = RefusedTwice(intake)
+    channel.epochs = epochs
+    history = channel.history = Slowly(0.0, 5)
+    intake.outdone = True
+    await asyncio.wait_for(fill(entered, MASTER), 5)  # type: ignore[arg-type]
+    assert epochs.asked == [(MASTER, 700)] * 3
+    assert intake.given_up
+    assert (history.number, intake.filled) == (5, 0)
+
+
+async def test_the_attempts_end_with_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refill, "RENEW_SECONDS", 0.05)
+    entered = Entered(alone=False)
+    entered.channel.feed.newest_epoch = 700
+    entered.channel.epochs = RefusedTwice(Intake())
+    entered.intake.outdone = True
+    filling = asyncio.create_task(fill(entered, MASTER))  # type: ignore[arg-type]
+    await asyncio.sleep(0.1)
+    assert not filling.done()
+    entered.intake.promoted.set()
+    await asyncio.wait_for(filling, 1)

@@ -11,9 +11,9 @@ from relay.broker.keys import Keys
 from relay.source.epochs import Epochs
 from tests.support.client import Stream
 from tests.support.command import relay_command
+from tests.support.redis_versions import PROGRAMS, program
 from tests.support.sentinel import SERVICE, SentinelDeployment
 from tests.support.servers import HubProcess, RedisServer, StartHub
-from tests.support.two_redis import PROGRAMS, program
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 

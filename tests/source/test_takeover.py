@@ -4,7 +4,8 @@ import pytest
 
 from relay.broker.link import Link
 from relay.feed.ring import Ring
-from relay.source.intake import Intake, Session
+from relay.source.intake import Intake
+from relay.source.session import Session
 from tests.support.core import HandClock, make_feed
 
 MARKER, CHANNEL = b"relay:{demo_stream}:marker", b"demo_stream"

@@ -51,6 +51,8 @@ class Dashboard:
         self.log = page.get_by_role("log", name="Messages")
         self.rows = self.log.get_by_role("listitem")
         self.filter = page.get_by_role("searchbox", name="Filter messages")
+        self.message = self.log.get_by_role("group", name="Message")
+        self.chosen = page.get_by_role("list", name="Channels", exact=True)
         self.newest = page.get_by_role("button", name=re.compile("new messages?$"))
 
     def open(self, query: str = "rewind=0") -> "Dashboard":

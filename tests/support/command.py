@@ -1,8 +1,9 @@
-"""`manage.py relay …` as a process of its own, to its end."""
+"""`manage.py …` as a process of its own, to its end."""
 
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 
 from tests.support.servers import fork_server
 
@@ -17,7 +18,15 @@ def relay_command_with(
 ) -> "subprocess.CompletedProcess[str]":
     """As `relay_command`, with something on its standard input."""
     wanted = {**os.environ, "SECRET_KEY": "x", **env}
-    command = ["manage.py", "relay", *words]
+    present = {name: value for name, value in wanted.items() if value is not None}
+    return manage_command(["relay", *words], present, stdin)
+
+
+def manage_command(
+    words: Sequence[str], env: dict[str, str], stdin: bytes = b""
+) -> "subprocess.CompletedProcess[str]":
+    """`env` is its whole environment."""
+    command = ["manage.py", *words]
     with (
         tempfile.TemporaryFile() as entered,
         tempfile.TemporaryFile() as output,
@@ -25,8 +34,7 @@ def relay_command_with(
     ):
         entered.write(stdin)
         entered.seek(0)
-        present = {name: value for name, value in wanted.items() if value is not None}
-        code = fork_server().start(command, present, output, errors, entered).wait()
+        code = fork_server().start(command, env, output, errors, entered).wait()
         for each in (output, errors):
             each.seek(0)
         texts = [each.read().decode() for each in (output, errors)]

