@@ -33,12 +33,13 @@ def process_of(hub: Hub) -> Mapping[str, Any]:
 
 
 def figures_of(hub: Hub, channels: ChannelRows) -> Mapping[str, Any]:
-    """Returns numbers of this moment, and totals since the start."""
+    """Returns numbers of this moment, and totals since the start. The operator's channel does not count."""
     stats, values = hub.stats, process_values()
+    own = int(hub.catalogue.operators.name in hub.channels.names)
     return {
         **channels.streams,
         "streams_max": hub.settings.max_streams,
-        "channels": channels.channels,
+        "channels": channels.channels - own,
         "groups": channels.groups,
         "messages": stats.messages,
         "refused": sum(stats.refused.values()),

@@ -61,24 +61,26 @@ class Reports:
     async def run(self) -> None:
         """Reports while somebody watches, until cancelled. A bug in it must not take the process out."""
         while True:
-            self._watches.hear(await self._hub.context.link.heard(None), self._time())
-            while self._watches.watched(self._time()):
+            while self._is_watched():
                 rights = asyncio.create_task(_check_rights(self._hub))
                 try:
-                    await self._while_watched()
+                    await self._while_watched(rights)
                 except Exception:
                     logger.exception("A report to operators failed; this is a bug.")
                     await asyncio.sleep(REPORT_SECONDS)
                 finally:
                     await tasks.end([rights])
+            self._watches.hear(await self._hub.context.link.heard(None), self._time())
 
-    async def _while_watched(self) -> None:
+    async def _while_watched(self, rights: asyncio.Task[None]) -> None:
         channels, streams = ChannelTable(), StreamTable(self._hub.settings)
         before = take_sample(self._hub, self._time())
         renewed_at = 0.0
-        while self._watches.watched(now := self._time()):
+        while self._is_watched():
+            if rights.done():
+                rights.result()  # raises
+            now = self._time()
             if self._is_watched_here() and now - renewed_at >= RENEW_SECONDS:
-                self._watches.hear([Watch().encode()], now)
                 await self._send("PUBLISH", self._control, Watch().encode())
                 renewed_at = now
             sample = take_sample(self._hub, self._time())
@@ -91,6 +93,10 @@ class Reports:
                 encode({**report, "rates": rates}),
             )
             await self._pause(now + REPORT_SECONDS)
+
+    def _is_watched(self) -> bool:
+        """Whether to report: also while Redis does not answer, so that the page goes on when it does."""
+        return self._is_watched_here() or self._watches.watched(self._time())
 
     def _is_watched_here(self) -> bool:
         """Whether this process has a stream of the operator's page."""

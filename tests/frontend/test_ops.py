@@ -162,6 +162,7 @@ def test_an_error_and_a_gap_show_up(
         )
         expect(hour.locator("rect")).to_have_count(1)
     expect(ops.row("processes", "live")).to_have_count(1)
+    expect(ops.page.locator("#channels-note")).to_have_text("1 shown.")
 
 
 def test_a_process_that_is_killed_is_silent_and_then_gone(

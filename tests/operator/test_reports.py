@@ -1,11 +1,13 @@
 """The operator's page on real hubs: what it is told, by whom, and what it costs when nobody looks."""
 
 import json
+import signal
 import time
 from typing import Any
 
 import pytest
 
+from relay.control.watch import VALID_SECONDS
 from tests.support.client import BackgroundStream, Stream, ask
 from tests.support.operators import (
     PATH,
@@ -117,6 +119,22 @@ def test_a_full_process_has_room_for_an_operator(start_hub: StartHub) -> None:
         assert reports.first(lambda each: len(each["streams"]) == 2)["figures"]["streams_max"] == 1
         assert ask(hub.url).status == 503
         assert hub.health()["streams_open"] == 2
+
+
+def test_the_reports_go_on_after_redis_was_silent_for_longer_than_a_watch_counts(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    one, two = start_hub(**LINK), start_hub(**LINK)
+    with watching(one, operator_of(one)) as reports:
+        reports.of_each(2)
+        redis_server.signal(signal.SIGSTOP)
+        one.wait_for_redis("lost")
+        time.sleep(VALID_SECONDS + 4)
+        redis_server.signal(signal.SIGCONT)
+        two.wait_for_redis("live", 20)
+        since = time.time() * 1000
+        found = reports.of_each(2, lambda each: each["at"] > since)
+    assert {report["process"]["state"] for report in found.values()} == {"live"}
 
 
 # -- what it costs
@@ -313,8 +331,13 @@ def test_one_of_two_streams_of_a_user_is_kicked(start_hub: StartHub, site: Site)
             )
             assert victim not in [row["id"] for row in left["streams"]]
             assert (first.ended_at, back.ended_at) == (0.0, 0.0)
-        presence = ask(hubs[0].url, "/presence/mine/", headers={"Cookie": ann.cookie})
-        assert presence.json()["count"] >= 1
+            mine = {"Cookie": ann.cookie}
+
+            def present() -> int:
+                return int(ask(hubs[0].url, "/presence/mine/", headers=mine).json()["count"])
+
+            wait_until(lambda: present() == 2, "two are counted", 5)
+        wait_until(lambda: present() == 1, "one is counted", 5)
     hubs[0].wait_for_log(f"Operator user {eve.pk} kicked stream {victim}.")
 
 
