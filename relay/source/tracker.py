@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Collection
 from itertools import islice
 
-from relay import tasks
 from relay.broker.backoff import Backoff
 from relay.broker.errors import SubscriptionRefused
 from relay.broker.keys import HubKeys
@@ -121,7 +120,7 @@ class Tracker:
         try:
             return await vitals.failure()
         finally:
-            await tasks.end([rounds])
+            rounds.cancel()
 
     async def _rounds(self, connection: TrackedKeys) -> None:
         """Looks at every key now and then, and often at those that could not be read."""
