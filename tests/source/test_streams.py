@@ -259,3 +259,31 @@ def test_an_id_that_the_stream_never_had_is_a_gap(hub: HubProcess, client: "redi
             assert gap_of(stream.event())["reason"] == "unknown-id"
             add(client, "orders.17", "b")
             assert stream.event().data == "b"
+
+
+def test_many_channels_among_many_keys(start_hub: StartHub, client: "redis.Redis") -> None:
+    """One connection reads them all, and no command lists the keys."""
+    hub = start_hub(RELAY_CHANNELS=CHANNELS, RELAY_NEW_CHANNELS_PER_MINUTE=0)
+    pipe = client.pipeline(transaction=False)
+    for number in range(20_000):
+        pipe.xadd(f"orders.key{number}", {"data": "old"})
+    pipe.execute()
+    groups = [[f"orders.key{50 * g + n}" for n in range(50)] for g in range(10)]
+    paths = ["/stream/?" + "&".join(f"channel={name}" for name in names) for names in groups]
+    streams = [Stream(hub.url, each) for each in paths]
+    try:
+        names = [name for names in groups for name in names]
+        for stream, group in zip(streams, groups, strict=True):
+            while stream.line().decode().count("=") < len(group):
+                pass  # until its id has every channel
+        for name in names:
+            client.xadd(name, {"data": name})
+        for stream, group in zip(streams, groups, strict=True):
+            assert sorted(stream.data(50)) == sorted(group)
+        tracking = [c for c in client.client_list() if "t" in c["flags"]]
+        assert len(tracking) == 1
+        used = client.info("commandstats")
+        assert not {"cmdstat_keys", "cmdstat_scan"} & used.keys()
+    finally:
+        for stream in streams:
+            stream.close()
