@@ -26,7 +26,7 @@ BACKOFF_SECONDS = 0.05, 1.0
 LOOK_SECONDS = 1.0
 """How often it looks at the keys that could not be read."""
 
-ROUND_SECONDS = 30.0
+ROUND_SECONDS = 60.0
 """How long it takes to look at each key once more. Nearly always that is in vain: see SWAPDB."""
 
 AT_ONCE = 8
