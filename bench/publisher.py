@@ -19,6 +19,9 @@ WRITE_BYTES = 256 * 1024
 _find_statuses = re.compile(rb"HTTP/1\.1 (\d)").finditer
 
 
+_find_ids = re.compile(rb"\$\d+\r\n\d+-\d+\r\n").finditer
+
+
 class Dialect(Protocol):
     """The protocol of publishing. One connection keeps the messages in order."""
 
@@ -49,6 +52,27 @@ class RedisPublish:
         if b"-" in whole:
             raise BenchError(f"Redis refused a message: {whole[whole.find(b'-') :][:200]!r}")
         return (whole + end).count(b"\r\n"), rest
+
+
+class RedisAdd:
+    """XADD to a stream, in the field `data`."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self.address = "127.0.0.1", port
+        self._head = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n$4\r\ndata\r\n" % (
+            len(key),
+            key.encode(),
+        )
+
+    def request(self, payload: bytes) -> bytes:
+        return b"%b$%d\r\n%b\r\n" % (self._head, len(payload), payload)
+
+    def count_answers(self, data: bytes) -> tuple[int, bytes]:
+        if data.startswith(b"-"):
+            raise BenchError(f"Redis refused a message: {data[:200]!r}")
+        answers = list(_find_ids(data))
+        counted = answers[-1].end() if answers else 0
+        return len(answers), data[counted:]
 
 
 class HttpPost:

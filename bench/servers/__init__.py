@@ -4,7 +4,7 @@ from bench.servers.base import MAX_STREAMS, Place, Running, Server
 from bench.servers.centrifugo import Centrifugo
 from bench.servers.eventstream import EventStream
 from bench.servers.floor import Floor
-from bench.servers.hub import Hub, HubUnderDaphne, HubWithWorkers
+from bench.servers.hub import Hub, HubOfStreams, HubUnderDaphne, HubWithWorkers
 from bench.servers.mercure import Mercure
 from bench.servers.nchan import Nchan
 from bench.servers.redis import redis_version, start_redis
@@ -23,6 +23,7 @@ __all__ = [
 SERVERS: tuple[Server, ...] = (
     Hub("hub", "Relay Hub"),
     HubUnderDaphne("hub-daphne", "Relay Hub, daphne", {"RELAY_PREFIX": "relay-daphne"}),
+    HubOfStreams("hub-stream", "Relay Hub, Redis Stream"),
     HubWithWorkers("hub-workers", "Relay Hub, 2 workers", {"RELAY_WORKERS": "2"}),
     Nchan("nchan", "nchan"),
     Floor("floor", "bare send loop"),

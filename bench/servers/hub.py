@@ -11,7 +11,7 @@ from importlib.metadata import version
 from bench import interrupt
 from bench.errors import BenchError, Missing
 from bench.process import Child, free_port
-from bench.publisher import RedisPublish
+from bench.publisher import Dialect, RedisAdd, RedisPublish
 from bench.servers.base import CHANNEL, MAX_STREAMS, Place, Running, Server
 
 HEALTHY_SECONDS = 20.0
@@ -61,13 +61,33 @@ class Hub(Server):
         with Child(self.title, self._command(port), place.server_core, env) as child:
             child.wait_for_port(port)
             _wait_until_healthy(child, port)
-            dialect = RedisPublish(place.redis_port, self._channel)
+            dialect = self._dialect(place)
             own_path = f"/stream/?channel={self._channel}.{{}}"
             yield Running(child, ("127.0.0.1", port), "/stream/", dialect, own_path)
+
+    def _dialect(self, place: Place) -> Dialect:
+        return RedisPublish(place.redis_port, self._channel)
 
     def _command(self, port: int) -> list[str]:
         serve = [sys.executable, "manage.py", "relay", "serve", "--host", "127.0.0.1"]
         return [*serve, "--port", str(port)]
+
+
+class HubOfStreams(Hub):
+    """This project, with a Redis Stream as the channel instead of pub/sub."""
+
+    repeats = 1
+
+    def __init__(self, name: str, title: str) -> None:
+        channel = "demo_entries"
+        stored = f"{channel}=public+stream {channel}.*=public+stream"
+        super().__init__(name, title, {"RELAY_CHANNELS": stored}, channel)
+
+    def without_history(self) -> "Hub":
+        raise Missing("its history is the stream")
+
+    def _dialect(self, place: Place) -> Dialect:
+        return RedisAdd(place.redis_port, self._channel)
 
 
 class HubWithWorkers(Hub):

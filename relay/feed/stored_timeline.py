@@ -54,6 +54,8 @@ class StoredTimeline(Places[Segment]):
         self._position: Position | None = None
         self._position_of: tuple[int, int] | None = None
         self._added: Added | None = None
+        self.ended = False
+        """Whether the stream was seen to be there no more: what comes under its key is a new one."""
 
     @property
     def position(self) -> Position | None:
@@ -68,11 +70,17 @@ class StoredTimeline(Places[Segment]):
                 self._position = position
         return self._position
 
+    @property
+    def at_message(self) -> bool:
+        """Whether the newest position is the id of a message."""
+        return bool(self.segments) and self.count > self.segments[-1].count
+
     # -- input
 
     def append(self, ms: int, number: int) -> int:
         """Adds the id of one message. Returns the number of messages up to it."""
         self.count += 1
+        self.ended = False
         first, second = self._parts
         first.append(ms)
         second.append(number)
@@ -86,6 +94,11 @@ class StoredTimeline(Places[Segment]):
         while len(self.segments) > MAX_SEGMENTS and self.segments[1].index <= self.ring.start:
             del self.segments[0]
         self._position_of = self._added = None
+        self.ended = False
+
+    def end(self) -> None:
+        """Records that the stream is there no more."""
+        self.ended = True
 
     def note_added(self, added: int | None, deleted: Position | None) -> None:
         """Records how many entries the stream ever had up to the newest position, where Redis tells it.
@@ -119,14 +132,35 @@ class StoredTimeline(Places[Segment]):
 
         Of several it is the newest: ids begin anew where a stream was replaced.
         """
+        replaced = False
         for number in range(len(self.segments) - 1, -1, -1):
             if self._end(number) < self._forgotten:
                 return None
-            segment = self.segments[number]
+            segment, last = self.segments[number], self._last_of(number)
             first = segment.origin if segment.count >= self._forgotten else self._floor
-            if first <= position <= self._last_of(number):
+            replaced = replaced or (number < len(self.segments) - 1 and self._goes_back(number + 1))
+            within = first <= position <= last
+            if within and self._holds(segment, position, exactly=replaced):
                 return number
         return None
+
+    def _goes_back(self, number: int) -> bool:
+        """Whether a segment begins below the end of the one before it."""
+        return self.segments[number].origin < self._last_of(number - 1)
+
+    def _holds(self, segment: Segment, position: Position, *, exactly: bool) -> bool:
+        """Whether an id within the bounds of a segment was given in it, as far as this can be known.
+
+        Before the first message only two ids are, because others may be those of a stream that was
+        deleted. `exactly`: only ids of messages count.
+        """
+        count = self._count_at(segment, position)
+        if count > segment.count:
+            return not exactly or self._position_after(segment, count) == position
+        first = (
+            segment.origin if self._end_of(segment) == count else self._id(count + 1).predecessor
+        )
+        return not exactly and position in {segment.origin, first}
 
     def has(self, position: Position) -> bool:
         """Whether it is the id of a message that this process has received, or where a segment begins."""
@@ -140,7 +174,7 @@ class StoredTimeline(Places[Segment]):
 
     def _count_at(self, segment: Segment, position: Position) -> int:
         first = max(segment.count, self._forgotten)
-        numbers = range(first + 1, self._end(self.segments.index(segment)) + 1)
+        numbers = range(first + 1, self._end_of(segment) + 1)
         return first + bisect_right(numbers, position, key=self._id)
 
     def _position_after(self, segment: Segment, count: int) -> Position | None:
@@ -154,6 +188,9 @@ class StoredTimeline(Places[Segment]):
         if end == segment.count:
             return segment.origin
         return self._id(end) if end > self._forgotten else self._floor
+
+    def _end_of(self, segment: Segment) -> int:
+        return self._end(self.segments.index(segment))
 
     def _end(self, number: int) -> int:
         """Returns the number of messages up to the last one of a segment."""

@@ -32,6 +32,8 @@ class Extract:
     """The greatest id that XDEL removed."""
     older: bool = False
     """Whether it has an entry at or before the position. If so, nothing after the position was trimmed."""
+    same: bool = False
+    """Whether it has an entry at the position itself."""
     more: bool = False
     """Whether more entries may follow."""
     entries: Sequence[RawEntry] = ()
@@ -50,6 +52,7 @@ class Extract:
             int(added) if added else None,
             _position(deleted) if deleted else None,
             bool(older),
+            older == 2,
             bool(more),
             entries,
         )

@@ -84,7 +84,7 @@ class StoredReplay:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             end = extract.end or extract.last
-            if position > extract.last:  # the stream has never had it, or was replaced
+            if extract.kind != "stream" and position != START:
                 yield self._unknown(position)
                 return
             pieces = self._pieces(position, extract)
@@ -142,8 +142,10 @@ class StoredReplay:
     # -- what it sends
 
     def _pieces(self, position: Position, extract: Extract) -> list[Piece]:
+        if position > extract.last:  # the stream has never had it, or was replaced
+            return [self._gap(position, extract.last, None, GapReason.UNKNOWN_ID)]
         pieces = []
-        missed = extract.missing(position, self._timeline.added_at(position))
+        missed = extract.missing(position, None)
         first = extract.first
         end = first.predecessor if first else extract.last
         if missed is None:

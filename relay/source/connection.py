@@ -12,6 +12,7 @@ from relay.broker.master import Master
 from relay.broker.names import Names
 from relay.broker.subscription import ENDED, Subscription
 from relay.source.entered import Channel, Entered
+from relay.source.vitals import PROBE_SECONDS
 
 CHANGE_SECONDS = 1.0
 """How long the other nodes may take to learn that a slot has another owner."""
@@ -33,6 +34,7 @@ class Connection:
         self.probe_channel = keys.probe(secrets.token_hex(8))
         self.probed = asyncio.Event()
         """Set by every message on `probe_channel`."""
+        self.probe_seconds = PROBE_SECONDS
         self.received = 0
         """The number of reads that held a message."""
         self._number = next(_numbers)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from relay.broker.tracking import Handler, Word
 from relay.feed.stored_feed import RawEntry, StoredFeed
 from relay.history.stored_stream import START, Extract
-from relay.wire.notices import GapReason
+from relay.source.verdict import judge, judge_beginning, start_of
 from relay.wire.position import Position
 
 FEW_ENTRIES = 16
@@ -15,9 +15,6 @@ MANY_ENTRIES = 256
 
 READ_BYTES = 1024 * 1024
 """What a read should not exceed, as far as the entries before it tell."""
-
-FOLLOWED_ENTRIES = 1000
-"""A stream that has replaced another one is followed from its beginning if it has no more entries."""
 
 
 class StoredChannel(Protocol):
@@ -109,14 +106,14 @@ class Tracked:
             return
         if isinstance(answer, Exception):
             self._fail(answer)
-        elif answer and answer[0][0] == str(position).encode() and self._is_at(position):
+        elif (
+            answer
+            and answer[0][0] == str(position).encode()
+            and position == self._feed.timeline.position
+        ):
             self._take(answer[1:], more=len(answer) > self._number)
         else:
             self._script()
-
-    def _is_at(self, position: Position | None) -> bool:
-        """Whether the feed is where it was when it asked: another connection may have moved it."""
-        return position == self._feed.timeline.position
 
     def _take(self, entries: Sequence[RawEntry], *, more: bool) -> None:
         feed = self._feed
@@ -141,86 +138,78 @@ class Tracked:
 
     # -- what is at the key
 
-    def _script(self) -> None:
+    def _script(self, after: Position | None = None) -> None:
+        """Asks for everything at once. `after` is the newest position unless it is given."""
         position = self._feed.timeline.position
         self._asked = position or START
-        after = "+" if position is None else str(position)
-        arguments: Sequence[Word] = [after, self._most, self._bytes]
-        self._reads.send_script("stream_read", self.channel.key, arguments, self._on_extract)
+        start = after or position
+        arguments: Sequence[Word] = [str(start) if start else "+", self._most, self._bytes]
+        handler = self._on_extract if after is None else self._on_beginning
+        self._reads.send_script("stream_read", self.channel.key, arguments, handler)
 
     def _on_extract(self, answer: Any) -> None:
+        extract = self._extract(answer)
+        if extract is None:
+            return
+        if self._feed.timeline.position is None:
+            # Whatever stream comes where there is none yet is new as a whole.
+            self._feed.begin(extract.last)
+            self._end(extract)
+            return
+        verdict = judge(self._feed.timeline, extract, settled=self._settled)
+        if verdict.replaced:
+            self._script(after=START)
+            return
+        if verdict.missing is not None:
+            self._feed.skip_to(*verdict.missing)
+        if verdict.ends:
+            self._feed.timeline.end()
+        self._receive(extract)
+
+    def _on_beginning(self, answer: Any) -> None:
+        extract = self._extract(answer)
+        if extract is None:
+            return
+        if extract.kind != "stream":
+            self._script()
+            return
+        missing = judge_beginning(self._feed.timeline, extract)
+        if missing is None:
+            self._feed.restart(start_of(extract))
+        else:
+            self._feed.skip_to(*missing)
+        self._receive(extract)
+
+    def _extract(self, answer: Any) -> Extract | None:
+        """Returns what the script tells; None if it cannot be used."""
         position, self._asked = self._asked, None
         if self._left:
-            return
+            return None
         if isinstance(answer, Exception):
             self._fail(answer)
-            return
-        extract = Extract.of(answer)
-        if extract.kind not in {"stream", "none"}:
-            self._settled = False
-            self._troubles.trouble(self.channel, extract.kind)
-        elif self._feed.timeline.position is None:
-            self._feed.begin(extract.last)
-            self._note(extract)
-            self._feed.readers.wake()
-            self._settle()
-        elif self._is_at(position):
-            self._judge(extract)
-        else:
-            self._script()
-
-    def _judge(self, extract: Extract) -> None:
-        """Receives the entries of an extract, after the notice of a gap where some are missing."""
-        position = self._feed.timeline.position
-        assert position is not None
-        if extract.last < position:
-            self._replaced(extract)
-            return
-        added = self._feed.timeline.added_at(position)
-        missed = extract.missing(position, added)
-        reason = GapReason.EXPIRED
-        if missed is None and position == START and self._settled:
-            missed = 0  # the key was empty until now; before Redis 7.0 nobody knows more
-        if added is not None and extract.added is not None and extract.added < added.number:
-            # A new stream is under the key, or this master lacks what an old one had.
-            reason = GapReason.RESET
-            seen = self._settled and not extract.older
-            missed = extract.added - extract.length if seen else None
-        if missed != 0:
-            first = extract.first
-            self._feed.skip_to(first.predecessor if first else extract.last, missed, reason)
-        self._receive(extract)
+            return None
+        if (self._feed.timeline.position or START) != position:
+            self._script()  # another connection has moved the feed
+            return None
+        return Extract.of(answer)
 
     def _receive(self, extract: Extract) -> None:
         if extract.entries:
             self._feed.receive(extract.entries)
-        if not extract.more:
-            self._note(extract)
-        self._feed.readers.wake()
         if extract.more:
+            self._feed.readers.wake()
             self.read()
         else:
-            self._settle()
+            self._end(extract)
 
-    def _replaced(self, extract: Extract) -> None:
-        """The stream was deleted, or another one has its place, or this master lacks its newest entries."""
-        feed = self._feed
-        if extract.kind == "none" and self._settled:
-            feed.restart(START)
-        else:
-            feed.skip_to(self._origin(extract), None, GapReason.RESET)
-        feed.readers.wake()
-        self._script()
-
-    def _origin(self, extract: Extract) -> Position:
-        """Returns where to go on in a stream that has no entry after the newest position."""
-        lacks_newest = self._feed.timeline.has(extract.last)
-        if lacks_newest or extract.length > FOLLOWED_ENTRIES:
-            return extract.last
-        return START
-
-    def _note(self, extract: Extract) -> None:
+    def _end(self, extract: Extract) -> None:
+        """Called when everything was read."""
         self._feed.timeline.note_added(extract.added, extract.deleted)
+        self._feed.readers.wake()
+        if extract.kind in {"stream", "none"}:
+            self._settle()
+        else:
+            self._troubles.trouble(self.channel, extract.kind)
 
     def _fail(self, error: Exception) -> None:
         if str(error).startswith("WRONGTYPE"):

@@ -17,6 +17,9 @@ from relay.source.tracked import StoredChannel, Tracked
 
 logger = logging.getLogger("relay")
 
+PROBE_SECONDS = 10.0
+"""The pause before each probe. It may be long: reading goes on where it was, however late."""
+
 LATER = ("LOADING ", "BUSY ", "MASTERDOWN ", "READONLY ")
 """How errors begin that end by themselves."""
 
@@ -29,6 +32,7 @@ class TrackedKeys:
         self.probe_channel = keys.probe(secrets.token_hex(8))
         self.probed = asyncio.Event()
         """Set by every message on `probe_channel`."""
+        self.probe_seconds = PROBE_SECONDS
         self.received = 0
         """The number of notices."""
         self.troubled: dict[StoredChannel, None] = {}

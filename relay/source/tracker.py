@@ -1,10 +1,10 @@
 """Keeps the stream channels of one master read, through one connection after another."""
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Collection
-from itertools import islice
 
-from relay import tasks
 from relay.broker.backoff import Backoff
 from relay.broker.errors import SubscriptionRefused
 from relay.broker.keys import HubKeys
@@ -23,14 +23,14 @@ CONNECT_SECONDS = 2.0
 BACKOFF_SECONDS = 0.05, 1.0
 """The first and the longest pause between two attempts."""
 
-LOOK_SECONDS = 0.25
-"""How often it looks at a part of the keys."""
+LOOK_SECONDS = 1.0
+"""How often it looks at the keys that could not be read."""
 
-TROUBLED_LOOKS = 4
-"""After how many of these looks it looks at the keys that could not be read."""
-
-ROUND_SECONDS = 15.0
+ROUND_SECONDS = 60.0
 """How long it takes to look at each key once more. Nearly always that is in vain: see SWAPDB."""
+
+AT_ONCE = 8
+"""How many keys it looks at together, so that no entry waits for thousands of looks."""
 
 
 class Tracker:
@@ -121,18 +121,24 @@ class Tracker:
         try:
             return await vitals.failure()
         finally:
-            await tasks.end([rounds])
+            rounds.cancel()
 
     async def _rounds(self, connection: TrackedKeys) -> None:
         """Looks at every key now and then, and often at those that could not be read."""
-        parts = round(ROUND_SECONDS / LOOK_SECONDS)
-        part = 0
+        waiting: deque[StoredChannel] = deque()
+        clock = self._context.clock.time
+        troubled_at = clock()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            part = (part + 1) % parts
-            due = dict.fromkeys(islice(self._channels, part, None, parts))
-            if part % TROUBLED_LOOKS == 0:
-                due |= connection.troubled
+            all_keys = len(self._channels)
+            pause = min(ROUND_SECONDS * AT_ONCE / max(all_keys, 1), LOOK_SECONDS)
+            await asyncio.sleep(pause)
+            if not waiting:
+                waiting.extend(self._channels)
+            number = min(math.ceil(all_keys * pause / ROUND_SECONDS), len(waiting))
+            due = [waiting.popleft() for _ in range(number)]
+            if clock() - troubled_at >= LOOK_SECONDS:
+                troubled_at = clock()
+                due += connection.troubled
             for channel in due:
                 connection.look_again(channel)
 

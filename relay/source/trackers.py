@@ -56,9 +56,10 @@ class Trackers:
                     self._place(self._holders)
                 self._start_and_close()
                 await self._wait()
-        finally:
+        except (Exception, asyncio.CancelledError):
             await tasks.end(self._running.values())
             self._running.clear()
+            raise
 
     async def _wait(self) -> None:
         """Returns when it is time to look again. Raises what a tracker has raised, which is a bug."""

@@ -16,7 +16,7 @@ PING_SECONDS = 0.5
 """How often the connection is pinged."""
 
 PROBE_SECONDS = 1.0
-"""The pause before each probe, which is a message to this process itself."""
+"""The pause before each probe of a subscribed connection; a probe is a message to this process itself."""
 
 SILENCE_SECONDS = 2.0
 """How long a silence, or the wait for a probe, lasts until the connection counts as lost."""
@@ -44,6 +44,8 @@ class Watched(Protocol):
     """Set by every message on `probe_channel`."""
     received: int
     """The number of reads that held a message."""
+    probe_seconds: float
+    """The pause before each probe, which opens a connection of its own."""
 
     @property
     def subscription(self) -> Sign: ...
@@ -103,7 +105,7 @@ class Vitals:
         """
         connection, loop = self._connection, asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(PROBE_SECONDS)
+            await asyncio.sleep(connection.probe_seconds)
             connection.probed.clear()
             before, began = connection.received, loop.time()
             try:

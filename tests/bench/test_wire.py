@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError
 from bench.ledger import Ledger, Reception, Tally, tally
-from bench.publisher import HttpPost, RedisPublish
+from bench.publisher import HttpPost, RedisAdd, RedisPublish
 from bench.servers import centrifugo
 from bench.wire import ChunkedBody, EventStream, WireError, message_ids, read_head
 from tests.support.bench_stage import HEAD, RETRY, STYLES, chunk
@@ -121,6 +121,20 @@ def test_answers_of_redis_are_counted_and_a_refusal_is_an_error() -> None:
     assert redis.count_answers(b":1\r\n:10\r\n:1") == (2, b":1")
     with pytest.raises(BenchError, match="Redis refused a message: b'-NOPERM no'"):
         redis.count_answers(b":1\r\n-NOPERM no\r\n")
+
+
+def test_ids_of_entries_are_counted_wherever_they_are_cut() -> None:
+    add = RedisAdd(1, "entries")
+    assert add.request(b"x" * 3) == (
+        b"*5\r\n$4\r\nXADD\r\n$7\r\nentries\r\n$1\r\n*\r\n$4\r\ndata\r\n$3\r\nxxx\r\n"
+    )
+    answers = b"$15\r\n1795799764154-0\r\n$16\r\n1795799764154-10\r\n"
+    for at in range(len(answers)):
+        first, rest = add.count_answers(answers[:at])
+        second, left = add.count_answers(rest + answers[at:])
+        assert (first + second, left) == (2, b"")
+    with pytest.raises(BenchError, match="refused"):
+        add.count_answers(b"-WRONGTYPE no\r\n")
 
 
 def test_answers_over_http_are_counted_wherever_they_are_cut() -> None:

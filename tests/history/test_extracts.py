@@ -54,7 +54,8 @@ class Kept:
         entries = [(str(p).encode(), [b"data", b"x"]) for p in found]
         more = bool(found) and found[-1] < self.ids[-1]
         older = any(p <= after for p in self.ids)
-        return Extract("stream", self.ids[-1], 1000, 1000, NONE, older, more, entries)
+        same = after in self.ids
+        return Extract("stream", self.ids[-1], 1000, 1000, NONE, older, same, more, entries)
 
 
 async def test_clients_with_near_positions_share_what_is_read() -> None:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from relay.broker.errors import RedisUnavailable
 from relay.broker.gate import Gate
+from relay.broker.tracking import Observer
 from relay.feed.entries import Entry, Run
 from relay.wire.position import Position
 from tests.simulation.network import Connection
+from tests.simulation.tracking import TrackingConnection
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -46,6 +48,9 @@ class SimulatedCommands:
         return self._process.request(lambda: self._execute(words), self._redis)
 
     def script(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Awaitable[Any]:
+        if name.startswith("stream_"):
+            run = getattr(self._redis.streams[keys[0]], name.removeprefix("stream_"))
+            return self._process.request(lambda: run(*arguments), self._redis)
         execute = getattr(self, f"_{name}")
         return self._process.request(lambda: execute(self._channel(keys), *arguments), self._redis)
 
@@ -120,6 +125,9 @@ class SimulatedMaster:
         self.address = SimulatedAddress(process, redis)
         self.commands = SimulatedCommands(process, redis)
         self.gate = Gate()  # opened and closed, but nothing asks it
+
+    async def track(self, observer: Observer) -> TrackingConnection:
+        return TrackingConnection(self._process, self._redis, observer)
 
     async def connect(self, receive: Callable[[Any], None]) -> Connection:
         return Connection(self._process, self._redis, receive)

@@ -11,6 +11,7 @@ from tests.simulation.broker import SimulatedBroker
 from tests.simulation.clock import START_MS, World
 from tests.simulation.history import Stream, next_epoch
 from tests.simulation.network import Connection
+from tests.simulation.stored import StoredKey
 from tests.simulation.truth import Order, Violation
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class SimulatedRedis:
         self._ahead_ms = 0
         self._frozen_ms: int | None = None
         self.channels = {name: SimulatedChannel(name, self) for name in names}
+        self.streams: dict[str, StoredKey] = {}
 
     def broker(self, process: "Process") -> SimulatedBroker:
         """What this Redis is to one hub."""

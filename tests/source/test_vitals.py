@@ -11,7 +11,7 @@ from relay.broker.keys import HubKeys
 from relay.broker.link import Link, MasterLink
 from relay.broker.master import Master
 from relay.feed.backpressure import Backpressure
-from relay.source import vitals
+from relay.source import connection, vitals
 from relay.source.connection import Connection
 from relay.source.refusals import Refusals
 from relay.source.vitals import Vitals
@@ -27,7 +27,7 @@ SILENCE_SECONDS = 0.3
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vitals, "PING_SECONDS", PING_SECONDS)
-    monkeypatch.setattr(vitals, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "PROBE_SECONDS", 0.1)
     monkeypatch.setattr(vitals, "SILENCE_SECONDS", SILENCE_SECONDS)
 
 

@@ -1,8 +1,8 @@
 -- Reads the entries of a stream after a position, and what says whether some are missing before them.
 -- KEYS: the stream. ARGV: the position, or + for none; how many entries at most; at how many bytes to end.
 -- Returns the type of the key; of a stream also its last id, its length, how many entries it ever had and the
--- greatest id that XDEL removed (each empty before Redis 7.0), 1 if it has an entry at or before the
--- position, 1 if more entries follow, and the entries.
+-- greatest id that XDEL removed (each empty before Redis 7.0), 1 if it has an entry before the position and
+-- 2 if it has one at the position, 1 if more entries follow, and the entries.
 --
 -- XINFO copies the first and the last entry, so one call has to tell everything.
 
@@ -24,7 +24,8 @@ if ARGV[1] == '+' then
   return answer
 end
 
-answer[6] = #redis.call('XREVRANGE', KEYS[1], ARGV[1], '-', 'COUNT', 1)
+local before = redis.call('XREVRANGE', KEYS[1], ARGV[1], '-', 'COUNT', 1)[1]
+answer[6] = not before and 0 or before[1] == ARGV[1] and 2 or 1
 local entries, size, first = answer[8], 0, '(' .. ARGV[1]
 local most, enough, step = tonumber(ARGV[2]), tonumber(ARGV[3]), 16
 while #entries < most and size < enough do
