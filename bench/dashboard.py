@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Page, expect, sync_playwright
 
 from bench import interrupt
 from bench.errors import BenchError, Missing
@@ -148,7 +148,7 @@ def run(rates: Sequence[int], seconds: int) -> list[Measured]:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"http://127.0.0.1:{hub.address[1]}/?rewind=0")
-        page.wait_for_function("document.getElementById('status').textContent === 'Live'")
+        expect(page.locator("#status")).to_have_text("Live", timeout=30_000)
         results = [measure(Tab(page), redis_port, rate, seconds) for rate in rates]
         browser.close()
     return results

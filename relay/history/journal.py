@@ -83,6 +83,8 @@ class Journal:
         self._grace = GRACE_SECONDS
         self.failing = False
         """Whether the last attempt to write or look failed."""
+        self.refused = False
+        """Whether that was because Redis said no, which need not end by itself."""
         self.wake = self._pacer.wake
         """Called after messages were received."""
 
@@ -233,11 +235,11 @@ class Journal:
     # -- reports to the operator
 
     def _succeeded(self) -> None:
-        self.failing = False
+        self.failing = self.refused = False
         self._outage.end(self)
 
     def _failed(self, error: RedisUnavailable) -> None:
         # The listener reports a lost Redis.
         if error.refused or (self.failing and self._live.live):
             self._outage.begin(self, error)
-        self.failing = True
+        self.failing, self.refused = True, error.refused

@@ -19,3 +19,8 @@ class Past:
     def failing(self) -> bool:
         """Whether the journal's last attempt to write or look failed."""
         return self.journal.failing
+
+    @property
+    def refused(self) -> bool:
+        """Whether Redis refused that attempt, so that a wait is likely to be in vain."""
+        return self.journal.refused

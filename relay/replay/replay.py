@@ -84,8 +84,11 @@ class Replay:
             return []
 
     def _may_come(self, position: Position) -> bool:
-        """Whether to wait: the feed has yet to reach the client, or the journal has yet to write."""
-        return self._is_ahead(position) or not self._without_history
+        """Whether to wait: the feed has yet to reach the client, or the journal has yet to write.
+
+        A journal that got no answer just now may write again in a moment.
+        """
+        return self._is_ahead(position) or (self._past is not None and not self._past.refused)
 
     def _patience(self, position: Position) -> float:
         return AHEAD_SECONDS if self._is_ahead(position) else WAIT_SECONDS

@@ -399,7 +399,7 @@ async def test_a_page_of_a_stream_channel_is_read_from_the_stream(
 ) -> None:
     nothing = {"channel": "order.7", "messages": [], "more": False}
     assert await get("/history/order.7/") == (200, nothing)
-    entries = [
+    entries: list[tuple[str, dict[str, Any]]] = [
         ("0-1", {"data": "first"}),
         ("1700000000000-0", {"status": "shipped", "to": b"\xff"}),
         ("1700000000000-5", {"data": "12.50", "event": "price"}),
