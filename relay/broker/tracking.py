@@ -39,9 +39,10 @@ class Tracking(Dialogue):
     notice that precedes the answer to a read is about something that the read has seen.
     """
 
-    def __init__(self, auth: Sequence[str], observer: Observer) -> None:
+    def __init__(self, auth: Sequence[str], observer: Observer, database: int = 0) -> None:
         super().__init__(auth)
         self._observer = observer
+        self._database = database
         self._handlers: deque[Handler | None] = deque()
         """What takes each answer; None for a command of `_awaited`."""
         self._outgoing: list[bytes] = []
@@ -52,6 +53,8 @@ class Tracking(Dialogue):
         Raises SubscriptionRefused when Redis says no, OSError when the connection ends.
         """
         hello = Hello.of(await self._ask("HELLO", "3"))
+        if self._database:
+            await self._ask("SELECT", str(self._database))
         await self._ask("CLIENT", "TRACKING", "ON")
         return hello
 
