@@ -354,3 +354,15 @@ def test_a_key_that_redis_denies_is_logged_once(
             add(client, "orders.22", "a")
             assert stream.event().data == "a"
     assert hub.log().count("NOPERM") == 1
+
+
+def test_the_default_channel_may_be_a_stream(start_hub: StartHub, client: "redis.Redis") -> None:
+    hub = start_hub(RELAY_CHANNELS="demo_stream=public+stream")
+    assert "xadd demo_stream '*' data \"Test Event\"" in hub.log()
+    with Stream(hub.url) as stream:
+        while not stream.line().startswith(b"id: "):
+            pass
+        client.xadd("demo_stream", {"data": "Test Event"})
+        assert stream.event().data == "Test Event"
+    with Stream(hub.url, "/stream/?rewind=20&latest=1") as stream:
+        assert stream.event().data == "Test Event"
