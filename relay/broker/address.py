@@ -38,6 +38,7 @@ class RedisAddress:
         self._url = url
         connection = _connection(url)
         self._auth = _auth(connection.username, connection.password)
+        self._database = int(connection.db or 0)
         self._path: str | None = None
         self._ssl: ssl.SSLContext | None = None
         if isinstance(connection, UnixDomainSocketConnection):
@@ -87,7 +88,7 @@ class RedisAddress:
 
     async def track(self, observer: Observer) -> Tracking:
         """Returns a connection that does not track yet. Raises OSError when Redis cannot be reached."""
-        return await self._open(partial(Tracking, self._auth, observer))
+        return await self._open(partial(Tracking, self._auth, observer, self._database))
 
     async def _open(self, factory: Callable[[], Protocol]) -> Protocol:
         loop = asyncio.get_running_loop()

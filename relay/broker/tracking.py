@@ -39,12 +39,15 @@ class Tracking(Dialogue):
     notice that precedes the answer to a read is about something that the read has seen.
     """
 
-    def __init__(self, auth: Sequence[str], observer: Observer) -> None:
+    def __init__(self, auth: Sequence[str], observer: Observer, database: int = 0) -> None:
         super().__init__(auth)
         self._observer = observer
+        self._database = database
         self._handlers: deque[Handler | None] = deque()
         """What takes each answer; None for a command of `_awaited`."""
         self._outgoing: list[bytes] = []
+        self._reading = False
+        """Whether answers are being taken, after which everything is sent."""
 
     async def begin(self) -> Hello:
         """Switches to RESP3 and begins tracking. Returns what the server says of itself.
@@ -52,6 +55,8 @@ class Tracking(Dialogue):
         Raises SubscriptionRefused when Redis says no, OSError when the connection ends.
         """
         hello = Hello.of(await self._ask("HELLO", "3"))
+        if self._database:
+            await self._ask("SELECT", str(self._database))
         await self._ask("CLIENT", "TRACKING", "ON")
         return hello
 
@@ -65,7 +70,7 @@ class Tracking(Dialogue):
 
     def send(self, words: Sequence[Word], handler: Handler) -> None:
         """Sends a command with the others of this turn of the event loop."""
-        if not self._outgoing:
+        if not self._outgoing and not self._reading:
             asyncio.get_running_loop().call_soon(self._flush)
         self._handlers.append(handler)
         self._outgoing.append(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
@@ -95,14 +100,16 @@ class Tracking(Dialogue):
 
     def _read(self) -> None:
         gets = self._reader.gets
-        while (reply := gets()) is not False:
-            if self._error is not None:
-                return
-            if isinstance(reply, hiredis.PushNotification):
-                self._notice(reply)
-            else:
-                self._answer(reply)
-        self._flush()
+        self._reading = True
+        try:
+            while self._error is None and (reply := gets()) is not False:
+                if type(reply) is hiredis.PushNotification:
+                    self._notice(reply)
+                else:
+                    self._answer(reply)
+        finally:
+            self._reading = False
+            self._flush()
 
     def _notice(self, push: Sequence[Any]) -> None:
         if push[0] == b"invalidate":

@@ -140,8 +140,11 @@ class Serve(Subcommand):
         shown = f"[{host}]" if ":" in host else host
         settings = conf.load()
         self.stdout.write(f"Relay Hub on http://{shown}:{port}/ with Redis {redis_name}")
-        command = f'{_redis_cli(settings.redis_url)} publish {settings.channel} "Test Event"'
-        self.stdout.write(f"Try: {command}")
+        target = settings.catalogue().find(settings.channel)
+        words = f'publish {settings.channel} "Test Event"'
+        if target is not None and target.spec.is_stored:
+            words = f"xadd {settings.channel} '*' data \"Test Event\""
+        self.stdout.write(f"Try: {_redis_cli(settings.redis_url)} {words}")
         if link:
             self.stdout.write(f"Operator's page, once: http://{shown}:{port}{link}")
         sys.stdout.flush()

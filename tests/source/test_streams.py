@@ -1,6 +1,7 @@
 """Stream channels on a real Redis: what XADD writes comes to every client, whatever happens to the key."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import redis
 
 from tests.support.client import Stream
-from tests.support.servers import HubProcess, RedisServer, StartHub
+from tests.support.servers import ROOT, HubProcess, RedisServer, StartHub
 from tests.support.waiting import wait_until
 
 CHANNELS = "orders.*=public+stream news"
@@ -287,3 +288,81 @@ def test_many_channels_among_many_keys(start_hub: StartHub, client: "redis.Redis
     finally:
         for stream in streams:
             stream.close()
+
+
+def test_the_number_is_exact_where_this_process_has_received_everything(
+    start_hub: StartHub, client: "redis.Redis"
+) -> None:
+    hub = start_hub(RELAY_CHANNELS=CHANNELS, RELAY_RING_EVENTS=8)
+    with open_live(hub, "orders.19") as stream:
+        ids = add(client, "orders.19", *map(str, range(100)))
+        while stream.event().data != "99":
+            pass
+    client.xtrim("orders.19", maxlen=5, approximate=False)
+    with Stream(hub.url, path("orders.19"), last_id=ids[9]) as stream:
+        gap = gap_of(stream.event())
+        assert (gap["from"], gap["missed"], gap["reason"]) == (ids[9], 85, "expired")
+        assert stream.data(5) == ["95", "96", "97", "98", "99"]
+
+
+def test_the_database_of_the_url_is_read(start_hub: StartHub, redis_server: RedisServer) -> None:
+    hub = start_hub(redis_url=redis_server.url.removesuffix("/0") + "/3", RELAY_CHANNELS=CHANNELS)
+    with redis_server.client(db=3) as client, open_live(hub, "orders.20") as stream:
+        add(client, "orders.20", "a")
+        assert stream.event().data == "a"
+        with redis_server.client() as another:
+            add(another, "orders.20", "of another database")
+        add(client, "orders.20", "b")
+        assert stream.event().data == "b"
+    with Stream(hub.url, path("orders.20", "&rewind=all")) as stream:
+        assert stream.data(2) == ["a", "b"]
+
+
+def test_a_user_with_the_documented_rights_is_enough(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    [line] = re.findall(r"^    ACL SETUSER hub (.*)$", text, re.M)
+    [more] = re.findall(r"For \[stream channels\][^`]*`([^`]*)`", text)
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "hub", *line.split(), *more.split(), "~orders.*")
+        url = redis_server.url.replace("redis://", "redis://hub:password@")
+        hub = start_hub(redis_url=url, RELAY_CHANNELS=CHANNELS)
+        with open_live(hub, "orders.21") as stream:
+            add(client, "orders.21", "a")
+            assert stream.event().data == "a"
+            client.xtrim("orders.21", maxlen=0)
+            add(client, "orders.21", "b")
+            assert stream.event().data == "b"
+        with Stream(hub.url, path("orders.21", "&rewind=5")) as stream:
+            assert stream.event().data == "b"
+        assert "ERROR" not in hub.log()
+
+
+def test_a_key_that_redis_denies_is_logged_once(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "some", "on", ">x", "+@all", "&*", "~relay:*")
+        url = redis_server.url.replace("redis://", "redis://some:x@")
+        hub = start_hub(redis_url=url, RELAY_CHANNELS=CHANNELS)
+        with Stream(hub.url, path("orders.22")) as stream:
+            hub.wait_for_log("orders.*: NOPERM")
+            client.execute_command("ACL", "SETUSER", "some", "~orders.*")
+            while not stream.line().startswith(b"id: "):
+                pass
+            add(client, "orders.22", "a")
+            assert stream.event().data == "a"
+    assert hub.log().count("NOPERM") == 1
+
+
+def test_the_default_channel_may_be_a_stream(start_hub: StartHub, client: "redis.Redis") -> None:
+    hub = start_hub(RELAY_CHANNELS="demo_stream=public+stream")
+    assert "xadd demo_stream '*' data \"Test Event\"" in hub.log()
+    with Stream(hub.url) as stream:
+        while not stream.line().startswith(b"id: "):
+            pass
+        client.xadd("demo_stream", {"data": "Test Event"})
+        assert stream.event().data == "Test Event"
+    with Stream(hub.url, "/stream/?rewind=20&latest=1") as stream:
+        assert stream.event().data == "Test Event"
