@@ -10,8 +10,8 @@ from relay.broker.commands import ServerCommands
 from relay.history import stored_stream
 from relay.history.stored_stream import Extract, StoredStream
 from relay.wire.position import Position
+from tests.support.redis_versions import PROGRAMS, program
 from tests.support.servers import RedisServer
-from tests.support.two_redis import PROGRAMS, program
 
 START = Position(0, 0)
 
