@@ -7,10 +7,13 @@ from typing import Any
 from relay.broker.commands import Commands
 from relay.feed.stored_feed import RawEntry
 from relay.feed.stored_timeline import Added
-from relay.wire.position import Position
+from relay.wire.position import MAX_PART, Position
 
 START = Position(0, 0)
 """Before the first entry that a stream can have."""
+
+GREATEST = Position(MAX_PART, MAX_PART - 1)
+"""After a greater one Redis refuses to read."""
 
 WALK_ENTRIES = 2000
 WALK_BYTES = 1024 * 1024
@@ -99,7 +102,7 @@ class StoredStream:
 
     async def read(self, after: Position, number: int, size_bytes: int) -> Extract:
         """Returns entries after a position, up to a number and about a size, but at least one."""
-        arguments = [str(after), number, size_bytes]
+        arguments = [str(min(after, GREATEST)), number, size_bytes]
         return Extract.of(await self._commands.script("stream_read", [self._key], arguments))
 
     async def page(

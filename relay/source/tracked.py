@@ -116,15 +116,25 @@ class Tracked:
             self._script()
 
     def _take(self, entries: Sequence[RawEntry], *, more: bool) -> None:
-        feed = self._feed
-        if entries:
-            feed.receive(entries)
+        feed, taken = self._feed, self._fitting(entries)
+        if taken:
+            feed.receive(taken)
             feed.readers.wake()
-        self._number = self._next_number(entries) if more else self._few
+        more = more or len(taken) < len(entries)
+        self._number = self._next_number(taken) if more else self._few
         if more:
             self.read()
         else:
             self._settle()
+
+    def _fitting(self, entries: Sequence[RawEntry]) -> Sequence[RawEntry]:
+        """Returns the first entries, as many as the ring can take at once. The others are read again."""
+        size = 0
+        for number, (_, words) in enumerate(entries if len(entries) > 1 else ()):
+            size += sum(map(len, words))
+            if size > self._bytes and number:
+                return entries[:number]
+        return entries
 
     def _next_number(self, entries: Sequence[RawEntry]) -> int:
         """Returns how many entries to read next: more for small ones, of which there are many."""
@@ -194,9 +204,11 @@ class Tracked:
         return Extract.of(answer)
 
     def _receive(self, extract: Extract) -> None:
-        if extract.entries:
-            self._feed.receive(extract.entries)
-        if extract.more:
+        taken = self._fitting(extract.entries)
+        if taken:
+            self._feed.receive(taken)
+        if extract.more or len(taken) < len(extract.entries):
+            self._number = 1
             self._feed.readers.wake()
             self.read()
         else:
