@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.browser import browser, dashboard, open_dashboard, shared  # noqa: F401
+from tests.support.firefox import firefox, visitor  # noqa: F401
 from tests.support.proxy import client_hub, proxy  # noqa: F401
 from tests.support.servers import HubProcess, RedisServer, StartHub, Taken, release_ports
 from tests.support.site import MakeSite, Site, SiteTemplate
@@ -18,6 +19,7 @@ SLOW_FIXTURES = {
     "served",
     "shared",
     "browser",
+    "firefox",
     "image",
     "place",
     "keep",
@@ -25,7 +27,7 @@ SLOW_FIXTURES = {
 }
 """What starts a hub, a browser, or as much as they are."""
 
-GROUPED_FIXTURES = {"served", "browser", "image", "wheel"}
+GROUPED_FIXTURES = {"served", "browser", "firefox", "image", "wheel"}
 """What is expensive to start and shared by a module, whose tests therefore stay in one process."""
 
 

@@ -1,129 +1,22 @@
 """The parser of the client beside the browser's own, on whatever bytes a server may send."""
 
 import random
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
+from tests.javascript.bodies import CASES, check_that_both_read_alike, random_body
 from tests.javascript.conftest import OpenPage
-from tests.javascript.page import ClientPage
 from tests.support.servers import HubProcess
 
 pytestmark = pytest.mark.browser
 
-COMPARE = """
-const { EventParser } = await import("/static/relay/client.js");
-
-function byBrowser(url) {
-  const events = [];
-  const source = new EventSource(url);
-  const take = ({ type, data, lastEventId }) => events.push([type, data, lastEventId]);
-  for (const type of x.types) source.addEventListener(type, take);
-  return new Promise((resolve) => (source.onerror = () => { source.close(); resolve(events); }));
-}
-
-async function byClient(url, cut) {
-  const events = [];
-  const parser = new EventParser({
-    event: ({ type, data, id }) => events.push([type, data, id]),
-    id() {}, retry() {}, comment() {},
-  });
-  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-  const decoder = new TextDecoder();
-  for (let at = 0; at < bytes.length; ) {
-    const end = at + 1 + Math.floor(cut() * 9);
-    parser.push(decoder.decode(bytes.subarray(at, end), { stream: true }));
-    at = end;
-  }
-  return events;
-}
-
-const found = [];
-for (let n = 0; n < x.number; n += 1) {
-  const url = `${x.url}/${n}`;
-  found.push([await byBrowser(url), await byClient(url, Math.random), await byClient(url, () => 0)]);
-}
-return found;
-"""
-
-CASES = (
-    "data: a\n\n",
-    "data:a\n\ndata: b\r\n\r\ndata:  c\r\r",
-    "data\n\n",
-    "data:\n\ndata\ndata\n\ndata:",
-    "\ufeffdata: bom\n\n",
-    "\ufeff\ufeffdata: two boms\n\ndata: seen\n\n",
-    ":comment\ndata: x\n:other\n\n",
-    "id: 1\ndata: x\n\nid\ndata: y\n\nid: a\0b\ndata: z\n\n",
-    "id: 7\n\ndata: later\n\n",
-    "event: a\ndata: x\n\ndata: y\n\nevent\ndata: z\n\nevent: b c\ndata: w\n\n",
-    "retry: 1000\nretry: x\nretry: 5 \ndata: x\n\n",
-    "unknown: x\ndata: y\nData: z\n data: w\n\n",
-    "data: \u2028 \u0085 \x0b \x0c\n\n",
-    "data: not ended",
-    "data: \U0001f600\r\ndata: \u00e9\rdata: x\n\n",
-    "event:  x\ndata: two spaces\n\n",
-)
-PIECES: tuple[str, ...] = (
-    "data",
-    "data:",
-    "data: x",
-    ":",
-    "id: 5",
-    "id:",
-    "event: a",
-    "event",
-    "retry: 9",
-    " ",
-    "x",
-)
-PIECES += ("\n", "\n", "\n", "\r", "\r\n", "\n\n", "\u00fc", "\U0001f600", "\0", "\ufeff", ": c")
-NUMBER = 300
+BOM = b"\xef\xbb\xbf"
 
 
-def body(number: int, seed: float) -> bytes:
-    if number < len(CASES):
-        text = CASES[number]
-    else:
-        rng = random.Random(f"{seed} {number}")
-        text = "".join(rng.choice(PIECES) for _ in range(rng.randint(1, 60)))
-    encoded = text.encode()
-    if number % 7 == 6:
-        encoded += b"\ndata: \xff\xc3\n\n"
-    return encoded
-
-
-@pytest.fixture
-def bodies() -> Iterator[str]:
-    seed = random.random()
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Access-Control-Allow-Origin", "*")
-            self.end_headers()
-            self.wfile.write(body(int(self.path[1:]), seed))
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def test_it_reads_what_the_browser_reads(open_page: OpenPage, hub: HubProcess, bodies: str) -> None:
-    page: ClientPage = open_page(hub.url)
-    known = ["message", "a", "b c", " x"]
-    found = page.run(COMPARE, {"url": bodies, "number": NUMBER, "types": known})
-    for number, (browser, pieces, bytewise) in enumerate(found):
-        expected = [event for event in pieces if event[0] in known]
-        assert browser == expected, (number, body(number, 0))
-        assert pieces == bytewise
-    assert sum(len(browser) for browser, *_ in found) > NUMBER // 2
+def test_it_reads_what_the_browser_reads(open_page: OpenPage, hub: HubProcess) -> None:
+    """Except for an empty line after a byte order mark: Chromium reads the next line wrongly."""
+    rng = random.Random()
+    bodies = [case.encode() for case in CASES]
+    bodies += [random_body(rng) for _ in range(300 - len(bodies))]
+    bodies = [body for body in bodies if not body.startswith((BOM + b"\r", BOM + b"\n"))]
+    check_that_both_read_alike(open_page(hub.url).run, bodies)
