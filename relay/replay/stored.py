@@ -120,11 +120,12 @@ class StoredReplay:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _rewind(self, number: int | None) -> Origin:
-        if number is not None:
-            number = min(number, self._rewind_entries)
-            return Origin(await self._stream.rewind(number) or await self._last(), None)
-        first = (await self._stream.read(START, 1, 1)).first
-        return Origin(first.predecessor if first else await self._last(), None)
+        extract = await self._stream.read(START, 1, 1)
+        if number is not None and extract.first is not None:
+            found = await self._stream.rewind(min(number, self._rewind_entries))
+            return Origin(found or extract.last, None)
+        # What is added to an empty stream from here on is not skipped.
+        return Origin(extract.first.predecessor if extract.first else extract.last, None)
 
     async def _since(self, time_ms: int) -> Origin:
         before = _before(time_ms)
@@ -135,9 +136,6 @@ class StoredReplay:
             return Origin(before if extract.older else START, None)
         first = extract.first
         return self._told(first.predecessor if first else extract.last, GapReason.EXPIRED)
-
-    async def _last(self) -> Position:
-        return (await self._stream.read(START, 1, 1)).last
 
     # -- what it sends
 
