@@ -2,6 +2,7 @@
 
 from relay.feed.channel_feed import ChannelFeed
 from relay.feed.fanout import Fanout
+from relay.feed.ring import Place
 from relay.feed.start import After, Live, Start
 from relay.feed.subscriber import Subscriber
 from relay.feed.writer import Writer
@@ -29,11 +30,11 @@ class Arrivals:
         if position is None or place is None:
             return self.catching_up.begin(writer, self._backlog(start, position))
         self._stats.resumed += isinstance(start, After)
-        greeting = sse.bare_id(*position) if isinstance(start, Live) else b""
-        return self._fanout.join(writer, place, greeting)
+        return self._fanout.join(writer, place, self._greeting(start, place))
 
     async def _backlog(self, start: Start, arrival_position: Position | None) -> Backlog:
         position, gap = await self._replay.begin(start, arrival_position)
+        has_id = bool(gap) or isinstance(start, Live)
         if gap:
             yield _frame(gap)
         elif isinstance(start, Live):
@@ -41,9 +42,20 @@ class Arrivals:
         async for step in self._replay.after(position):
             if isinstance(step, Rest):
                 self._stats.resumed += isinstance(start, After) and not gap and not step.gap
-                yield Handover(step.place, _frame(step.gap) if step.gap else b"")
+                notice = _frame(step.gap) if step.gap else b""
+                if not has_id:
+                    notice = notice or self._greeting(start, step.place)
+                yield Handover(step.place, notice)
             else:
+                has_id = True
                 yield b"".join([_frame(piece) for piece in step])
+
+    def _greeting(self, start: Start, place: Place) -> bytes:
+        """Returns a bare id where the client has none and the ring has no message for it."""
+        position = self._feed.timeline.position
+        if position is None or isinstance(start, After) or place.cursor < self._feed.ring.end:
+            return b""
+        return sse.bare_id(*position)
 
 
 def _frame(piece: Piece) -> bytes:

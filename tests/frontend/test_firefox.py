@@ -78,7 +78,7 @@ def test_the_filter_is_typed_and_emptied(
 def test_two_channels_and_one_that_is_added(
     visitor: Visitor, channels: HubProcess, redis_server: RedisServer
 ) -> None:
-    tab = visitor.tab(f"{channels.url}/?channel=news&rewind=0")
+    tab = visitor.tab(f"{channels.url}/?channel=news")
     tab.wait_for_text(STATUS, "Live")
     tab.click(role="button", name="Channels")
     tab.click(role="searchbox", name="Search, or type a name")

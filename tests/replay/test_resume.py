@@ -304,6 +304,21 @@ def test_since_gives_what_came_from_that_time_on(
         assert shown(read_to(stream, "101")) == ["101"]
 
 
+@pytest.mark.parametrize("history_seconds", [0, 60])
+@pytest.mark.parametrize("query", ["rewind=5", "rewind=all", "since=10m", "since=4102444800000"])
+def test_a_past_that_is_empty_is_told_by_an_id_at_once(
+    start_hub: StartHub, redis_server: RedisServer, query: str, history_seconds: int
+) -> None:
+    """Without one a client would be in doubt until the first heartbeat."""
+    hub = start_hub(RELAY_HISTORY_SECONDS=history_seconds)
+    with Stream(hub.url, f"/stream/?{query}") as stream:
+        head = [stream.line() for _ in range(4)]
+    assert re.fullmatch(rb"retry: \d+\n:heartbeat=15\n\nid: \d+-0", b"\n".join(head)), head
+    publish(redis_server, 1, 2)
+    with Stream(hub.url, last_id=head[-1].decode().split()[1]) as stream:
+        assert shown(read_to(stream, "2")) == numbers(1, 2)
+
+
 @pytest.mark.parametrize("query", ["rewind=x", "rewind=-1", "since=evil", "since=10w"])
 def test_an_invalid_query_is_explained_to_the_developer(hub: HubProcess, query: str) -> None:
     found = ask_and_go_on(hub.url, f"/stream/?{query}")
