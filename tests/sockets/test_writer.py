@@ -16,14 +16,20 @@ from relay.sockets.writer import SocketWriter
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 LARGE = Chunk(b"x" * 4_000_000)
 
+BUFFER_BYTES = 65_536
+"""So that the kernel never takes a large chunk whole, whatever it has learnt of the loopback interface."""
+
 
 class Pair:
     """A writer, and its client."""
 
     def __init__(self, poller: Poller, *, chunked: bool = True) -> None:
         server = socket.create_server(("127.0.0.1", 0))
-        self.client = socket.create_connection(server.getsockname())
+        self.client = socket.socket()
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        self.client.connect(server.getsockname())
         sock, _ = server.accept()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         server.close()
         sock.setblocking(False)
         self.client.setblocking(False)
