@@ -97,8 +97,9 @@ class StoredTimeline(Places[Segment]):
         self.ended = False
 
     def end(self) -> None:
-        """Records that the stream is there no more."""
+        """Records that the stream is there no more. Its counts say nothing of the next one."""
         self.ended = True
+        self._added = None
 
     def note_added(self, added: int | None, deleted: Position | None) -> None:
         """Records how many entries the stream ever had up to the newest position, where Redis tells it.

@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
     missing: Missing | None = None
     """The gap to announce."""
     ends: bool = False
-    """Whether the stream is there no more, so that the next one under its key is a new one."""
+    """Whether the stream is there no more: what follows, perhaps in this extract, is of a new one."""
     replaced: bool = False
     """Whether there is a new stream, which is to be read from its beginning instead."""
 
@@ -50,7 +50,7 @@ def judge(timeline: StoredTimeline, extract: Extract, *, settled: bool) -> Verdi
         return Verdict(Missing(start_of(extract), None, GapReason.RESET))
     missed, reason = _missed(timeline, extract, position, settled=settled)
     if missed == 0:
-        return Verdict()
+        return Verdict(ends=reason is GapReason.RESET)
     return Verdict(Missing(start_of(extract), missed, reason))
 
 

@@ -1,7 +1,7 @@
 """A Redis Stream under a key, and every entry that was ever added to it: the oracle of a stream channel."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from relay.wire.position import Position
@@ -23,6 +23,8 @@ class StoredKey:
         """The place of each of them in `log`."""
         self.lost: set[int] = set()
         """The places of those that somebody deleted, with their key or by XDEL, or that a master has lost."""
+        self.gone: set[int] = set()
+        """Those of them that went with their key, or that a master has lost."""
         self._changed = changed
         self._tells = tells
         self._life = self._lowest = self._highest = 1000
@@ -64,7 +66,7 @@ class StoredKey:
 
     def delete(self, *, smaller: bool) -> None:
         """DEL. What is added later may have smaller ids."""
-        self.lost.update(range(self._born, len(self.log)))
+        self._lose(range(self._born, len(self.log)))
         self._born = len(self.log)
         self._entries = []
         self._exists, self._last, self._added, self._deleted = False, START, 0, START
@@ -75,12 +77,19 @@ class StoredKey:
         """Another master, which lacks the newest entries."""
         for _ in range(min(lost, len(self._entries))):
             position, _ = self._entries.pop()
-            self.lost.add(self.numbers[position])
+            self._lose([self.numbers[position]])
             self._added -= 1
         self._last = self._entries[-1][0] if self._entries else START
         self._exists = bool(self._entries)
+        if not self._exists:
+            self._lose(range(self._born, len(self.log)))
+            self._born = len(self.log)
         self._added, self._deleted = (self._added, self._deleted) if self._exists else (0, START)
         self._begin(smaller=False)
+
+    def _lose(self, places: Iterable[int]) -> None:
+        self.lost.update(places)
+        self.gone.update(places)
 
     def _begin(self, *, smaller: bool) -> None:
         """Lets the ids that follow be below, or above, all before."""

@@ -61,6 +61,7 @@ RESET, EXPIRED = GapReason.RESET, GapReason.EXPIRED
         ),
         # fewer entries than there were: another stream, or a master that lacks some
         (replace(GONE, added=3), True, missing(BEFORE, 2, RESET)),
+        (replace(GONE, added=1), True, ENDS),
         (replace(GONE, added=3), False, missing(BEFORE, None, RESET)),
         # ids that are lower than before
         (
@@ -98,3 +99,12 @@ def test_after_a_stream_was_deleted_the_next_one_is_new(settled: bool) -> None:
     assert judge_beginning(ended, complete) is None
     assert judge_beginning(ended, trimmed) == Missing(BEFORE, 3, EXPIRED)
     assert judge_beginning(timeline(), complete) == Missing(BEFORE, None, RESET)
+
+
+def test_the_counts_of_a_stream_that_has_ended_say_nothing_of_the_next_one() -> None:
+    """It had ten entries at 10-0; of the next one, with ids above, as many were trimmed unread."""
+    kept = timeline()
+    assert kept.added_at(Position(10, 0)) is not None
+    kept.end()
+    kept.append(20, 0)
+    assert kept.added_at(Position(20, 0)) is None
