@@ -75,7 +75,7 @@ def _cut(extract: Extract, position: Position) -> Extract:
 
 
 def _position(entry: RawEntry) -> Position:
-    return Position(*map(int, entry[0].split(b"-")))
+    return Position.of_entry(entry[0])
 
 
 def _retrieve(read: "asyncio.Task[Extract]") -> None:

@@ -47,7 +47,7 @@ class RedisStream:
 
     async def newest(self) -> Position | None:
         entries = await self._commands.run("XREVRANGE", self._keys.history, "+", "-", "COUNT", 1)
-        return _position(entries[0][0]) if entries else None
+        return Position.of_entry(entries[0][0]) if entries else None
 
     async def length(self) -> int:
         return int(await self._commands.run("XLEN", self._keys.history))
@@ -87,16 +87,9 @@ class RedisStream:
         return Position.parse(first.decode()), reaches == b"1"
 
 
-def _position(identity: bytes) -> Position:
-    epoch, offset = identity.split(b"-")
-    return Position(int(epoch), int(offset))
-
-
 def _entry(identity: bytes, words: Sequence[bytes]) -> Entry:
     fields = dict(zip(words[::2], words[1::2], strict=True))
     event, previous = fields.get(b"e"), fields.get(b"p")
     source, event = sse.split_source(event) if event is not None else (b"", None)
-    position = _position(identity)
-    return Entry(
-        position, event, _position(previous) if previous else None, int(fields[b"t"]), source
-    )
+    at, before = Position.of_entry(identity), Position.of_entry(previous) if previous else None
+    return Entry(at, event, before, int(fields[b"t"]), source)

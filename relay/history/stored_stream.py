@@ -50,10 +50,10 @@ class Extract:
         last, length, added, deleted, older, more, entries = rest
         return cls(
             kind.decode(),
-            _position(last),
+            Position.of_entry(last),
             int(length),
             int(added) if added else None,
-            _position(deleted) if deleted else None,
+            Position.of_entry(deleted) if deleted else None,
             bool(older),
             older == 2,
             bool(more),
@@ -63,12 +63,12 @@ class Extract:
     @property
     def first(self) -> Position | None:
         """The id of the first of the entries."""
-        return _position(self.entries[0][0]) if self.entries else None
+        return Position.of_entry(self.entries[0][0]) if self.entries else None
 
     @property
     def end(self) -> Position | None:
         """The id of the last of the entries."""
-        return _position(self.entries[-1][0]) if self.entries else None
+        return Position.of_entry(self.entries[-1][0]) if self.entries else None
 
     def missing(self, position: Position, added: Added | None) -> int | None:
         """Returns how many entries after `position` are there no more; None if unknown.
@@ -129,11 +129,6 @@ class StoredStream:
             walked, last = await self._commands.script("stream_rewind", [self._key], arguments)
             if not walked:
                 break
-            first, start = _position(last), f"({last.decode()}"
+            first, start = Position.of_entry(last), f"({last.decode()}"
             number -= int(walked)
         return first.predecessor if first else None
-
-
-def _position(identity: bytes) -> Position:
-    ms, _, number = identity.partition(b"-")
-    return Position(int(ms), int(number))

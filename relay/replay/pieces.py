@@ -5,6 +5,9 @@ from typing import NamedTuple, Protocol
 
 from relay.feed.ring import Place
 from relay.feed.start import Start
+from relay.stats import Stats
+from relay.wire import sse
+from relay.wire.notices import Gap
 from relay.wire.position import Position
 
 
@@ -14,6 +17,13 @@ class Piece(NamedTuple):
     position: Position | None
     event: bytes
     source: bytes = b""
+
+
+def tell(gap: Gap, stats: Stats) -> Piece:
+    """Returns the notice of a gap that a client of a replay gets, and counts it."""
+    stats.gaps_resume += 1
+    stats.gaps[gap.reason] += 1
+    return Piece(gap.end, sse.hub_event(gap))
 
 
 class Rest(NamedTuple):

@@ -13,8 +13,7 @@ from relay.feed.start import Start
 from relay.history.past import Past
 from relay.replay.gaps import gap_before
 from relay.replay.locate import Locator
-from relay.replay.pieces import Origin, Piece, Rest
-from relay.wire import sse
+from relay.replay.pieces import Origin, Piece, Rest, tell
 from relay.wire.notices import Gap, GapReason
 from relay.wire.position import Position
 
@@ -108,7 +107,7 @@ class Replay:
             if event is None or at.offset != position.offset + 1 or at.epoch != position.epoch:
                 gap = gap_before(self._feed.channel, position, entry)
                 if gap:
-                    pieces.append(self._told(gap))
+                    pieces.append(tell(gap, self._stats))
             if event is not None:
                 pieces.append(Piece(at, event, entry.source))
                 self._stats.replayed_messages += 1
@@ -134,10 +133,4 @@ class Replay:
         missed: int | None,
         reason: GapReason,
     ) -> Piece:
-        return self._told(Gap(self._feed.channel, start, end, missed, reason))
-
-    def _told(self, gap: Gap) -> Piece:
-        """Returns the notice of a gap, and counts it."""
-        self._stats.gaps_resume += 1
-        self._stats.gaps[gap.reason] += 1
-        return Piece(gap.end, sse.hub_event(gap))
+        return tell(Gap(self._feed.channel, start, end, missed, reason), self._stats)

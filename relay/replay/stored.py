@@ -10,9 +10,8 @@ from relay.feed.start import After, Live, Rewind, Since, Start
 from relay.feed.stored_feed import StoredFeed
 from relay.history.extracts import Extracts
 from relay.history.stored_stream import START, Extract, StoredStream
-from relay.replay.pieces import Origin, Piece, Rest
+from relay.replay.pieces import Origin, Piece, Rest, tell
 from relay.stats import Stats
-from relay.wire import sse
 from relay.wire.notices import Gap, GapReason
 from relay.wire.position import Position
 
@@ -151,9 +150,8 @@ class StoredReplay:
         if missed != 0:
             pieces.append(self._gap(position, end, missed, GapReason.EXPIRED))
         for identity, words in extract.entries:
-            ms, number = map(int, identity.split(b"-"))
-            event = self._feed.encoder.encode_entry(words, ms, number)
-            pieces.append(Piece(Position(ms, number), event))
+            at = Position.of_entry(identity)
+            pieces.append(Piece(at, self._feed.encoder.encode_entry(words, *at)))
         self._stats.replayed_messages += len(extract.entries)
         return pieces
 
@@ -175,11 +173,7 @@ class StoredReplay:
     def _gap(
         self, start: Position | None, end: Position | None, missed: int | None, reason: GapReason
     ) -> Piece:
-        """Returns the notice of a gap, and counts it."""
-        self._stats.gaps_resume += 1
-        self._stats.gaps[reason] += 1
-        gap = Gap(self._feed.channel, start, end, missed, reason)
-        return Piece(end, sse.hub_event(gap))
+        return tell(Gap(self._feed.channel, start, end, missed, reason), self._stats)
 
 
 def _before(time_ms: int) -> Position:

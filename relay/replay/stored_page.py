@@ -16,7 +16,6 @@ def decode(target: Target, entries: Sequence[RawEntry]) -> Sequence[Entry]:
     encoder = EntryEncoder(target.name, spec.event_bytes, Stats(), named=spec.envelope)
     found = []
     for identity, words in entries:
-        ms, number = map(int, identity.split(b"-"))
-        event = encoder.encode_entry(words, ms, number)
-        found.append(Entry(Position(ms, number), event, None, ms))
+        at = Position.of_entry(identity)
+        found.append(Entry(at, encoder.encode_entry(words, *at), None, at.epoch))
     return found

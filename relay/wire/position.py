@@ -36,6 +36,12 @@ class Position(NamedTuple):
         position = cls(int(match[1]), int(match[2]))
         return position if max(position) <= MAX_PART else None
 
+    @classmethod
+    def of_entry(cls, identity: bytes) -> Self:
+        """Returns the position that is the id of an entry, as Redis writes it."""
+        epoch, _, offset = identity.partition(b"-")
+        return cls(int(epoch), int(offset))
+
     @property
     def predecessor(self) -> "Position":
         """The greatest id of an entry below this one, which must not be 0-0."""
