@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Collection
 
 from relay.broker.backoff import Backoff
-from relay.broker.errors import SubscriptionRefused
 from relay.broker.keys import HubKeys
 from relay.broker.link import MasterLink
 from relay.broker.master import Master
@@ -14,7 +13,7 @@ from relay.source.connection import Connection
 from relay.source.entered import Channel
 from relay.source.entrance import Entrance
 from relay.source.handover import take_over
-from relay.source.refusals import Refusals
+from relay.source.standing import Standing
 from relay.source.vitals import Vitals
 
 CONNECT_SECONDS = 2.0
@@ -38,13 +37,12 @@ class Listener:
         self._keys = HubKeys(context.settings.prefix)
         self._channels: dict[Channel, None] = {}
         self._connection: Connection | None = None
-        self._refusals = Refusals(master.name)
-        self._entrance = Entrance(self._channels, self._refusals)
-        self._lost_at: float | None = None
-        self._outage = Outage(
+        outage = Outage(
             "Redis %s: lost (%s). Streams stay open; reconnecting.",
             "Redis %s: back after %.1f s, live again",
         )
+        self._standing = Standing(master.name, self._link, context.stats, outage)
+        self._entrance = Entrance(self._channels, self._standing.refusals)
 
     @property
     def master(self) -> Master:
@@ -88,7 +86,7 @@ class Listener:
         A connection that is lost is left alone, for the next one enters all channels.
         """
         connection = self._connection
-        if connection is not None and self._lost_at is None and connection.is_over(channel):
+        if connection is not None and not self._standing.is_lost and connection.is_over(channel):
             self.remove(channel)
             self.add(channel)
 
@@ -96,7 +94,7 @@ class Listener:
         """Listens until cancelled."""
         try:
             while True:
-                if self._connection is None or self._lost_at is not None:
+                if self._connection is None or self._standing.is_lost:
                     await self._reconnect()
                 else:
                     await self._watch(self._connection)
@@ -179,27 +177,16 @@ class Listener:
         """Returns when the connection is lost."""
         stats = self._context.stats
         vitals = Vitals(
-            connection, self._channels, self._context.backpressure, self._refusals, stats
+            connection, self._channels, self._context.backpressure, self._standing.refusals, stats
         )
         self._lost(ConnectionError(await vitals.failure()))
 
     # -- reports to the operator
 
     def _live(self) -> None:
-        self._refusals.forget()
-        if self._lost_at is not None:
-            away = asyncio.get_running_loop().time() - self._lost_at
-            self._lost_at = None
-            self._outage.end(self, self._master.name, away)
         self._master.gate.open()
-        self._link.restored()
+        self._standing.restored()
 
     def _lost(self, error: Exception) -> None:
-        if isinstance(error, SubscriptionRefused):
-            self._refusals.report(error)
-        if self._lost_at is None:
-            self._lost_at = asyncio.get_running_loop().time()
-            self._context.stats.redis_losses += 1
-            self._outage.begin(self, self._master.name, str(error) or "no answer")
-            self._link.lost()
+        if self._standing.lost(error):
             self._master.gate.close()

@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Collection
 
 from relay.broker.backoff import Backoff
-from relay.broker.errors import SubscriptionRefused
 from relay.broker.keys import HubKeys
 from relay.broker.link import MasterLink
 from relay.broker.master import Master
 from relay.broker.outage import Outage
 from relay.feed.context import Context
-from relay.source.refusals import Refusals
+from relay.source.standing import Standing
 from relay.source.tracked import StoredChannel
 from relay.source.tracked_keys import TrackedKeys
 from relay.source.vitals import Vitals
@@ -44,14 +43,13 @@ class Tracker:
         self._master = master
         self._link = MasterLink(context.link)
         self._keys = HubKeys(context.settings.prefix)
-        self._refusals = Refusals(master.name)
         self._channels: dict[StoredChannel, None] = {}
         self._connection: TrackedKeys | None = None
-        self._lost_at: float | None = None
-        self._outage = Outage(
+        outage = Outage(
             "Redis %s: lost for stream channels (%s). Streams stay open; reconnecting.",
             "Redis %s: back for stream channels after %.1f s, live again",
         )
+        self._standing = Standing(master.name, self._link, context.stats, outage)
 
     @property
     def master(self) -> Master:
@@ -88,11 +86,11 @@ class Tracker:
                 self._context.backpressure.control(self, connection.subscription)
                 for channel in self._channels:
                     connection.add(channel)
-                self._live()
+                self._context.stats.redis_reconnects += self._standing.restored()
                 failure = await self._watch(connection)
                 self._connection = None
                 connection.abort("another connection takes over")
-                self._lost(ConnectionError(failure))
+                self._standing.lost(ConnectionError(failure))
         finally:
             self._link.end()
             self._context.backpressure.control(self, None)
@@ -103,20 +101,22 @@ class Tracker:
         """Returns a connection when one stands."""
         backoff = Backoff(*BACKOFF_SECONDS)
         while True:
-            connection = TrackedKeys(self._master, self._keys, self._link, self._refusals)
+            connection = TrackedKeys(self._master, self._keys, self._link, self._standing.refusals)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await connection.connect()
                 return connection
             except OSError as error:
                 connection.abort("the attempt was given up")
-                self._lost(error)
+                self._standing.lost(error)
             await asyncio.sleep(backoff.next())
 
     async def _watch(self, connection: TrackedKeys) -> str:
         """Returns the reason when the connection is lost."""
         context = self._context
-        vitals = Vitals(connection, (), context.backpressure, self._refusals, context.stats)
+        vitals = Vitals(
+            connection, (), context.backpressure, self._standing.refusals, context.stats
+        )
         rounds = asyncio.create_task(self._rounds(connection))
         try:
             return await vitals.failure()
@@ -141,23 +141,3 @@ class Tracker:
                 due += connection.troubled
             for channel in due:
                 connection.look_again(channel)
-
-    # -- reports to the operator
-
-    def _live(self) -> None:
-        self._refusals.forget()
-        if self._lost_at is not None:
-            away = asyncio.get_running_loop().time() - self._lost_at
-            self._lost_at = None
-            self._context.stats.redis_reconnects += 1
-            self._outage.end(self, self._master.name, away)
-        self._link.restored()
-
-    def _lost(self, error: Exception) -> None:
-        if isinstance(error, SubscriptionRefused):
-            self._refusals.report(error)
-        if self._lost_at is None:
-            self._lost_at = asyncio.get_running_loop().time()
-            self._context.stats.redis_losses += 1
-            self._outage.begin(self, self._master.name, str(error) or "no answer")
-            self._link.lost()
