@@ -7,28 +7,16 @@ import { ADDED_MS, Channels, PAST_MS, isPattern } from "./channels.js";
 import { showChosen } from "./chosen.js";
 import { copyFrom } from "./clipboard.js";
 import { redisPublish } from "./commands.js";
+import { bindControls } from "./controls.js";
 import { date } from "./dating.js";
 import { showFigures } from "./figures.js";
 import { formatCount } from "./format.js";
 import { perFrame } from "./frame.js";
-import { bindKeys } from "./keys.js";
 import { Rate } from "./rate.js";
 import { reconnection, recordOf } from "./record.js";
-import { say } from "./say.js";
-import { recall, remember } from "./store.js";
-import { State, Stream } from "./stream.js";
+import { State, Stream, WORDS } from "./stream.js";
 import { Summary } from "./summary.js";
 import { Tally } from "./tally.js";
-import { nextTheme, theme } from "./theme.js";
-
-const WORDS = {
-  [State.CONNECTING]: "Connecting…",
-  [State.LIVE]: "Live",
-  [State.AWAY]: "Redis is away",
-  [State.RECONNECTING]: "Reconnecting…",
-  [State.REFUSED]: "Refused",
-  [State.OFFLINE]: "Offline",
-};
 
 const STORED_MS = 3000; // until a message is surely in the history
 const FIGURES_MS = 250; // a number that changes faster cannot be read
@@ -131,17 +119,6 @@ function showRate() {
   setTimeout(showRate, 1000 - (now % 1000));
 }
 
-function showTheme() {
-  byId("theme-name").textContent = `Theme: ${theme()}`;
-  byId("chart").redraw();
-}
-
-function changeTheme() {
-  nextTheme();
-  showTheme();
-  say(byId("theme-name").textContent);
-}
-
 function nameChannels() {
   const { names } = channels;
   const example = names.find((name) => !isPattern(name)) ?? names[0];
@@ -155,33 +132,19 @@ function copyCommand({ currentTarget }) {
   copyFrom(currentTarget, byId("command").textContent);
 }
 
-function bindControls() {
-  const singleKeys = byId("single-keys");
-  const keys = byId("keys");
-  singleKeys.checked = recall("single-keys") !== "off";
-  singleKeys.addEventListener("change", () => remember("single-keys", singleKeys.checked ? "on" : "off"));
-  byId("theme").addEventListener("click", changeTheme);
-  byId("show-keys").addEventListener("click", () => keys.showModal());
-  byId("copy-command").addEventListener("click", copyCommand);
-  bindKeys(
-    {
-      p: () => log.togglePause(),
-      c: () => log.clear(),
-      n: () => log.showNewest(),
-      h: () => byId("picker").show(),
-      t: changeTheme,
-      "/": () => log.focusFilter(),
-      "?": () => keys.showModal(),
-    },
-    () => singleKeys.checked,
-  );
-}
+const actions = {
+  p: () => log.togglePause(),
+  c: () => log.clear(),
+  n: () => log.showNewest(),
+  h: () => byId("picker").show(),
+  "/": () => log.focusFilter(),
+};
 
-bindControls();
+bindControls(actions, () => byId("chart").redraw());
+byId("copy-command").addEventListener("click", copyCommand);
 byId("picker").begin(channels, choose);
 addEventListener("popstate", () => follow(namesInAddress()));
 nameChannels();
-showTheme();
 showRate();
 paintFigures();
 new Summary(tally);

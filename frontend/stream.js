@@ -10,6 +10,16 @@ export const State = Object.freeze({
   OFFLINE: "offline",
 });
 
+/** What a page says of each state. */
+export const WORDS = {
+  [State.CONNECTING]: "Connecting…",
+  [State.LIVE]: "Live",
+  [State.AWAY]: "Redis is away",
+  [State.RECONNECTING]: "Reconnecting…",
+  [State.REFUSED]: "Refused",
+  [State.OFFLINE]: "Offline",
+};
+
 const CEILING_MS = 30_000;
 const GIVEN_UP_MS = 60_000;
 const DOWN = [State.RECONNECTING, State.REFUSED];

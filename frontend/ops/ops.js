@@ -1,9 +1,7 @@
+import { bindControls } from "../controls.js";
 import { formatCount, plural } from "../format.js";
-import { bindKeys } from "../keys.js";
 import { say } from "../say.js";
-import { recall, remember } from "../store.js";
-import { State, Stream } from "../stream.js";
-import { nextTheme, theme } from "../theme.js";
+import { State, Stream, WORDS } from "../stream.js";
 import { MASTERS, PROCESSES, channelColumns, streamColumns } from "./columns.js";
 import { Errors } from "./errors.js";
 import { Finder } from "./find.js";
@@ -16,14 +14,6 @@ import { channelsOf, gapsOf, mastersOf, most, sum } from "./sums.js";
 import { Table } from "./table.js";
 import { formatAge, formatMs, formatProcesses, formatRate } from "./words.js";
 
-const WORDS = {
-  [State.CONNECTING]: "Connecting…",
-  [State.LIVE]: "Live",
-  [State.AWAY]: "Redis is away",
-  [State.RECONNECTING]: "Reconnecting…",
-  [State.REFUSED]: "Refused",
-  [State.OFFLINE]: "Offline",
-};
 const EVERY_MS = 1000;
 const MAX_STREAMS = 300;
 const NOTICE_MS = 10_000;
@@ -186,25 +176,7 @@ function sayProcesses(reports, speaking) {
   processesSaid = words;
 }
 
-// -- controls
-
-function changeTheme() {
-  byId("theme-name").textContent = `Theme: ${nextTheme()}`;
-  say(byId("theme-name").textContent);
-}
-
-function bindControls() {
-  const [singleKeys, keys] = [byId("single-keys"), byId("keys")];
-  byId("theme-name").textContent = `Theme: ${theme()}`;
-  singleKeys.checked = recall("single-keys") !== "off";
-  singleKeys.addEventListener("change", () => remember("single-keys", singleKeys.checked ? "on" : "off"));
-  byId("theme").addEventListener("click", changeTheme);
-  byId("show-keys").addEventListener("click", () => keys.showModal());
-  const actions = { t: changeTheme, "/": () => finder.focus(), "?": () => keys.showModal() };
-  bindKeys(actions, () => singleKeys.checked);
-}
-
-bindControls();
+bindControls({ "/": () => finder.focus() });
 paint();
 setInterval(paint, EVERY_MS);
 new Stream(stream, {}, { state: showState, event: takeEvent, back: () => {} }).open([channel]);

@@ -18,6 +18,7 @@ from tests.support.servers import ROOT
 
 FRONTEND = ROOT / "frontend"
 PAGES = sorted((ROOT / "relay/templates/relay").glob("*.html"))
+PARTS = sorted((ROOT / "relay/templates/relay/parts").glob("*.html"))
 VENDORED = FRONTEND / "vendor" / "uplot"
 
 
@@ -66,7 +67,7 @@ def test_every_module_is_loaded_and_nothing_else_is_there() -> None:
 
 def test_no_page_has_inline_script_or_style() -> None:
     assert len(PAGES) == 3
-    for path in PAGES:
+    for path in (*PAGES, *PARTS):
         page = path.read_text()
         assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", page) == []
         assert re.findall(r"<script(?![^>]* src=)", page) == []
