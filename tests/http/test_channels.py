@@ -17,6 +17,7 @@ from tests.support.client import Stream, ask
 from tests.support.servers import RedisServer, StartHub
 from tests.support.site import MakeSite
 from tests.support.tokens import TOKEN_KEY, bearer, token
+from tests.support.views import get_json
 from tests.support.waiting import wait_until
 
 KEYS = HubKeys("relay")
@@ -65,14 +66,7 @@ def process(redis_server: RedisServer, counts: dict[str, int], name: str = "a") 
 
 
 async def get(query: str = "", client: Any = None, **headers: str) -> tuple[int, Any]:
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    response = await (client or AsyncClient()).get(f"/channels/{query}", headers=names)
-    assert response["Cache-Control"] == "no-store"
-    assert response["X-Frame-Options"] == "DENY"
-    assert response["X-Content-Type-Options"] == "nosniff"
-    assert response["Cross-Origin-Resource-Policy"] == "same-origin"
-    answer = json.loads(response.content)
-    return response.status_code, answer.get("detail", answer)
+    return await get_json(f"/channels/{query}", client, **headers)
 
 
 async def names(query: str = "", client: Any = None, **headers: str) -> tuple[list[str], bool]:

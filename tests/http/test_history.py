@@ -21,6 +21,7 @@ from tests.support.history import collect, position, shown
 from tests.support.servers import HubProcess, RedisServer, StartHub
 from tests.support.site import MakeSite
 from tests.support.tokens import TOKEN_KEY, token
+from tests.support.views import get_json
 
 EPOCH = 2_000_000_000_000_000
 ORIGIN = "https://app.example.com"
@@ -42,17 +43,6 @@ def site(settings: Settings, redis_server: RedisServer) -> None:
         "user.{user_id}": {"access": "owner"},
         "order.*": {"access": "public", "source": "stream", "envelope": True},
     }
-
-
-async def get(path: str, **headers: str) -> tuple[int, Any]:
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    response = await AsyncClient().get(path, headers=names)
-    assert response["Cache-Control"] == "no-store"
-    assert response["X-Frame-Options"] == "DENY"
-    assert response["X-Content-Type-Options"] == "nosniff"
-    assert response["Cross-Origin-Resource-Policy"] == "same-origin"
-    answer = json.loads(response.content)
-    return response.status_code, answer.get("detail", answer)
 
 
 def store(redis_server: RedisServer, name: str, *entries: tuple[int, bytes | None]) -> None:
@@ -77,22 +67,25 @@ def data(answer: Any) -> list[str]:
 async def test_the_newest_messages_are_answered_with_ids_and_times(
     redis_server: RedisServer,
 ) -> None:
-    assert await get("/history/news/") == (200, {"channel": "news", "messages": [], "more": False})
+    assert await get_json("/history/news/") == (
+        200,
+        {"channel": "news", "messages": [], "more": False},
+    )
     priced = sse.named("price", 5000, sse.message(b"12.50"))
     store(redis_server, "news", (0, None), (1, sse.message(b"one")), (2, priced))
     messages = [
         {"id": f"{EPOCH}-1", "time": 1, "event": "message", "data": "one"},
         {"id": f"{EPOCH}-2", "time": 2, "event": "price", "data": "12.50"},
     ]
-    assert await get("/history/news") == (
+    assert await get_json("/history/news") == (
         200,
         {"channel": "news", "messages": messages, "more": False},
     )
-    assert await get("/history/news/?limit=1") == (
+    assert await get_json("/history/news/?limit=1") == (
         200,
         {"channel": "news", "messages": messages[1:], "more": True},
     )
-    assert await get(f"/history/news/?limit=1&before={EPOCH}-2") == (
+    assert await get_json(f"/history/news/?limit=1&before={EPOCH}-2") == (
         200,
         {"channel": "news", "messages": messages[:1], "more": False},
     )
@@ -104,7 +97,7 @@ async def test_the_corpus_is_answered_as_a_stream_sends_it(
 ) -> None:
     payload = CORPUS[name].decode(errors="replace")
     store(redis_server, "room.1", (1, sse.message(payload.encode())))
-    _, answer = await get("/history/room.1/")
+    _, answer = await get_json("/history/room.1/")
     assert data(answer) == [as_received(payload)]
 
 
@@ -112,16 +105,16 @@ async def test_a_gap_has_its_reason_its_number_and_the_id_after_it(
     redis_server: RedisServer,
 ) -> None:
     store(redis_server, "news", (1, sse.message(b"1")), (4, sse.message(b"4")))
-    _, answer = await get("/history/news/")
+    _, answer = await get_json("/history/news/")
     gap = {"gap": {"reason": "expired", "missed": 2}, "id": f"{EPOCH}-3"}
     assert answer["messages"][1] == gap
-    _, answer = await get(f"/history/news/?before={EPOCH}-4")
+    _, answer = await get_json(f"/history/news/?before={EPOCH}-4")
     assert data(answer) == ["1", "expired 2"]
 
 
 async def test_a_channel_without_a_history_has_none(redis_server: RedisServer) -> None:
     store(redis_server, "brief", (1, sse.message(b"of another time")))
-    assert await get("/history/brief/") == (
+    assert await get_json("/history/brief/") == (
         200,
         {"channel": "brief", "messages": [], "more": False},
     )
@@ -136,19 +129,19 @@ async def test_a_channel_without_a_history_has_none(redis_server: RedisServer) -
 )
 async def test_a_before_that_is_no_id_is_named(before: str) -> None:
     text = "before is not valid. Use the id of a message."
-    assert await get(f"/history/news/?before={before}") == (400, text)
+    assert await get_json(f"/history/news/?before={before}") == (400, text)
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "1.0", "%D9%A3", "1e2", "+1", "9" * 4000])
 async def test_a_limit_out_of_range_is_named(limit: str) -> None:
     text = "limit is not valid. Use a whole number from 1 to 500."
-    assert await get(f"/history/news/?limit={limit}") == (400, text)
+    assert await get_json(f"/history/news/?limit={limit}") == (400, text)
 
 
 async def test_empty_fields_are_as_none_and_more_than_a_hundred_are_too_many() -> None:
-    assert (await get("/history/news/?before=&limit="))[0] == 200
+    assert (await get_json("/history/news/?before=&limit="))[0] == 200
     many = "&".join(["a=1"] * 101)
-    assert await get(f"/history/news/?{many}") == (400, "The query has too many fields.")
+    assert await get_json(f"/history/news/?{many}") == (400, "The query has too many fields.")
 
 
 async def test_it_is_read_with_get_alone() -> None:
@@ -166,13 +159,13 @@ async def test_a_name_that_is_not_in_the_catalogue_never_reaches_redis(
     redis_server: RedisServer, name: str
 ) -> None:
     redis_server.kill()
-    assert await get(f"/history/{name}/") == (404, "There is no such channel.")
+    assert await get_json(f"/history/{name}/") == (404, "There is no such channel.")
 
 
 async def test_a_pattern_has_no_pages() -> None:
     text = "A pattern has no pages of its history. Name one channel."
-    assert await get("/history/room.*/") == (400, text)
-    assert await get("/history/hall.*/") == (401, "Sign in to see this channel.")
+    assert await get_json("/history/room.*/") == (400, text)
+    assert await get_json("/history/hall.*/") == (401, "Sign in to see this channel.")
 
 
 async def test_a_redis_that_is_away_is_a_503(redis_server: RedisServer) -> None:
@@ -188,20 +181,20 @@ async def test_a_redis_that_is_away_is_a_503(redis_server: RedisServer) -> None:
 async def test_the_rule_of_the_channel_decides(redis_server: RedisServer) -> None:
     store(redis_server, "desk", (1, sse.message(b"secret")))
     store(redis_server, "user.7", (1, sse.message(b"of another")))
-    assert await get("/history/desk/") == (401, "Sign in to see this channel.")
+    assert await get_json("/history/desk/") == (401, "Sign in to see this channel.")
     text = token(channels=["desk"])
     for path, headers in (
         ("/history/desk/", {"Authorization": f"Bearer {text}"}),
         (f"/history/desk/?token={text}", {}),
         ("/history/desk/", {"Cookie": f"relay_token={text}"}),
     ):
-        status, answer = await get(path, **headers)
+        status, answer = await get_json(path, **headers)
         assert (status, data(answer)) == (200, ["secret"])
     wrong = {"Authorization": f"Bearer {text}"}
     text = "The token does not grant this channel."
-    assert await get("/history/user.7/", **wrong) == (403, text)
+    assert await get_json("/history/user.7/", **wrong) == (403, text)
     bad = {"Authorization": "Bearer nonsense"}
-    assert await get("/history/desk/", **bad) == (401, "The token is not valid.")
+    assert await get_json("/history/desk/", **bad) == (401, "The token is not valid.")
     client = AsyncClient()
     ann = await User.objects.acreate_user("ann")
     await client.aforce_login(ann)
@@ -216,10 +209,10 @@ async def test_a_page_of_another_origin_gets_nothing_by_a_cookie(
     store(redis_server, "desk", (1, sse.message(b"secret")))
     cookie = {"Cookie": f"relay_token={tokens.issue('svc', ['desk'])}"}
     for site in ("cross-site", "same-site"):
-        status, text = await get("/history/desk/", **cookie, Sec_Fetch_Site=site)
+        status, text = await get_json("/history/desk/", **cookie, Sec_Fetch_Site=site)
         assert (status, text) == (403, "A page of another origin may not open this by a cookie.")
     for origin in ("https://evil.example", "null"):
-        status, text = await get("/history/desk/", **cookie, Origin=origin)
+        status, text = await get_json("/history/desk/", **cookie, Origin=origin)
         assert (status, text) == (
             403,
             "Pages of this origin may not read this (RELAY_ALLOWED_ORIGINS).",
@@ -232,11 +225,11 @@ async def test_a_page_of_another_origin_gets_nothing_by_a_cookie(
 async def test_whether_anything_is_kept_is_not_told_to_those_who_may_not_see_it(
     redis_server: RedisServer,
 ) -> None:
-    before = await get("/history/desk/")
+    before = await get_json("/history/desk/")
     store(redis_server, "desk", (1, sse.message(b"secret")))
-    assert await get("/history/desk/") == before
+    assert await get_json("/history/desk/") == before
     redis_server.kill()
-    assert await get("/history/desk/") == before  # Redis was not asked at all
+    assert await get_json("/history/desk/") == before  # Redis was not asked at all
 
 
 # -- how much
@@ -258,13 +251,13 @@ async def test_what_json_makes_larger_is_bounded_as_well(redis_server: RedisServ
     assert len(response.content) <= view.MAX_BYTES + 200
     assert (len(answer["messages"]), answer["more"]) == (3, True)
     oldest = answer["messages"][0]["id"]
-    _, older = await get(f"/history/news/?before={oldest}")
+    _, older = await get_json(f"/history/news/?before={oldest}")
     assert position(older["messages"][-1]["id"]).offset == position(oldest).offset - 1
 
 
 async def test_one_message_is_answered_however_large_it_is(redis_server: RedisServer) -> None:
     store(redis_server, "news", *[(n, sse.message(b"x" * 2_000_000)) for n in range(1, 4)])
-    _, answer = await get("/history/news/?limit=500")
+    _, answer = await get_json("/history/news/?limit=500")
     assert ([len(text) for text in data(answer)], answer["more"]) == ([2_000_000], True)
 
 
@@ -274,7 +267,7 @@ async def test_a_gap_is_not_lost_where_a_page_ends_by_its_size(redis_server: Red
     seen: list[str] = []
     before, more = "", True
     while more:
-        _, answer = await get(f"/history/news/?before={before}")
+        _, answer = await get_json(f"/history/news/?before={before}")
         seen = [item["id"] for item in answer["messages"]] + seen
         before, more = answer["messages"][0]["id"], answer["more"]
     assert seen == [f"{EPOCH}-{n}" for n in (1, 2, 3, 4, 5)]
@@ -293,7 +286,7 @@ async def test_large_pages_that_are_not_read_yet_have_a_bound_together(
     refused = await view.history(request, "news")
     assert (refused.status_code, refused["Retry-After"]) == (503, "1")
     assert json.loads(refused.content)["detail"] == "Too many large answers are being sent."
-    assert (await get("/history/desk/"))[0] == 401  # that is not told to who may not see it
+    assert (await get_json("/history/desk/"))[0] == 401  # that is not told to who may not see it
     held[-1].close()
     assert (await view.history(request, "news")).status_code == 200  # and is gone
     held.append(await view.history(request, "news"))
@@ -398,7 +391,7 @@ async def test_a_page_of_a_stream_channel_is_read_from_the_stream(
     redis_server: RedisServer,
 ) -> None:
     nothing = {"channel": "order.7", "messages": [], "more": False}
-    assert await get("/history/order.7/") == (200, nothing)
+    assert await get_json("/history/order.7/") == (200, nothing)
     entries: list[tuple[str, dict[str, Any]]] = [
         ("0-1", {"data": "first"}),
         ("1700000000000-0", {"status": "shipped", "to": b"\xff"}),
@@ -406,10 +399,10 @@ async def test_a_page_of_a_stream_channel_is_read_from_the_stream(
         ("1700000000001-0", {"data": "x" * 5_000_000}),
     ]
     add(redis_server, "order.7", *entries)
-    _, answer = await get("/history/order.7/?limit=1")
+    _, answer = await get_json("/history/order.7/?limit=1")
     [large] = answer["messages"]
     assert (large["event"], answer["more"]) == ("hub.oversize", True)
-    _, answer = await get(f"/history/order.7/?before={large['id']}&limit=2")
+    _, answer = await get_json(f"/history/order.7/?before={large['id']}&limit=2")
     assert answer["more"]
     assert answer["messages"] == [
         {
@@ -420,10 +413,10 @@ async def test_a_page_of_a_stream_channel_is_read_from_the_stream(
         },
         {"id": "1700000000000-5", "time": 1700000000000, "event": "price", "data": "12.50"},
     ]
-    _, answer = await get("/history/order.7/?before=1700000000000-0")
+    _, answer = await get_json("/history/order.7/?before=1700000000000-0")
     assert (data(answer), answer["more"]) == (["first"], False)
-    assert (await get("/history/order.7/?before=18446744073709551616-0"))[0] == 400
-    assert (await get("/history/order.*/"))[0] == 400
+    assert (await get_json("/history/order.7/?before=18446744073709551616-0"))[0] == 400
+    assert (await get_json("/history/order.*/"))[0] == 400
 
 
 async def test_pages_of_a_stream_channel_have_each_entry_once(redis_server: RedisServer) -> None:
@@ -433,7 +426,7 @@ async def test_pages_of_a_stream_channel_have_each_entry_once(redis_server: Redi
     found: list[str] = []
     before = ""
     while True:
-        _, answer = await get(f"/history/order.8/?limit=70{before}")
+        _, answer = await get_json(f"/history/order.8/?limit=70{before}")
         assert answer["messages"]
         found = [item["data"].split()[0] for item in answer["messages"]] + found
         if not answer["more"]:
@@ -445,7 +438,7 @@ async def test_pages_of_a_stream_channel_have_each_entry_once(redis_server: Redi
 async def test_a_key_of_another_type_has_no_pages(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         client.set("order.9", "text")
-    assert await get("/history/order.9/") == (
+    assert await get_json("/history/order.9/") == (
         200,
         {"channel": "order.9", "messages": [], "more": False},
     )

@@ -1,6 +1,5 @@
 """The operator's page where Redis is a cluster, or has sentinels, or is embedded."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,26 +9,11 @@ from relay.server.embedded_redis import accepts_connections
 from tests.support.client import Stream
 from tests.support.cluster import RedisCluster
 from tests.support.operators import Page, Report, come_by, operator_of, watching
-from tests.support.redis_versions import program
 from tests.support.sentinel import SentinelDeployment
 from tests.support.servers import HubProcess, StartHub
 from tests.support.site import run_manage
 
 LINK: dict[str, Any] = {"SECRET_KEY": "for the tests of operators only", "RELAY_OPERATOR_LINK": "1"}
-
-
-@pytest.fixture
-def cluster() -> Iterator[RedisCluster]:
-    cluster = RedisCluster(program("installed"))
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture
-def deployment() -> Iterator[SentinelDeployment]:
-    deployment = SentinelDeployment(program("installed"))
-    yield deployment
-    deployment.close()
 
 
 def kicks_what_it_sees(hubs: list[HubProcess], deployment: str) -> Report:

@@ -7,13 +7,11 @@ from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
-from relay.engine.stream import Admission, Full
 from relay.feed.start import After, Live, Rewind, Start
-from relay.feed.writer import Chunk
 from relay.history import extracts
 from relay.source import tracked
 from relay.wire.position import Position
-from tests.simulation.client import _FRAME, Client, Writer
+from tests.simulation.client import _FRAME, Client
 from tests.simulation.process import Process
 from tests.simulation.redis import PREFIX
 from tests.simulation.simulation import Simulation
@@ -97,21 +95,6 @@ class StoredClient(Client):
                     raise Violation(f"{self} missed {len(skipped)} to {most}, not as told: {gap}")
         self.place, self._gap = number, None
         self.messages += 1
-
-    def _join(self, writer: Writer, start: Start) -> None:
-        process = writer.process
-        if writer is not self.writer:
-            return
-        target = process.hub.catalogue.find(KEY)
-        assert target is not None
-        admission = Admission([target], {KEY: start})
-        try:
-            process.hub.check_room(admission)
-        except Full:
-            writer.finish(Chunk(process.hub.refusal_retry()))
-            return
-        stream = process.hub.join(writer, admission, process.loop.time())
-        self._leave = lambda: process.hub.leave(stream)
 
 
 class StoredSimulation(Simulation):

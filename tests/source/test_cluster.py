@@ -4,7 +4,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,21 +23,13 @@ from tests.support.client import Stream, ask
 from tests.support.cluster import Node, RedisCluster
 from tests.support.command import relay_command
 from tests.support.follower import Follower
-from tests.support.redis_versions import PROGRAMS, program
+from tests.support.redis_versions import PROGRAMS
 from tests.support.servers import ROOT, HubProcess, StartHub
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
 CHANNEL = "demo_stream"
 LOG = "relay:{demo_stream}:log"
-
-
-@pytest.fixture
-def cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
-    """Of the installed servers, or of the program that the test is given."""
-    cluster = RedisCluster(program(getattr(request, "param", "installed")))
-    yield cluster
-    cluster.close()
 
 
 def on(*programs: str) -> pytest.MarkDecorator:

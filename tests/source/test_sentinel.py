@@ -1,7 +1,6 @@
 """A master that sentinels replace: the hub follows it, ids never repeat, and each hole is told."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,21 +10,13 @@ from relay.broker.keys import Keys
 from relay.source.epochs import Epochs
 from tests.support.client import Stream
 from tests.support.command import relay_command
-from tests.support.redis_versions import PROGRAMS, program
+from tests.support.redis_versions import PROGRAMS
 from tests.support.sentinel import SERVICE, SentinelDeployment
 from tests.support.servers import HubProcess, RedisServer, StartHub
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
 KEYS = Keys.of("relay", "demo_stream")
-
-
-@pytest.fixture
-def deployment(request: pytest.FixtureRequest) -> Iterator[SentinelDeployment]:
-    """Of the installed servers, or of the program that the test is given."""
-    deployment = SentinelDeployment(program(getattr(request, "param", "installed")))
-    yield deployment
-    deployment.close()
 
 
 def wait_for_move(hub: HubProcess, new: RedisServer, seconds: float = 10.0) -> None:

@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,26 +16,12 @@ from tests.support.client import Stream
 from tests.support.cluster import RedisCluster
 from tests.support.command import relay_command
 from tests.support.follower import Checker, Follower
-from tests.support.redis_versions import PROGRAMS, program
+from tests.support.redis_versions import PROGRAMS
 from tests.support.sentinel import SentinelDeployment
 from tests.support.servers import StartHub
 from tests.support.waiting import wait_until
 
 CHANNELS = "orders.*=public+stream"
-
-
-@pytest.fixture
-def sentinels(request: pytest.FixtureRequest) -> Iterator[SentinelDeployment]:
-    deployment = SentinelDeployment(program(getattr(request, "param", "installed")))
-    yield deployment
-    deployment.close()
-
-
-@pytest.fixture
-def cluster(request: pytest.FixtureRequest) -> Iterator[RedisCluster]:
-    cluster = RedisCluster(program(getattr(request, "param", "installed")))
-    yield cluster
-    cluster.close()
 
 
 def client_of(cluster: RedisCluster) -> Any:
@@ -57,13 +42,13 @@ def until_added(client: Any, channel: str, text: str) -> None:
     wait_until(added, f"{text} is added", 20)
 
 
-@pytest.mark.parametrize("sentinels", PROGRAMS, indirect=True)
+@pytest.mark.parametrize("deployment", PROGRAMS, indirect=True)
 def test_a_planned_failover_loses_nothing_of_a_stream_channel(
-    start_hub: StartHub, sentinels: SentinelDeployment
+    start_hub: StartHub, deployment: SentinelDeployment
 ) -> None:
     """The old master is made a replica first, so that the new one has everything."""
-    hub = start_hub(redis_url=sentinels.url, RELAY_CHANNELS=CHANNELS)
-    old = sentinels.master
+    hub = start_hub(redis_url=deployment.url, RELAY_CHANNELS=CHANNELS)
+    old = deployment.master
     follower = Follower([hub.url], path="/stream/?channel=orders.1&rewind=all")
     follower.start()
     with old.client() as client:
@@ -71,8 +56,8 @@ def test_a_planned_failover_loses_nothing_of_a_stream_channel(
             client.xadd("orders.1", {"data": str(number)})
         follower.wait_for("499")
         client.execute_command("WAIT", 2, 5000)
-    sentinels.fail_over()
-    new = sentinels.wait_for_another(old)
+    deployment.fail_over()
+    new = deployment.wait_for_another(old)
     with new.client() as client:
         for number in range(500, 1000):
             until_added(client, "orders.1", str(number))
@@ -83,16 +68,16 @@ def test_a_planned_failover_loses_nothing_of_a_stream_channel(
 
 
 def test_a_dead_master_that_takes_entries_with_it_is_told(
-    start_hub: StartHub, sentinels: SentinelDeployment
+    start_hub: StartHub, deployment: SentinelDeployment
 ) -> None:
-    hub = start_hub(redis_url=sentinels.url, RELAY_CHANNELS=CHANNELS)
-    old = sentinels.master
+    hub = start_hub(redis_url=deployment.url, RELAY_CHANNELS=CHANNELS)
+    old = deployment.master
     with Stream(hub.url, "/stream/?channel=orders.1&rewind=all", timeout=30) as stream:
         with old.client() as client:
             client.xadd("orders.1", {"data": "kept"})
             client.execute_command("WAIT", 2, 5000)
             assert stream.event().data == "kept"
-            replicas = [server for server in sentinels.servers if server is not old]
+            replicas = [server for server in deployment.servers if server is not old]
             for replica in replicas:
                 replica.signal(signal.SIGSTOP)
             client.client_kill_filter(_type="replica")
@@ -102,7 +87,7 @@ def test_a_dead_master_that_takes_entries_with_it_is_told(
         old.kill()
         for replica in replicas:
             replica.signal(signal.SIGCONT)
-        new = sentinels.wait_for_another(old, 30)
+        new = deployment.wait_for_another(old, 30)
         with new.client() as client:
             assert client.xlen("orders.1") == 1
             until_added(client, "orders.1", "after")

@@ -1,0 +1,3 @@
+"""Fixtures of these tests."""
+
+from tests.support.deployments import cluster, deployment  # noqa: F401
