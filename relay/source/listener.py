@@ -10,10 +10,10 @@ from relay.broker.master import Master
 from relay.broker.outage import Outage
 from relay.feed.context import Context
 from relay.source.connection import Connection
+from relay.source.connection_status import ConnectionStatus
 from relay.source.entered import Channel
 from relay.source.entrance import Entrance
 from relay.source.handover import take_over
-from relay.source.standing import Standing
 from relay.source.vitals import Vitals
 
 CONNECT_SECONDS = 2.0
@@ -41,8 +41,8 @@ class Listener:
             "Redis %s: lost (%s). Streams stay open; reconnecting.",
             "Redis %s: back after %.1f s, live again",
         )
-        self._standing = Standing(master.name, self._link, context.stats, outage)
-        self._entrance = Entrance(self._channels, self._standing.refusals)
+        self._status = ConnectionStatus(master.name, self._link, context.stats, outage)
+        self._entrance = Entrance(self._channels, self._status.refusals)
 
     @property
     def master(self) -> Master:
@@ -86,7 +86,7 @@ class Listener:
         A connection that is lost is left alone, for the next one enters all channels.
         """
         connection = self._connection
-        if connection is not None and not self._standing.is_lost and connection.is_over(channel):
+        if connection is not None and not self._status.is_lost and connection.is_over(channel):
             self.remove(channel)
             self.add(channel)
 
@@ -94,7 +94,7 @@ class Listener:
         """Listens until cancelled."""
         try:
             while True:
-                if self._connection is None or self._standing.is_lost:
+                if self._connection is None or self._status.is_lost:
                     await self._reconnect()
                 else:
                     await self._watch(self._connection)
@@ -177,7 +177,7 @@ class Listener:
         """Returns when the connection is lost."""
         stats = self._context.stats
         vitals = Vitals(
-            connection, self._channels, self._context.backpressure, self._standing.refusals, stats
+            connection, self._channels, self._context.backpressure, self._status.refusals, stats
         )
         self._lost(ConnectionError(await vitals.failure()))
 
@@ -185,8 +185,8 @@ class Listener:
 
     def _live(self) -> None:
         self._master.gate.open()
-        self._standing.restored()
+        self._status.restored()
 
     def _lost(self, error: Exception) -> None:
-        if self._standing.lost(error):
+        if self._status.lost(error):
             self._master.gate.close()

@@ -11,7 +11,7 @@ from relay.broker.link import MasterLink
 from relay.broker.master import Master
 from relay.broker.outage import Outage
 from relay.feed.context import Context
-from relay.source.standing import Standing
+from relay.source.connection_status import ConnectionStatus
 from relay.source.tracked import StoredChannel
 from relay.source.tracked_keys import TrackedKeys
 from relay.source.vitals import Vitals
@@ -49,7 +49,7 @@ class Tracker:
             "Redis %s: lost for stream channels (%s). Streams stay open; reconnecting.",
             "Redis %s: back for stream channels after %.1f s, live again",
         )
-        self._standing = Standing(master.name, self._link, context.stats, outage)
+        self._status = ConnectionStatus(master.name, self._link, context.stats, outage)
 
     @property
     def master(self) -> Master:
@@ -86,11 +86,11 @@ class Tracker:
                 self._context.backpressure.control(self, connection.subscription)
                 for channel in self._channels:
                     connection.add(channel)
-                self._context.stats.redis_reconnects += self._standing.restored()
+                self._context.stats.redis_reconnects += self._status.restored()
                 failure = await self._watch(connection)
                 self._connection = None
                 connection.abort("another connection takes over")
-                self._standing.lost(ConnectionError(failure))
+                self._status.lost(ConnectionError(failure))
         finally:
             self._link.end()
             self._context.backpressure.control(self, None)
@@ -101,22 +101,20 @@ class Tracker:
         """Returns a connection when one stands."""
         backoff = Backoff(*BACKOFF_SECONDS)
         while True:
-            connection = TrackedKeys(self._master, self._keys, self._link, self._standing.refusals)
+            connection = TrackedKeys(self._master, self._keys, self._link, self._status.refusals)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await connection.connect()
                 return connection
             except OSError as error:
                 connection.abort("the attempt was given up")
-                self._standing.lost(error)
+                self._status.lost(error)
             await asyncio.sleep(backoff.next())
 
     async def _watch(self, connection: TrackedKeys) -> str:
         """Returns the reason when the connection is lost."""
         context = self._context
-        vitals = Vitals(
-            connection, (), context.backpressure, self._standing.refusals, context.stats
-        )
+        vitals = Vitals(connection, (), context.backpressure, self._status.refusals, context.stats)
         rounds = asyncio.create_task(self._rounds(connection))
         try:
             return await vitals.failure()

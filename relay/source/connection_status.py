@@ -9,7 +9,7 @@ from relay.source.refusals import Refusals
 from relay.stats import Stats
 
 
-class Standing:
+class ConnectionStatus:
     """Logs one warning when the connection is lost and one line when it is back.
 
     A refusal (wrong password, missing right) is an error of its own. `outage` takes the name of the
