@@ -53,6 +53,8 @@ export function channelColumns(kick) {
     numeric("Ring bytes", (row) => row.ringBytes, formatBytes),
     numeric("Ring use", (row) => row.ringFill, formatPercent),
     words("History", (row) => row.history),
+    count("Kept", (row) => row.kept),
+    numeric("History use", ({ kept, keeps }) => (kept === null || !keeps ? null : kept / keeps), formatPercent),
     count("Unwritten", (row) => row.pending),
     words("Position", (row) => row.position),
     count("Processes", (row) => row.processes),

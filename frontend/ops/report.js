@@ -68,7 +68,7 @@ function redisOf({ deployment, name, masters, paused, losses, moves }) {
   };
 }
 
-function channelOf({ name, kind, streams, behind, replaying, per_second, ring, history, pending, position }) {
+function channelOf({ name, kind, streams, behind, replaying, per_second, ring, history, kept, keeps, pending, position }) {
   const [events, bytes, fill] = Array.isArray(ring) ? ring.map(number) : [];
   return {
     name: text(name),
@@ -82,6 +82,8 @@ function channelOf({ name, kind, streams, behind, replaying, per_second, ring, h
     ringBytes: bytes ?? null,
     ringFill: fill ?? null,
     history: text(history),
+    kept: number(kept),
+    keeps: number(keeps),
     pending: number(pending) ?? 0,
     position: text(position),
   };

@@ -34,6 +34,7 @@ function joined(a, b) {
     behind: a.behind + b.behind,
     replaying: a.replaying + b.replaying,
     perSecond: greatest("perSecond"),
+    kept: greatest("kept"),
     ringEvents: greatest("ringEvents"),
     ringBytes: greatest("ringBytes"),
     ringFill: greatest("ringFill"),

@@ -42,6 +42,10 @@ class Channel(Delivery):
     def history_state(self) -> str:
         """One of relay.metrics.table.HISTORY_STATES, or `off`."""
 
+    @abstractmethod
+    async def kept(self) -> int:
+        """Returns the number of entries that Redis keeps. Raises RedisUnavailable."""
+
     @property
     def pending(self) -> int:
         """The number of received messages that this process does not know to be stored."""

@@ -70,6 +70,9 @@ class PubSubChannel(Channel):
     def pending(self) -> int:
         return self.journal.pending if self.journal else 0
 
+    async def kept(self) -> int:
+        return await self.history.length() if self.history else 0
+
     def _past(self, feed: Feed, spec: Spec, context: Context, outage: Outage) -> Past:
         bounds = spec.history_size, spec.history_seconds
         history: History = RedisStream(

@@ -20,8 +20,8 @@ class StoredChannel(Channel):
         encoder = EntryEncoder(target.name, spec.event_bytes, stats, named=spec.envelope)
         ring = Ring(settings.ring_events, settings.ring_bytes)
         feed = StoredFeed(target.name, ring, encoder, stats)
-        stream = StoredStream(context.broker.commands, target.name)
-        replay = StoredReplay(feed, stream, context, spec.history_size)
+        self._stream = StoredStream(context.broker.commands, target.name)
+        replay = StoredReplay(feed, self._stream, context, spec.history_size)
         super().__init__(target, feed, replay, context)
 
     @property
@@ -31,3 +31,6 @@ class StoredChannel(Channel):
     @property
     def history_state(self) -> str:
         return "source"
+
+    async def kept(self) -> int:
+        return await self._stream.length()

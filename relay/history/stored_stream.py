@@ -105,6 +105,10 @@ class StoredStream:
         arguments = [str(min(after, GREATEST)), number, size_bytes]
         return Extract.of(await self._commands.script("stream_read", [self._key], arguments))
 
+    async def length(self) -> int:
+        """Returns the number of entries."""
+        return int(await self._commands.run("XLEN", self._key))
+
     async def page(
         self, before: Position | None, number: int, size_bytes: int
     ) -> tuple[Sequence[RawEntry], bool]:

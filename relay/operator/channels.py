@@ -9,6 +9,7 @@ from typing import Any
 from relay.engine.channel import Channel
 from relay.engine.delivery import Delivery
 from relay.engine.group import Group
+from relay.operator.history_use import HistoryUse
 from relay.operator.slices import in_slices
 
 TOP = 60
@@ -40,6 +41,7 @@ class ChannelTable:
     """Makes the rows. It remembers how many messages each channel had, to know the rates."""
 
     def __init__(self) -> None:
+        self._use = HistoryUse()
         self._counts: dict[str, int] = {}
         self._at = 0.0
 
@@ -61,7 +63,9 @@ class ChannelTable:
             ranked = [_Ranked((len(each), rates.get(each) or 0.0), each) for each in some]
             best = _best([*best, *ranked])
         self._counts, self._at = counts, now
-        rows = [_row(each.delivery, rates.get(each.delivery)) for each in best]
+        shown = [each.delivery for each in best]
+        kept = await self._use.look([each for each in shown if isinstance(each, Channel)], now)
+        rows = [_row(each, rates.get(each), kept) for each in shown]
         return ChannelRows(rows, len(counts), len(deliveries) - len(counts), streams)
 
 
@@ -69,7 +73,7 @@ def _best(ranked: Iterable[_Ranked]) -> list[_Ranked]:
     return heapq.nlargest(TOP, ranked, key=attrgetter("rank"))
 
 
-def _row(delivery: Delivery, rate: float | None) -> Mapping[str, Any]:
+def _row(delivery: Delivery, rate: float | None, kept: Mapping[str, int]) -> Mapping[str, Any]:
     load = delivery.load
     row: dict[str, Any] = {
         "name": "",
@@ -79,6 +83,8 @@ def _row(delivery: Delivery, rate: float | None) -> Mapping[str, Any]:
         "per_second": None if rate is None else round(rate, 1),
         "ring": [load.ring_events, load.ring_bytes, round(load.ring_fill, 3)],
         "history": "off",
+        "kept": None,
+        "keeps": None,
         "pending": 0,
         "position": "",
         "kind": "group",
@@ -93,6 +99,8 @@ def _row(delivery: Delivery, rate: float | None) -> Mapping[str, Any]:
             "name": delivery.name,
             "kind": "channel",
             "history": delivery.history_state,
+            "kept": kept.get(delivery.name),
+            "keeps": delivery.spec.history_size,
             "pending": delivery.pending,
             "position": str(position or ""),
         }

@@ -59,6 +59,7 @@ def test_a_channel_of_several_processes_is_one(blank: Page) -> None:
     def channel(**values: Any) -> dict[str, Any]:
         row = {"name": "news", "kind": "channel", "streams": 0, "behind": 0, "replaying": 0}
         row |= {"perSecond": None, "ringEvents": 0, "ringBytes": 0, "ringFill": 0.0, "pending": 0}
+        row |= {"kept": None, "keeps": None}
         return {**row, "history": "watching", "position": "", **values}
 
     reports = [

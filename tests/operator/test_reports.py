@@ -70,6 +70,28 @@ def test_a_stream_is_told_with_its_channel_its_place_and_its_lag(
     assert (channel["streams"], channel["ring"][0], channel["position"]) == (1, 1, place)
 
 
+def test_how_much_of_its_size_a_history_has_is_told(
+    start_hub: StartHub, redis_server: RedisServer
+) -> None:
+    channels = "demo_stream brief=public orders.*=public+stream"
+    hub = start_hub(**LINK, RELAY_CHANNELS=channels, RELAY_HISTORY_SIZE="50")
+    with Stream(hub.url) as stream, Stream(hub.url, "/stream/?channel=orders.7"):
+        hub.wait_for_streams(2)
+        redis_server.publish("one")
+        assert stream.event().data == "one"
+        with redis_server.client() as client:
+            for number in range(7):
+                client.xadd("orders.7", {"data": number})
+
+        def told(report: Any) -> dict[str, tuple[int, int]]:
+            return {row["name"]: (row["kept"], row["keeps"]) for row in report["channels"]}
+
+        with watching(hub, operator_of(hub)) as reports:
+            wanted = {"demo_stream": (2, 50), "orders.7": (7, 50)}  # a boundary and a message
+            found = told(reports.first(lambda each: told(each).items() >= wanted.items()))
+    assert found["relay:ops"] == (0, 0)
+
+
 def test_the_page_of_reports_is_no_message_of_the_figures(start_hub: StartHub) -> None:
     hub = start_hub(**LINK)
     with watching(hub, operator_of(hub)) as reports:
