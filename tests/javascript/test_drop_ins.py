@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Request
+from playwright.sync_api import Browser, BrowserContext, Request, Response
 
 from tests.javascript.conftest import Publish
 from tests.javascript.page import ClientPage
@@ -184,6 +184,18 @@ def stream_requests(page: ClientPage) -> list[str]:
     return urls
 
 
+def stream_refusals(page: ClientPage) -> list[int]:
+    """The errors that the page is answered from now on, where it asks for a stream."""
+    statuses: list[int] = []
+
+    def note(response: Response) -> None:
+        if "/stream/" in response.url and response.status >= 400:
+            statuses.append(response.status)
+
+    page.page.on("response", note)
+    return statuses
+
+
 def test_after_a_cut(pages: Pages, proxy: Proxy, hub: HubProcess, publish: Publish) -> None:
     start_all(pages, hub)
     publish("before")
@@ -200,10 +212,10 @@ def test_after_a_cut(pages: Pages, proxy: Proxy, hub: HubProcess, publish: Publi
 def cut_with_a_502(pages: Pages, proxy: Proxy, publish: Publish) -> None:
     publish("before")
     all_wait_for(pages, "got.length === 1")
-    asked = [stream_requests(page) for page in pages.values()]
+    refusals = [stream_refusals(page) for page in pages.values()]
     proxy.status = 502
     proxy.reset()
-    next(iter(pages.values())).wait_until(lambda: all(asked), "each asks")
+    next(iter(pages.values())).wait_until(lambda: all(refusals), "each has its answer")
     publish("meanwhile")
     proxy.status = None
 

@@ -24,6 +24,8 @@ class Proxy(Forwarder):
         self.url = f"http://127.0.0.1:{self.port}"
         self.status: int | None = None
         """What every new connection is answered, instead of being passed on."""
+        self.answers = 0
+        """The number of connections that were answered so, and are not passed on."""
         self.fields = ""
         """Header lines of that answer, each with its CRLF."""
         self.stalls = False
@@ -38,6 +40,7 @@ class Proxy(Forwarder):
     def _answered(self, client: socket.socket) -> bool:
         if (number := self.status) is None:  # which may change at any time
             return False
+        self.answers += 1
         with contextlib.suppress(OSError):
             client.recv(65_536)
             status = HTTPStatus(number)
