@@ -1,8 +1,9 @@
 """`python -m tests.soak`: faults at random for minutes, and nothing lost, doubled or falsely announced.
 
-Two hub processes on one Redis, clients that go on with the other process when theirs fails. One fault
-comes after the other, each when the one before is over, so that one process always hears everything:
-then no client may miss a message, get one twice, or be sent a gap. The seed is printed.
+Two hub processes on one Redis, clients that go on with the other process when theirs fails. Half of
+them follow a channel of pub/sub, half one of a Redis stream. One fault comes after the other, each when
+the one before is over, so that one process always hears everything: then no client may miss a message,
+get one twice, or be sent a gap. The seed is printed.
 """
 
 import random
@@ -19,7 +20,9 @@ from tests.support.servers import HubProcess, RedisServer
 from tests.support.waiting import wait_until
 
 FOLLOWERS = 20
+CHANNELS = {"demo_stream": "public", "orders": "public+stream"}
 RATE = 300.0
+"""The messages a second on each channel."""
 CALM_SECONDS = 3.0
 """Between the end of a fault and the next one: what a process has missed is filled by then."""
 
@@ -30,33 +33,43 @@ class Soak:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.redis_server = RedisServer()
-        self.hubs = [HubProcess(self.redis_server.url) for _ in range(2)]
-        self.followers = [self._follower(number) for number in range(FOLLOWERS)]
+        rules = ",".join(f"{channel}={rule}" for channel, rule in CHANNELS.items())
+        self.hubs = [HubProcess(self.redis_server.url, RELAY_CHANNELS=rules) for _ in range(2)]
+        self.followers = {channel: self._followers(channel) for channel in CHANNELS}
         self.faults: Counter[str] = Counter()
 
-    def _follower(self, number: int) -> Follower:
+    def _followers(self, channel: str) -> list[Follower]:
+        """Clients that begin with one process, and as many that begin with the other."""
         urls = [hub.url for hub in self.hubs]
-        follower = Follower(urls[number % 2 :] + urls[: number % 2])
-        follower.start()
-        return follower
+        path = f"/stream/?channel={channel}"
+        orders = [urls, urls[::-1]] * (FOLLOWERS // len(CHANNELS) // 2)
+        followers = [Follower(order, path=path) for order in orders]
+        for follower in followers:
+            follower.start()
+        return followers
 
     def close(self) -> None:
         for hub in self.hubs:
             hub.close()
         self.redis_server.close()
 
-    def run(self, seconds: float) -> list[int]:
-        """Returns the number of gaps that each client was sent."""
+    def run(self, seconds: float) -> dict[str, list[int]]:
+        """Returns the number of gaps that each client of each channel was sent."""
         end = time.monotonic() + seconds
         wait_until(self._everybody_is_there, "every client has a stream")
-        with Publisher(self.redis_server, RATE) as publisher:
-            publisher.wait_for_more(300)
+        with ExitStack() as stack:
+            publishers = {each: stack.enter_context(self._publisher(each)) for each in CHANNELS}
+            for publisher in publishers.values():
+                publisher.wait_for_more(300)
             while time.monotonic() < end:
                 fault = self.random.choice(self._faults())
                 self.faults[fault.__name__] += 1
                 fault()
                 self._recover()
-            return finish(publisher, self.followers)
+            return {name: finish(each, self.followers[name]) for name, each in publishers.items()}
+
+    def _publisher(self, channel: str) -> Publisher:
+        return Publisher(self.redis_server, RATE, channel, stored="stream" in CHANNELS[channel])
 
     def _everybody_is_there(self) -> bool:
         return sum(int(hub.health()["streams_open"]) for hub in self.hubs) == FOLLOWERS
@@ -121,7 +134,8 @@ class Soak:
         self.redis_server.signal(signal.SIGCONT)
 
     def cut_clients(self) -> None:
-        for follower in self.random.sample(self.followers, FOLLOWERS // 2):
+        everybody = [each for followers in self.followers.values() for each in followers]
+        for follower in self.random.sample(everybody, FOLLOWERS // 2):
             follower.cut()
 
 
@@ -141,10 +155,10 @@ def main() -> int:
         soak = Soak(options.seed)
         stack.callback(soak.close)
         gaps = soak.run(options.seconds)
-        number = len(soak.followers[0].events)
-    print(f"faults: {dict(soak.faults)}; {number} events at each of {FOLLOWERS} clients")
+        numbers = {channel: len(each[0].events) for channel, each in soak.followers.items()}
+    print(f"faults: {dict(soak.faults)}; events at each of {FOLLOWERS} clients: {numbers}")
     print(f"gaps: {gaps}")
-    return 1 if any(gaps) else 0
+    return 1 if any(map(any, gaps.values())) else 0
 
 
 if __name__ == "__main__":

@@ -122,18 +122,33 @@ class StoredKey:
         position = Position.parse_entry(after)
         assert position is not None
         place = bisect_right(self._entries, position, key=lambda entry: entry[0])
-        found = self._entries[place : place + int(number)]
-        more = bool(found) and found[-1] != self._entries[-1]
         older = int(place > 0) + int(position in dict(self._entries))
+        found, more = _walk(self._entries[place:], int(number), int(size_bytes), step=16)
         answer[5:] = [older, int(more), [_raw(entry) for entry in found]]
         return answer
 
     def rewind(self, start: str, number: int, size_bytes: int) -> list[Any]:
         """The script stream_rewind."""
         before = None if start == "+" else Position.parse_entry(start.removeprefix("("))
-        found = [p for p, _ in self._entries if before is None or p < before]
-        walked = found[-int(number) :]
-        return [len(walked), str(walked[0]).encode() if walked else b""]
+        found = [entry for entry in self._entries if before is None or entry[0] < before]
+        walked, _ = _walk(found[::-1], int(number), int(size_bytes), step=64)
+        return [len(walked), str(walked[-1][0]).encode() if walked else b""]
+
+
+def _walk(
+    entries: list[tuple[Position, bytes]], number: int, size_bytes: int, step: int
+) -> tuple[list[tuple[Position, bytes]], bool]:
+    """The entries up to a number and about a size, and whether more may follow."""
+    walked: list[tuple[Position, bytes]] = []
+    size = 0
+    while len(walked) < number and size < size_bytes:
+        wanted = min(step, number - len(walked))
+        found = entries[len(walked) : len(walked) + wanted]
+        walked += found
+        size += sum(len("data") + len(payload) for _, payload in found)
+        if len(found) < wanted:
+            return walked, False
+    return walked, True
 
 
 def _raw(entry: tuple[Position, bytes]) -> list[Any]:
