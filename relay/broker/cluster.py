@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from redis.crc import key_slot
 
 from relay.broker.address import RedisAddress
+from relay.broker.aging import Aging
 from relay.broker.commands import ServerCommands
 from relay.broker.elected import ElectedMasters, nobody_answers
 from relay.broker.master import Master
@@ -87,8 +88,8 @@ class Cluster(ElectedMasters):
         self._slots = Slots.of([])
         self._known: list[tuple[str, int]] = list(url.hosts)
         """The addresses of all nodes, replicas included."""
-        self._masters: dict[Owner, Master] = {}
-        self._commands: dict[tuple[str, int], ServerCommands] = {}
+        self._masters: Aging[Owner, Master] = Aging()
+        self._commands: Aging[tuple[str, int], ServerCommands] = Aging()
         for host in url.hosts:
             self.commands_at(*host)  # raises now for options that cannot be used
 
@@ -101,7 +102,7 @@ class Cluster(ElectedMasters):
         commands = self._commands.get((host, port))
         if commands is None:
             address = RedisAddress(self._url.nodes.of(host, port))
-            commands = self._commands[host, port] = ServerCommands(address.client)
+            commands = self._commands.put((host, port), ServerCommands(address.client))
         return commands
 
     async def _look(self) -> None:
@@ -114,15 +115,17 @@ class Cluster(ElectedMasters):
             raise nobody_answers(f"no node answers ({str(errors[-1]) or 'no answer'})", errors)
         self._slots = self._slots.agreed([slots for slots, _ in found])
         self._known = list({node for _, nodes in found for node in nodes}) or self._known
-        for owner in self._slots.all_owners - self._masters.keys():
-            address = RedisAddress(self._url.nodes.of(owner.host, owner.port))
-            self._masters[owner] = Master(address, owner.node, elected=True)
+        owners = self._slots.all_owners
+        for owner in owners:
+            if owner not in self._masters:
+                address = RedisAddress(self._url.nodes.of(owner.host, owner.port))
+                self._masters.put(owner, Master(address, owner.node, elected=True))
+        await _close(
+            self._commands.forget({*self._known, *self._url.hosts}), self._masters.forget(owners)
+        )
 
     async def _close(self) -> None:
-        for commands in self._commands.values():
-            await commands.aclose()
-        for master in self._masters.values():
-            await master.commands.aclose()
+        await _close(self._commands.values(), self._masters.values())
 
     async def _ask(
         self, hosts: Iterable[tuple[str, int]]
@@ -139,6 +142,11 @@ class Cluster(ElectedMasters):
             answer = await self.commands_at(host, port).run("CLUSTER", "SLOTS")
         known = [_owner(node, host)[:2] for _, _, *nodes in answer for node in nodes]
         return Slots.of(read_slots(answer, host)), known
+
+
+async def _close(commands: Iterable[ServerCommands], masters: Iterable[Master]) -> None:
+    for each in [*commands, *(master.commands for master in masters)]:
+        await each.aclose()
 
 
 def read_slots(answer: Any, asked: str) -> list[tuple[int, int, Owner]]:

@@ -119,10 +119,9 @@ class SimulatedTopology(Cluster):
                 parse(f"redis+cluster://{','.join(f'{n.host}:{n.port}' for n in nodes)}"),
             )
         )
-        self._masters = {
-            Owner(node.host, node.port, node.identity): cast(Master, NodeMaster(process, node))
-            for node in nodes
-        }
+        for node in nodes:
+            owner = Owner(node.host, node.port, node.identity)
+            self._masters.put(owner, cast(Master, NodeMaster(process, node)))
 
     async def look(self) -> None:
         if self._loop.ended:

@@ -5,7 +5,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,11 @@ from playwright.sync_api import (
 
 from tests.support.servers import HubProcess, RedisServer
 
-NAMES = (os.environ.get("CHROMIUM", "chromium"), "chromium", "chromium-browser", "google-chrome")
+WHOLE = ("chromium", "chromium-browser", "google-chrome")
+"""Names of the browser with its own windows and menus."""
+
+NAMES = (os.environ.get("CHROMIUM", ""), "chromium-headless-shell", *WHOLE)
+"""In their order. The shell has the same engine, and opens a page for a third of the CPU."""
 
 expect.set_options(timeout=15_000)
 
@@ -80,7 +84,12 @@ class Dashboard:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """For a module and no longer: while Playwright runs, no test can have an event loop of its own."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    yield from launched(NAMES)
+
+
+def launched(names: Iterable[str]) -> Iterator[Browser]:
+    """The first of these programs that there is; without one, the one that Playwright has installed."""
+    path = next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -13,6 +13,10 @@ SLACK = float(os.environ.get("TEST_SLACK", "1"))
 """By how much the promised times are widened; the head of a run says so when it is not 1."""
 
 
+LEAST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
+"""Between two looks at a condition. A look at a hub costs milliseconds of CPU, which other tests lack."""
+
+
 def at_most(seconds: float) -> float:
     """The bound in which something was promised within `seconds`."""
     return seconds * SLACK
@@ -29,11 +33,11 @@ def within(seconds: float) -> Iterator[None]:
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
     """Returns what `condition` returns when that is true; fails with `what` when it does not become so."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    begin = time.monotonic()
+    while (waited := time.monotonic() - begin) < seconds:
         if result := condition():
             return result
-        time.sleep(0.01)
+        time.sleep(min(max(waited / 10, LEAST_PAUSE), LONGEST_PAUSE))
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
