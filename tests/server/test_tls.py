@@ -4,19 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.certificate import certificate
 from tests.support.client import Stream
-from tests.support.servers import RedisServer, StartHub, free_port
+from tests.support.servers import RedisServer, StartHub
+from tests.support.tls import Tls
 
 
 @pytest.mark.long
 def test_a_hub_listens_and_replays_over_tls(tmp_path: Path, start_hub: StartHub) -> None:
-    key, cert = certificate(tmp_path)
-    port = free_port()
-    options = ["--tls-port", str(port), "--tls-cert-file", cert, "--tls-key-file", key]
-    server = RedisServer(*options, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
+    server = RedisServer(tls=Tls.make(tmp_path))
     try:
-        hub = start_hub(redis_url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={cert}")
+        hub = start_hub(redis_url=server.url)
         with Stream(hub.url) as stream:
             hub.wait_for_streams(1)
             for n in range(2000):

@@ -11,7 +11,8 @@ from typing import Any
 import redis
 from redis.crc import key_slot
 
-from tests.support.servers import RedisProcess, reserve, server_words
+from tests.support.servers import RedisProcess, reserve
+from tests.support.tls import Tls
 from tests.support.waiting import wait_until
 
 NODE_TIMEOUT_MS = 700
@@ -36,19 +37,21 @@ def _cluster_port() -> int:
 class Node(RedisProcess):
     """One redis-server of the cluster. `kill` and `start` again keep its port and its id."""
 
-    def __init__(self, program: str, address: str, prefix: Sequence[str]) -> None:
-        port = _cluster_port()
-        super().__init__(program, port, address, prefix)
-        self.id = sha1(str(port).encode(), usedforsecurity=False).hexdigest()
+    def __init__(
+        self, program: str, address: str, prefix: Sequence[str], tls: Tls | None = None
+    ) -> None:
+        super().__init__(program, _cluster_port(), address, prefix, tls)
+        self.id = sha1(str(self.known_port).encode(), usedforsecurity=False).hexdigest()
 
     @property
     def line(self) -> str:
-        return f"{self.id} {self.address}:{self.port}@{self.port + BUS}"
+        return f"{self.id} {self.address}:{self.known_port}@{self.known_port + BUS}"
 
     def start(self) -> None:
         words = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
         words += ["--repl-diskless-sync-delay", "0", "--protected-mode", "no"]
-        self.run(*server_words(self.port, self.address), *words)
+        words += ["--tls-cluster", "yes"] if self.tls else []
+        self.run(*self.server_words(), *words)
 
     def client(self, **options: Any) -> "redis.Redis":
         return super().client(**{"socket_timeout": 5, **options})
@@ -69,9 +72,14 @@ class RedisCluster:
     """
 
     def __init__(
-        self, program: str = "", address: str = "127.0.0.1", prefix: Sequence[str] = ()
+        self,
+        program: str = "",
+        address: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+        tls: Tls | None = None,
     ) -> None:
-        self.nodes = [Node(program, address, prefix) for _ in range(6)]
+        self._tls = tls
+        self.nodes = [Node(program, address, prefix, tls) for _ in range(6)]
         self.url = self.url_of("")
         for node in self.nodes:
             Path(node.folder.name, "nodes.conf").write_text(self._configuration(node))
@@ -85,7 +93,10 @@ class RedisCluster:
 
     def url_of(self, user: str) -> str:
         """The REDIS_URL of a user, written as `name:password@`."""
-        return f"redis+cluster://{user}" + ",".join(f"{n.address}:{n.port}" for n in self.nodes[:3])
+        hosts = ",".join(f"{node.address}:{node.known_port}" for node in self.nodes[:3])
+        if self._tls is None:
+            return f"redis+cluster://{user}{hosts}"
+        return f"rediss+cluster://{user}{hosts}/0?{self._tls.query}"
 
     def owner(self, channel: str = "demo_stream") -> Node:
         """The master of a channel's keys, as most nodes say."""
@@ -100,7 +111,7 @@ class RedisCluster:
                 _port(owner) for first, last, owner in _ranges(ranges) if first <= slot <= last
             ]
         port = max(set(named), key=named.count)
-        return next(node for node in self.nodes if node.port == port)
+        return next(node for node in self.nodes if port in {node.port, node.known_port})
 
     def replica_of(self, node: Node) -> Node:
         """The node that follows a master, when there is one."""
@@ -114,7 +125,7 @@ class RedisCluster:
                 continue
             with each.client() as client:
                 role = client.execute_command("ROLE")
-            if role[0] == b"slave" and int(role[2]) == node.port:
+            if role[0] == b"slave" and int(role[2]) == node.known_port:
                 following.append(each)
         return following
 

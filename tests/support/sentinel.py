@@ -8,6 +8,7 @@ from typing import Any
 import redis
 
 from tests.support.servers import RedisProcess, RedisServer, free_port
+from tests.support.tls import Tls
 from tests.support.waiting import wait_until
 
 SERVICE = "mymaster"
@@ -22,11 +23,13 @@ class Sentinel(RedisProcess):
     """One sentinel, which knows the others and the replicas from the start."""
 
     def __init__(self, port: int, master: RedisServer, others: list[int]) -> None:
-        super().__init__(master.command[-1], port)
+        super().__init__(master.command[-1], port, tls=master.tls)
+        tls = " ".join(master.tls.words(port)) if master.tls else ""
         lines = [
-            f"port {port}",
+            f"port {self.port}",
+            *tls.removeprefix("--").split(" --"),
             "bind 127.0.0.1",
-            f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 2",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {master.known_port} 2",
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
             f"sentinel failover-timeout {SERVICE} 3000",
             f"sentinel myid {_id(port)}",
@@ -54,11 +57,11 @@ class Sentinel(RedisProcess):
 class SentinelDeployment:
     """`url` is the REDIS_URL of a hub on it."""
 
-    def __init__(self, program: str = "") -> None:
-        master = RedisServer("--repl-diskless-sync-delay", "0", program=program)
-        replicaof = ("--replicaof", "127.0.0.1", str(master.port))
-        options = (*replicaof, "--repl-diskless-sync-delay", "0")
-        replicas = [RedisServer(*options, program=program) for _ in range(2)]
+    def __init__(self, program: str = "", tls: Tls | None = None) -> None:
+        at_once = ("--repl-diskless-sync-delay", "0")
+        master = RedisServer(*at_once, program=program, tls=tls)
+        options = ("--replicaof", "127.0.0.1", str(master.known_port), *at_once)
+        replicas = [RedisServer(*options, program=program, tls=tls) for _ in range(2)]
         self.servers = [master, *replicas]
         for replica in replicas:
             wait_until(partial(_follows, replica), "the replica follows", 10.0)
@@ -66,6 +69,8 @@ class SentinelDeployment:
         self.sentinels = [Sentinel(p, master, [o for o in ports if o != p]) for p in ports]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.url = f"redis+sentinel://{hosts}/{SERVICE}/0"
+        if tls:
+            self.url = f"rediss+sentinel://{hosts}/{SERVICE}/0?{tls.query}"
         for sentinel in self.sentinels:
             wait_until(partial(sentinel.knows, 2), "the sentinel knows the others", 15.0)
 
@@ -81,7 +86,7 @@ class SentinelDeployment:
                 continue
             named.append(int(said[1]))
         port = max(set(named), key=named.count)
-        return next(server for server in self.servers if server.port == port)
+        return next(server for server in self.servers if server.known_port == port)
 
     def fail_over(self) -> None:
         """A planned failover: the old master goes on for some seconds."""

@@ -21,6 +21,7 @@ import redis
 
 from relay.server.embedded_redis import find_redis_server
 from tests.support.fork_server import Forked, ForkServer
+from tests.support.tls import Tls
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,14 +73,22 @@ Taken = Callable[[], list[tuple[str, bytes]]]
 class RedisProcess:
     """A program of Redis on a port, with a folder of its own. It is not started yet.
 
-    `prefix` comes before its command line.
+    `prefix` comes before its command line. `known_port` is where hubs and other servers reach it: over
+    TLS where `tls` is given. Tests talk to it on `port`, which is the same one without TLS.
     """
 
     def __init__(
-        self, program: str, port: int, address: str = "127.0.0.1", prefix: Sequence[str] = ()
+        self,
+        program: str,
+        port: int,
+        address: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+        tls: Tls | None = None,
     ) -> None:
         self.command = [*prefix, program or find_redis_server()]
-        self.port = port
+        self.known_port = port
+        self.port = free_port() if tls else port
+        self.tls = tls
         self.address = address
         self.folder = tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True)
         self.process: subprocess.Popen[bytes] | None = None
@@ -89,6 +98,14 @@ class RedisProcess:
         self.process = subprocess.Popen(
             [*self.command, *words], stdout=subprocess.DEVNULL, cwd=self.folder.name
         )
+
+    def server_words(self) -> list[str]:
+        """The arguments of a redis-server that keeps nothing."""
+        words = ["--port", str(self.port), "--bind", self.address]
+        words += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        # A machine that is busy with other things must not look like a subscriber that is too slow.
+        words += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
+        return [*words, *(self.tls.words(self.known_port) if self.tls else [])]
 
     def client(self, **options: Any) -> "redis.Redis":
         return redis.Redis(host=self.address, port=self.port, **options)
@@ -113,25 +130,19 @@ class RedisProcess:
         self.folder.cleanup()
 
 
-def server_words(port: int, address: str = "127.0.0.1") -> list[str]:
-    """The arguments of a redis-server that keeps nothing."""
-    words = ["--port", str(port), "--bind", address]
-    words += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
-    # A machine that is busy with other things must not look like a subscriber that is too slow.
-    return [*words, "--client-output-buffer-limit", "pubsub", "0", "0", "0"]
-
-
 class RedisServer(RedisProcess):
     """A redis-server on a port of its own; `stop` and `start` again keep the port."""
 
-    def __init__(self, *options: str, program: str = "") -> None:
-        super().__init__(program, free_port())
+    def __init__(self, *options: str, program: str = "", tls: Tls | None = None) -> None:
+        super().__init__(program, free_port(), tls=tls)
         self.options = options
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://127.0.0.1:{self.known_port}/0"
+        if tls:
+            self.url = f"rediss://127.0.0.1:{self.known_port}/0?{tls.query}"
         self.start()
 
     def start(self, *options: str) -> None:
-        self.run(*server_words(self.port), *self.options, *options)
+        self.run(*self.server_words(), *self.options, *options)
         wait_until(self._answers, "redis-server answers")
 
     def _answers(self) -> bool:
