@@ -426,7 +426,7 @@ def kill(cluster: RedisCluster) -> None:
     owner = cluster.owner()
     replica = cluster.replica_of(owner)
     owner.kill()
-    wait_until(lambda: replica.role() == b"master", "the replica takes over", 20)
+    cluster.wait_for_master(replica)
     owner.start()
     wait_until(lambda: owner.role() == b"slave", "it comes back as a replica", 20)
 
@@ -435,7 +435,7 @@ def stop_and_wake(cluster: RedisCluster) -> None:
     owner = cluster.owner()
     replica = cluster.replica_of(owner)
     owner.signal(signal.SIGSTOP)
-    wait_until(lambda: replica.role() == b"master", "the replica takes over", 20)
+    cluster.wait_for_master(replica)
     owner.signal(signal.SIGCONT)
     wait_until(lambda: owner.role() == b"slave", "it has noticed", 20)
 

@@ -137,8 +137,22 @@ class RedisCluster:
         replica = self.replica_of(node)
         with replica.client() as client:
             client.execute_command("CLUSTER FAILOVER")
-        wait_until(lambda: replica.role() == b"master", "the replica is the master")
+        self.wait_for_master(replica)
         return replica
+
+    def wait_for_master(self, node: Node) -> None:
+        """Waits until the node is a master and every node that answers names it as one."""
+        wait_until(lambda: node.role() == b"master", "the replica takes over", 20)
+        wait_until(lambda: all(self._names(each, node) for each in self.nodes), "all know it", 20)
+
+    def _names(self, asked: Node, node: Node) -> bool:
+        """Whether a node names another one as a master, or does not answer."""
+        if not asked.role():
+            return True
+        with asked.client() as client:
+            ranges = client.execute_command("CLUSTER SLOTS")
+        ports = {_port(owner) for _, _, owner in _ranges(ranges)}
+        return bool(ports & {node.port, node.known_port})
 
     def move_slot(self, slot: int, source: Node, target: Node) -> None:
         """Moves a slot and its keys, as `redis-cli --cluster reshard` does."""
