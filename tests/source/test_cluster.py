@@ -98,10 +98,13 @@ class Scene:
 
 
 def slots_client(cluster: RedisCluster) -> Any:
-    """Publishes at the owner, and repeats nothing."""
+    """Publishes at the owner, and repeats nothing.
+
+    It waits for a node that is stopped: one that wakes would execute later what was given up before.
+    """
     nodes = [ClusterNode("127.0.0.1", node.port) for node in cluster.nodes]
     retry = Retry(NoBackoff(), 0)
-    return redis.RedisCluster(startup_nodes=nodes, socket_timeout=2, retry=retry)
+    return redis.RedisCluster(startup_nodes=nodes, socket_timeout=20, retry=retry)
 
 
 @on(*PROGRAMS)
@@ -435,9 +438,10 @@ def stop_and_wake(cluster: RedisCluster) -> None:
     owner = cluster.owner()
     replica = cluster.replica_of(owner)
     owner.signal(signal.SIGSTOP)
-    cluster.wait_for_master(replica)
+    wait_until(lambda: replica.role() == b"master", "the replica takes over", 20)
     owner.signal(signal.SIGCONT)
     wait_until(lambda: owner.role() == b"slave", "it has noticed", 20)
+    cluster.wait_for_master(replica)
 
 
 def move_away(cluster: RedisCluster) -> None:
