@@ -20,7 +20,10 @@ def tls(tmp_path: Path) -> Tls:
 
 
 def follow(hub: HubProcess, server: RedisProcess, fail_over: Callable[[], RedisProcess]) -> int:
-    """Follows a channel while its master is replaced. Returns the number of gaps."""
+    """Follows a channel while its master is replaced, and nobody publishes. Returns the number of gaps.
+
+    There is none where the process sees the new master before it could have missed anything.
+    """
     follower = Follower([hub.url])
 
     def arrived(data: str) -> bool:
@@ -46,7 +49,7 @@ def test_a_cluster(start_hub: StartHub, tls: Tls) -> None:
     try:
         hub = start_hub(redis_url=cluster.url)
         owner = cluster.owner()
-        assert follow(hub, owner, lambda: cluster.fail_over(owner)) == 1
+        assert follow(hub, owner, lambda: cluster.fail_over(owner)) <= 1
     finally:
         cluster.close()
 
@@ -61,6 +64,6 @@ def test_sentinels(start_hub: StartHub, tls: Tls) -> None:
             deployment.fail_over()
             return deployment.wait_for_another(old)
 
-        assert follow(hub, old, fail_over) == 1
+        assert follow(hub, old, fail_over) <= 1
     finally:
         deployment.close()
