@@ -34,7 +34,7 @@ class StoredReplay:
         self._feed = feed
         self._timeline = feed.timeline
         self._stream = stream
-        self._extracts = Extracts(stream, context.stats)
+        self._extracts = Extracts(stream, feed.encoder, context.stats)
         self._stats: Stats = context.stats
         self._rewind_entries = history_size or REWIND_ENTRIES
 
@@ -75,7 +75,7 @@ class StoredReplay:
         """
         while (place := self._timeline.find(position)) is None:
             try:
-                extract = await self._extracts.after(position)
+                extract, events = await self._extracts.after(position)
             except RedisUnavailable as error:
                 if error.refused:
                     yield self._give_up(position)
@@ -86,7 +86,7 @@ class StoredReplay:
             if extract.kind != "stream" and position != START:
                 yield self._unknown(position)
                 return
-            pieces = self._pieces(position, extract)
+            pieces = self._pieces(position, extract, events)
             if pieces:
                 yield pieces
             if end == position:
@@ -138,7 +138,9 @@ class StoredReplay:
 
     # -- what it sends
 
-    def _pieces(self, position: Position, extract: Extract) -> list[Piece]:
+    def _pieces(
+        self, position: Position, extract: Extract, events: Sequence[tuple[Position, bytes]]
+    ) -> list[Piece]:
         if position > extract.last:  # the stream has never had it, or was replaced
             return [self._gap(position, extract.last, None, GapReason.UNKNOWN_ID)]
         pieces = []
@@ -149,10 +151,8 @@ class StoredReplay:
             missed = self._timeline.distance(position, end)
         if missed != 0:
             pieces.append(self._gap(position, end, missed, GapReason.EXPIRED))
-        for identity, words in extract.entries:
-            at = Position.of_entry(identity)
-            pieces.append(Piece(at, self._feed.encoder.encode_entry(words, *at)))
-        self._stats.replayed_messages += len(extract.entries)
+        pieces += [Piece(*event) for event in events]
+        self._stats.replayed_messages += len(events)
         return pieces
 
     def _unknown(self, position: Position) -> Rest:

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from relay.feed.entry_encoder import EntryEncoder
 from relay.feed.stored_timeline import Added
 from relay.history import extracts
 from relay.history.extracts import Extracts
@@ -58,15 +59,21 @@ class Kept:
         return Extract("stream", self.ids[-1], 1000, 1000, NONE, older, same, more, entries)
 
 
+def extracts_of(stream: Kept) -> Extracts:
+    stats = Stats()
+    return Extracts(cast(StoredStream, stream), EntryEncoder("kept", 1000, stats), stats)
+
+
 async def test_clients_with_near_positions_share_what_is_read() -> None:
     stream = Kept()
-    cache = Extracts(cast(StoredStream, stream), Stats())
+    cache = extracts_of(stream)
     some = [Position(6144 + n, 3) for n in range(900)]
     found = await asyncio.gather(*(cache.after(position) for position in some))
     assert stream.reads == 1
-    for position, extract in zip(some, found, strict=True):
+    for position, (extract, events) in zip(some, found, strict=True):
         assert extract.first == min(p for p in stream.ids if p > position)
         assert extract.older
+        assert events[0] == (extract.first, b"data: x\n\n")
 
 
 async def test_each_extract_continues_where_the_one_before_ends(
@@ -74,20 +81,19 @@ async def test_each_extract_continues_where_the_one_before_ends(
 ) -> None:
     monkeypatch.setattr(extracts, "EXTRACT_ENTRIES", 7)
     stream = Kept()
-    cache = Extracts(cast(StoredStream, stream), Stats())
+    cache = extracts_of(stream)
     position, found = Position(5555, 0), []
-    while (extract := await cache.after(position)).entries:
-        found += [entry[0].decode() for entry in extract.entries]
-        end = extract.end
-        assert end is not None
-        position = end
-    assert found == [str(p) for p in stream.ids if p > (5555, 0)]
+    while events := (await cache.after(position)).events:
+        found += [each for each, _ in events]
+        position = found[-1]
+    assert found == [p for p in stream.ids if p > (5555, 0)]
 
 
 async def test_an_id_that_is_newer_than_what_was_read_is_asked_for_again() -> None:
     stream = Kept()
-    cache = Extracts(cast(StoredStream, stream), Stats())
+    cache = extracts_of(stream)
     newest = stream.ids[-1]
-    assert (await cache.after(newest)).last == newest
+    assert (await cache.after(newest)).extract.last == newest
     stream.ids.append(Position(newest.epoch, 1))
-    assert (await cache.after(Position(newest.epoch, 1))).last == (newest.epoch, 1)
+    again = await cache.after(Position(newest.epoch, 1))
+    assert again.extract.last == (newest.epoch, 1)
