@@ -12,7 +12,7 @@ Kept = TypeVar("Kept")
 
 
 class Aging(Generic[Server, Kept]):
-    """A dictionary of servers whose entries age while their servers are not named.
+    """Keeps one thing for each server. The thing ages while nobody names the server.
 
     Where servers get a new address with each restart, a process meets thousands of them in its life.
     """
@@ -29,12 +29,6 @@ class Aging(Generic[Server, Kept]):
         self._named_at[server] = time.monotonic()
         self._kept[server] = kept
         return kept
-
-    def __contains__(self, server: Server) -> bool:
-        return server in self._kept
-
-    def __getitem__(self, server: Server) -> Kept:
-        return self._kept[server]
 
     def values(self) -> Collection[Kept]:
         return self._kept.values()

@@ -95,7 +95,7 @@ class Cluster(ElectedMasters):
 
     def master(self, key: str) -> Master | None:
         owner = self._slots.owner(key_slot(key.encode()))
-        return self._masters[owner] if owner else None
+        return self._masters.get(owner) if owner else None
 
     def commands_at(self, host: str, port: int) -> ServerCommands:
         host = host if host not in {"", "?"} else self._url.hosts[0][0]
@@ -117,7 +117,7 @@ class Cluster(ElectedMasters):
         self._known = list({node for _, nodes in found for node in nodes}) or self._known
         owners = self._slots.all_owners
         for owner in owners:
-            if owner not in self._masters:
+            if self._masters.get(owner) is None:
                 address = RedisAddress(self._url.nodes.of(owner.host, owner.port))
                 self._masters.put(owner, Master(address, owner.node, elected=True))
         await _close(

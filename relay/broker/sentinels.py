@@ -7,6 +7,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 from relay.broker.address import RedisAddress
+from relay.broker.aging import Aging
 from relay.broker.commands import ServerCommands
 from relay.broker.elected import ElectedMasters, nobody_answers
 from relay.broker.errors import RedisUnavailable
@@ -53,7 +54,7 @@ class Sentinels(ElectedMasters):
         addresses = [RedisAddress(url.sentinels.of(*host)) for host in url.hosts]
         self._sentinels = [(each.name, ServerCommands(each.client)) for each in addresses]
         RedisAddress(url.masters.of("check", 1))  # raises now for options that cannot be used
-        self._masters: dict[tuple[str, int], Master] = {}
+        self._masters: Aging[tuple[str, int], Master] = Aging()
         self._epoch = -1
         self._switched = False
         """Whether a failover is under way whose new master is named already."""
@@ -93,6 +94,8 @@ class Sentinels(ElectedMasters):
             self._master = self._ahead
         elif newest.epoch == self._epoch:
             self._master = self._at(newest.host, newest.port)
+        for gone in self._masters.forget({(answer.host, answer.port) for answer in found}):
+            await gone.commands.aclose()
 
     async def _close(self) -> None:
         for _, commands in self._sentinels:
@@ -104,7 +107,7 @@ class Sentinels(ElectedMasters):
         master = self._masters.get((host, port))
         if master is None:
             address = RedisAddress(self._url.masters.of(host, port))
-            master = self._masters[host, port] = Master(address, elected=True)
+            master = self._masters.put((host, port), Master(address, elected=True))
         return master
 
     async def _ask(self, commands: ServerCommands) -> NamedMaster:

@@ -16,9 +16,6 @@ from redis.cluster import ClusterNode
 from redis.crc import key_slot
 from redis.retry import Retry
 
-from relay.broker import aging
-from relay.broker.cluster import Cluster
-from relay.broker.urls import ClusterUrl, parse
 from relay.publishing import apublish, publish
 from relay.publishing.once import Outgoing, once_key
 from relay.publishing.outlet import outlet
@@ -27,7 +24,7 @@ from tests.support.cluster import Node, RedisCluster
 from tests.support.command import relay_command
 from tests.support.follower import Follower
 from tests.support.redis_versions import PROGRAMS
-from tests.support.servers import ROOT, HubProcess, StartHub, free_port
+from tests.support.servers import ROOT, HubProcess, StartHub
 from tests.support.voices import Listeners, Voice
 from tests.support.waiting import wait_until, within
 
@@ -472,23 +469,3 @@ def test_a_channel_whose_new_master_refuses_does_not_stop_the_others(
         messages = (event for event in stream.events() if event.event == "message")
         with Voice("goes on", owner.client, 20, other):
             assert next(messages).data.startswith("goes on ")
-
-
-async def test_a_cluster_forgets_nodes_that_are_gone(
-    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = parse(cluster.url)
-    assert isinstance(url, ClusterUrl)
-    topology = Cluster(url)
-    await topology.look()
-    here, gone = (cluster.nodes[0].address, cluster.nodes[0].port), ("127.0.0.1", free_port())
-    commands, stray = topology.commands_at(*here), topology.commands_at(*gone)
-    master = topology.master("demo_stream")
-    await topology.look()
-    assert topology.commands_at(*gone) is stray
-    monkeypatch.setattr(aging, "FORGET_SECONDS", 0.0)
-    await topology.look()
-    assert topology.commands_at(*gone) is not stray
-    assert topology.commands_at(*here) is commands
-    assert topology.master("demo_stream") is master
-    await topology.aclose()
