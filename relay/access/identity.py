@@ -81,16 +81,6 @@ def subject_of(key: str, *, by_token: bool) -> str:
     return f"{'token' if by_token else 'user'}:{key}" if key else ""
 
 
-async def identify(credentials: Credentials) -> Viewer:
-    """Returns the subject of the token, or else the user of the Django session.
-
-    Raises Problem (401) for a token that is not valid.
-    """
-    if credentials.token is not None:
-        return token_viewer(credentials.token)
-    return await session_viewer(credentials.session_key)
-
-
 def token_viewer(token: str) -> Viewer:
     """Raises Problem (401) for a token that is not valid."""
     claims = claims_of(token)

@@ -17,7 +17,7 @@ from pytest_django import Settings
 from relay import conf
 from relay.access import tokens
 from relay.access.entrance import admitted
-from relay.access.identity import Credentials, Viewer, identify, subject_of
+from relay.access.identity import Credentials, Viewer, session_viewer, subject_of
 from relay.access.problem import Problem
 from relay.access.rules import has_permission, require
 from relay.conf.catalogue import Catalogue, Spec, Target
@@ -93,7 +93,7 @@ async def test_a_backend_needs_no_more_than_get_user(settings: Settings, ann: Us
     path = f"{__name__}.Plain"
     settings.AUTHENTICATION_BACKENDS = [path]
     key = await session_of(ann.pk, path, ann.get_session_auth_hash())
-    viewer = await identify(cookies(sessionid=key))
+    viewer = await session_viewer(key)
     assert viewer.key == str(ann.pk)
     assert not await has_permission(viewer.user, "a.b")
 
@@ -106,9 +106,8 @@ async def test_a_session_is_checked_again_after_a_while(
     """A session that disappears without a signal must not keep a stream for two weeks."""
     settings.RELAY_SESSION_CHECK_SECONDS = seconds
     backend = settings.AUTHENTICATION_BACKENDS[0]
-    viewer = await identify(
-        cookies(sessionid=await session_of(ann.pk, backend, ann.get_session_auth_hash()))
-    )
+    key = await session_of(ann.pk, backend, ann.get_session_auth_hash())
+    viewer = await session_viewer(key)
     assert viewer.ends_at is not None
     assert (viewer.ends_at - time.time() <= 60) is soon
 
@@ -118,7 +117,7 @@ async def test_a_session_of_another_user_model_is_nobodys(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await session_of(uuid.uuid4(), settings.AUTHENTICATION_BACKENDS[0])
-    assert (await identify(cookies(sessionid=key))).key == ""
+    assert (await session_viewer(key)).key == ""
     assert "A session is of another user model" in caplog.text
 
 

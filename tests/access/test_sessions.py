@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from pytest_django import Settings
 
-from relay.access.identity import Credentials, identify
+from relay.access.identity import session_viewer
 from tests.support.client import Stream, ask
 from tests.support.servers import HubProcess, StartHub
 from tests.support.site import Site
@@ -61,7 +61,6 @@ async def test_looking_at_a_session_does_not_change_it(settings: Settings) -> No
     await session.aset(HASH_SESSION_KEY, user.get_session_auth_hash())
     await session.asave()
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new key", ["the old key"]
-    cookie = f"sessionid={session.session_key}"
     for _ in range(2):
-        viewer = await identify(Credentials.of("", "", cookie))
+        viewer = await session_viewer(session.session_key or "")
         assert viewer.key == str(user.pk)
