@@ -5,6 +5,7 @@ do, and a pipelined command costs a fifth.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
@@ -73,12 +74,12 @@ class ServerCommands:
         """
         old, self._before, self._client = self._before, self._client, self._connect()
         if old:
-            await old.aclose()
+            await _close(old)
 
     async def aclose(self) -> None:
         await tasks.end(self._exchanges)
         for client in filter(None, (self._before, self._client)):
-            await client.aclose()
+            await _close(client)
 
     async def run(self, *words: Any) -> Any:
         return await self._result(words, self._queue(words))
@@ -135,6 +136,12 @@ class ServerCommands:
         finally:
             for (_, future), answer in zip(calls, answers, strict=True):
                 _resolve(future, answer)
+
+
+async def _close(client: Redis) -> None:
+    """Closes the pool. redis-py raises where a server is slow to end TLS, and has closed all the same."""
+    with contextlib.suppress(RedisError, OSError):
+        await client.aclose()
 
 
 async def _answers(client: Redis, commands: Sequence[Words]) -> Sequence[Any]:

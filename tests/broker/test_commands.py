@@ -1,7 +1,9 @@
 """Commands on a real Redis: together on their way, each with its own answer."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,6 +12,7 @@ from relay.broker.address import RedisAddress
 from relay.broker.commands import TOGETHER, ServerCommands
 from relay.broker.errors import RedisUnavailable
 from tests.support.servers import RedisServer
+from tests.support.tls import Tls
 
 
 @pytest.fixture
@@ -83,6 +86,21 @@ async def test_what_is_under_way_ends_with_the_commands(redis_server: RedisServe
     await commands.aclose()
     with pytest.raises(RedisUnavailable, match="closed"):
         await waiting
+
+
+async def test_a_server_that_hangs_cannot_keep_its_connections_open(tmp_path: Path) -> None:
+    """Over TLS both sides say good-bye: redis-py raises where the server does not."""
+    server = RedisServer(tls=Tls.make(tmp_path))
+    commands = ServerCommands(RedisAddress(server.url).client)
+    try:
+        await commands.run("PING")
+        server.signal(signal.SIGSTOP)
+        await commands.renew()
+        await commands.renew()
+        await commands.aclose()
+    finally:
+        server.signal(signal.SIGCONT)
+        server.close()
 
 
 @pytest.mark.parametrize("error", [TypeError("NoneType"), AttributeError("_sock"), ValueError("x")])
