@@ -120,12 +120,16 @@ class Cluster(ElectedMasters):
             if self._masters.get(owner) is None:
                 address = RedisAddress(self._url.nodes.of(owner.host, owner.port))
                 self._masters.put(owner, Master(address, owner.node, elected=True))
-        await _close(
-            self._commands.forget({*self._known, *self._url.hosts}), self._masters.forget(owners)
-        )
+        for commands in self._commands.forget({*self._known, *self._url.hosts}):
+            await commands.aclose()
+        for master in self._masters.forget(owners):
+            await master.aclose()
 
     async def _close(self) -> None:
-        await _close(self._commands.values(), self._masters.values())
+        for commands in self._commands.values():
+            await commands.aclose()
+        for master in self._masters.values():
+            await master.aclose()
 
     async def _ask(
         self, hosts: Iterable[tuple[str, int]]
@@ -142,11 +146,6 @@ class Cluster(ElectedMasters):
             answer = await self.commands_at(host, port).run("CLUSTER", "SLOTS")
         known = [_owner(node, host)[:2] for _, _, *nodes in answer for node in nodes]
         return Slots.of(read_slots(answer, host)), known
-
-
-async def _close(commands: Iterable[ServerCommands], masters: Iterable[Master]) -> None:
-    for each in [*commands, *(master.commands for master in masters)]:
-        await each.aclose()
 
 
 def read_slots(answer: Any, asked: str) -> list[tuple[int, int, Owner]]:

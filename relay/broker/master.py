@@ -61,6 +61,10 @@ class Master:
             raise
         return tracking
 
+    async def aclose(self) -> None:
+        """Closes the connections for commands."""
+        await self.commands.aclose()
+
     async def _check(self, hello: Hello, connection: Dialogue) -> None:
         """Raises NotMaster or SubscriptionRefused where the connection leads to another server."""
         expected = "cluster" if self.node else "standalone"

@@ -95,13 +95,13 @@ class Sentinels(ElectedMasters):
         elif newest.epoch == self._epoch:
             self._master = self._at(newest.host, newest.port)
         for gone in self._masters.forget({(answer.host, answer.port) for answer in found}):
-            await gone.commands.aclose()
+            await gone.aclose()
 
     async def _close(self) -> None:
         for _, commands in self._sentinels:
             await commands.aclose()
         for master in self._masters.values():
-            await master.commands.aclose()
+            await master.aclose()
 
     def _at(self, host: str, port: int) -> Master:
         master = self._masters.get((host, port))

@@ -55,7 +55,7 @@ class OneServer:
         """There is nobody to ask."""
 
     async def aclose(self) -> None:
-        await self._master.commands.aclose()
+        await self._master.aclose()
 
 
 def open_topology(url: str) -> tuple[Topology, Commands]:

@@ -126,6 +126,9 @@ class SimulatedMaster:
         self.commands = SimulatedCommands(process, redis)
         self.gate = Gate()  # opened and closed, but nothing asks it
 
+    async def aclose(self) -> None:
+        await self.commands.aclose()
+
     async def track(self, observer: Observer) -> TrackingConnection:
         return TrackingConnection(self._process, self._redis, observer)
 
