@@ -31,20 +31,19 @@ class ConnectionStatus:
 
     def restored(self) -> bool:
         """Records that it delivers. Returns whether it was lost."""
-        was_lost = self._lost_at is not None
+        lost_at, self._lost_at = self._lost_at, None
         self.refusals.forget()
-        if self._lost_at is not None:
-            away = asyncio.get_running_loop().time() - self._lost_at
-            self._lost_at = None
+        if lost_at is not None:
+            away = asyncio.get_running_loop().time() - lost_at
             self._outage.end(self, self._name, away)
         self._link.restored()
-        return was_lost
+        return lost_at is not None
 
     def lost(self, error: Exception) -> bool:
         """Records why it does not deliver. Returns whether that is new."""
         if isinstance(error, SubscriptionRefused):
             self.refusals.report(error)
-        if self._lost_at is not None:
+        if self.is_lost:
             return False
         self._lost_at = asyncio.get_running_loop().time()
         self._stats.redis_losses += 1
