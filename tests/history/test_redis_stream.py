@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.broker.address import RedisAddress
@@ -23,6 +23,7 @@ from relay.source.epochs import Epochs
 from relay.wire.position import Position
 from tests.simulation.history import Stream, next_epoch
 from tests.support.masters import only_master
+from tests.support.random_steps import ON_A_SERVER
 from tests.support.servers import RedisServer, free_port
 
 KEYS = Keys.of("relay", "demo_stream")
@@ -471,11 +472,7 @@ def closing_broker(broker: Broker, runner: asyncio.Runner) -> Iterator[Broker]:
         ("rewind", 2),
     ]
 )
-@settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(ON_A_SERVER, max_examples=150)
 def test_the_simulated_history_does_what_the_scripts_do(
     server: RedisServer, client: "redis.Redis", steps: list[tuple[Any, ...]]
 ) -> None:

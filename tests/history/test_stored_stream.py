@@ -1,13 +1,13 @@
 """A Redis Stream as a past, with the scripts as each version of Redis runs them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from itertools import chain
 from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.broker.address import RedisAddress
@@ -16,23 +16,10 @@ from relay.history import stored_stream
 from relay.history.stored_stream import Extract, StoredStream
 from relay.wire.position import Position
 from tests.simulation.stored import StoredKey
-from tests.support.redis_versions import PROGRAMS, program
+from tests.support.random_steps import ON_A_SERVER
 from tests.support.servers import RedisServer
 
 START = Position(0, 0)
-
-
-@pytest.fixture(params=PROGRAMS)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    server = RedisServer(program=program(request.param))
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator["redis.Redis"]:
-    with server.client() as client:
-        yield client
 
 
 @pytest.fixture
@@ -185,11 +172,7 @@ BEFORE_ALL = (0, -1)
 @given(steps=st.lists(operations, max_size=25))
 @example([("add", 70, None), ("rewind", None, 100, 1), ("read", BEFORE_ALL, 100, 1)])
 @example([("add", 3, None), ("withdraw", 2), ("withdraw", 0), ("read", BEFORE_ALL, 1, 1)])
-@settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(ON_A_SERVER, max_examples=100)
 def test_the_simulated_key_does_what_redis_and_the_scripts_do(
     server: RedisServer, client: "redis.Redis", steps: list[tuple[Any, ...]]
 ) -> None:
