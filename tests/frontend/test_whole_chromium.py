@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browser import WHOLE, Dashboard, OpenDashboard, launched
+from bench.dashboard import BROWSERS
+from tests.support.browser import Dashboard, OpenDashboard, launched
 from tests.support.servers import HubProcess, RedisServer
 
 pytestmark = pytest.mark.browser
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    yield from launched(WHOLE)
+    yield from launched(BROWSERS)
 
 
 def test_messages_come_before_and_after_the_hub_was_away(

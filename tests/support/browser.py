@@ -20,12 +20,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from bench.dashboard import BROWSERS
 from tests.support.servers import HubProcess, RedisServer
 
-WHOLE = ("chromium", "chromium-browser", "google-chrome")
-"""Names of the browser with its own windows and menus."""
-
-NAMES = (os.environ.get("CHROMIUM", ""), "chromium-headless-shell", *WHOLE)
+NAMES = (os.environ.get("CHROMIUM", ""), "chromium-headless-shell", *BROWSERS)
 """In their order. The shell has the same engine, and opens a page for a third of the CPU."""
 
 expect.set_options(timeout=15_000)

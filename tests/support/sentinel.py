@@ -24,10 +24,8 @@ class Sentinel(RedisProcess):
 
     def __init__(self, port: int, master: RedisServer, others: list[int]) -> None:
         super().__init__(master.command[-1], port, tls=master.tls)
-        tls = " ".join(master.tls.words(port)) if master.tls else ""
         lines = [
             f"port {self.port}",
-            *tls.removeprefix("--").split(" --"),
             "bind 127.0.0.1",
             f"sentinel monitor {SERVICE} 127.0.0.1 {master.known_port} 2",
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
@@ -40,7 +38,7 @@ class Sentinel(RedisProcess):
         self.start()
 
     def start(self) -> None:
-        self.run(str(self._conf), "--sentinel")
+        self.run(str(self._conf), "--sentinel", *self.tls_words())
 
     def client(self, **options: Any) -> "redis.Redis":
         return super().client(socket_timeout=2, **options)

@@ -105,7 +105,11 @@ class RedisProcess:
         words += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         # A machine that is busy with other things must not look like a subscriber that is too slow.
         words += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
-        return [*words, *(self.tls.words(self.known_port) if self.tls else [])]
+        return [*words, *self.tls_words()]
+
+    def tls_words(self) -> list[str]:
+        """The arguments for TLS, where it is used."""
+        return self.tls.words(self.known_port) if self.tls else []
 
     def client(self, **options: Any) -> "redis.Redis":
         return redis.Redis(host=self.address, port=self.port, **options)

@@ -37,12 +37,13 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -
     while (waited := time.monotonic() - begin) < seconds:
         if result := condition():
             return result
-        time.sleep(min(max(waited / 10, LEAST_PAUSE), LONGEST_PAUSE))
+        time.sleep(_pause(waited))
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 async def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
     """As `wait_until`, on an event loop; `condition` may return an awaitable."""
+    begin = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -51,9 +52,13 @@ async def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
                     result = await result
                 if result:
                     return result
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(_pause(time.monotonic() - begin))
     except TimeoutError:
         raise AssertionError(f"not within {seconds:g} s") from None
+
+
+def _pause(waited: float) -> float:
+    return min(max(waited / 10, LEAST_PAUSE), LONGEST_PAUSE)
 
 
 @contextmanager
