@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import browser, dashboard, open_dashboard, shared  # noqa: F401
+from tests.support.browser import browser, chromium, dashboard, open_dashboard, shared  # noqa: F401
 from tests.support.firefox import firefox, visitor  # noqa: F401
 from tests.support.proxy import client_hub, proxy  # noqa: F401
 from tests.support.servers import HubProcess, RedisServer, StartHub, Taken, release_ports

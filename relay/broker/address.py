@@ -18,7 +18,7 @@ from redis.asyncio.connection import (
 from redis.exceptions import RedisError
 
 from relay.broker.gate import Gate
-from relay.broker.pool import COMMAND_SECONDS, open_pool, open_sync_pool
+from relay.broker.pool import COMMAND_SECONDS, NO_LIBRARY_NAME, open_pool, open_sync_pool
 from relay.broker.probe import Probe
 from relay.broker.subscription import Receive, Subscription
 from relay.broker.tracking import Observer, Tracking
@@ -117,7 +117,7 @@ def addresses_of(url: str) -> Sequence[RedisAddress]:
 def _connection(url: str) -> AbstractConnection:
     """A connection that is not opened. Raises ValueError for a URL that cannot be used."""
     try:
-        pool = ConnectionPool.from_url(url)
+        pool = ConnectionPool.from_url(url, **NO_LIBRARY_NAME)
         connection = pool.connection_class(**pool.connection_kwargs)
         if isinstance(connection, SSLConnection):
             connection.ssl_context.get()

@@ -21,7 +21,7 @@ COMMAND_SECONDS = 2.0
 QUEUE_SECONDS = 10.0
 """How long a command waits for one of the connections: thousands of channels may write at once."""
 
-_NO_LIBRARY_NAME: dict[str, Any] = (
+NO_LIBRARY_NAME: dict[str, Any] = (
     {"driver_info": None}
     if "driver_info" in inspect.signature(AbstractConnection.__init__).parameters
     else {"lib_name": None, "lib_version": None}
@@ -29,7 +29,7 @@ _NO_LIBRARY_NAME: dict[str, Any] = (
 """No CLIENT SETINFO: the documented rights deny it, and Redis would count each denial."""
 
 COMMAND_OPTIONS: dict[str, Any] = {
-    **_NO_LIBRARY_NAME,
+    **NO_LIBRARY_NAME,
     "max_connections": 16,
     "socket_connect_timeout": COMMAND_SECONDS,
     "socket_timeout": COMMAND_SECONDS,

@@ -1,11 +1,13 @@
 """A real Chromium for the tests: the dashboard as a person has it before them."""
 
+import asyncio
 import os
 import re
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,19 +81,49 @@ class Dashboard:
         expect(self.figure("messages")).to_have_text(f"{number:,}")
 
 
+class Chromium:
+    """The first of these programs that there is; without one, the one that Playwright has installed.
+
+    Playwright's event loop counts as the running one of the thread between two calls. Here it does so
+    only while the browser is borrowed.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        path = next(filter(None, map(shutil.which, names)), None)
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
+        self._loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Browser]:
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield self._browser
+        finally:
+            asyncio._set_running_loop(None)
+
+    def close(self) -> None:
+        with self.borrowed():
+            self._browser.close()
+            self._playwright.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """One for all tests of this process: its start costs as much as that of a few pages."""
+    chromium = Chromium(NAMES)
+    yield chromium
+    chromium.close()
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """For a module and no longer: while Playwright runs, no test can have an event loop of its own."""
-    yield from launched(NAMES)
-
-
-def launched(names: Iterable[str]) -> Iterator[Browser]:
-    """The first of these programs that there is; without one, the one that Playwright has installed."""
-    path = next(filter(None, map(shutil.which, names)), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    """Borrowed for a module and no longer: meanwhile no test can have an event loop of its own."""
+    with chromium.borrowed() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
