@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from tests.support.browser import browser, chromium, dashboard, open_dashboard, shared  # noqa: F401
 from tests.support.firefox import firefox, visitor  # noqa: F401
@@ -52,6 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _simulated(item: pytest.Item) -> bool:
     return "simulation" in item.path.parts
+
+
+def pytest_configure() -> None:
+    """The password of a user of tests is no secret: it is hashed once, not a million times."""
+    PBKDF2PasswordHasher.iterations = 1
 
 
 def pytest_unconfigure() -> None:

@@ -92,7 +92,7 @@ class Parent:
             raise WorkersFailed(f"the workers could not be started: {error}") from None
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         if not await self._live(workers) and not self._ending.is_set():
-            raise WorkersFailed("the workers could not be started; their errors are above")
+            raise WorkersFailed(f"the workers could not be started: {_reason(workers)}")
         if not self._ending.is_set():
             self._keep()
             self._manager.ready()
@@ -218,3 +218,12 @@ class Parent:
                 self._retire(slot.worker)
         if self._retired:
             await asyncio.wait(set(self._retired))
+
+
+def _reason(workers: Sequence[WorkerProcess]) -> str:
+    """Says why workers are not live, for the user."""
+    if any(worker.hung for worker in workers):
+        return "one of them said nothing any more and was killed"
+    if all(worker.alive for worker in workers):
+        return f"they are not live after {START_SECONDS:g} s"
+    return "their errors are above"

@@ -100,6 +100,11 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
     async def ended(self) -> int:
         """Returns its exit code, negative for a signal, when it has ended."""
         code = await self._process.wait()

@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
 import redis
 
+from relay.broker.pool import NO_LIBRARY_NAME
 from relay.server.embedded_redis import find_redis_server
 from tests.support.fork_server import Forked, ForkServer
 from tests.support.tls import Tls
@@ -112,7 +112,7 @@ class RedisProcess:
         return self.tls.words(self.known_port) if self.tls else []
 
     def client(self, **options: Any) -> "redis.Redis":
-        return redis.Redis(host=self.address, port=self.port, **options)
+        return redis.Redis(host=self.address, port=self.port, **NO_LIBRARY_NAME, **options)
 
     def publish(self, payload: str | bytes, channel: str = "demo_stream") -> int:
         with self.client() as client:
@@ -166,6 +166,15 @@ class StartHub(Protocol):
     def __call__(self, **settings: Any) -> "HubProcess": ...
 
 
+def _children(pid: int) -> list[int]:
+    """The children of a process, without a look at every process of the machine."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found += map(int, thread.read_text().split())
+    return found
+
+
 COMMANDS = {
     "serve": ["manage.py", "relay", "serve"],
     "daphne": ["-m", "daphne", "-v", "0", "-p", "{port}", "hub.asgi:application"],
@@ -205,7 +214,7 @@ class HubProcess:
         try:
             wait_until(self._ready, "the hub is up", 20.0)
         except AssertionError as error:
-            self.kill()
+            self.close()
             raise AssertionError(f"{error}:\n{self.log()}") from None
 
     def _run(self, words: list[str]) -> "subprocess.Popen[bytes] | Forked":
@@ -231,12 +240,12 @@ class HubProcess:
     def kill(self) -> None:
         """SIGKILL, for the workers of other servers too."""
         if self.process is not None and self.process.poll() is None:
-            workers = psutil.Process(self.process.pid).children(recursive=True)
+            workers = _children(self.process.pid)
             self.process.kill()
             self.process.wait()
             for worker in workers:
-                with suppress(psutil.NoSuchProcess):
-                    worker.kill()
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
 
     def close(self) -> None:
         """Ends the process; its output can still be read, for the report of a failed test."""

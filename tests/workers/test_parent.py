@@ -106,9 +106,27 @@ async def test_a_worker_that_dies_is_started_again(
 
 async def test_workers_that_do_not_start_end_it(stage: Stage) -> None:
     stage.write(first="sys.exit(3)")
-    with pytest.raises(WorkersFailed, match="could not be started"):
+    with pytest.raises(WorkersFailed, match="could not be started: their errors are above"):
         await stage.parent._run()
     assert not stage.live
+
+
+async def test_workers_that_hang_at_the_start_are_said_to(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "SILENCE_SECONDS", 0.3)
+    stage.write(first="time.sleep(60)")
+    with pytest.raises(WorkersFailed, match="said nothing any more and was killed"):
+        await stage.parent._run()
+
+
+async def test_workers_that_take_too_long_to_start_are_said_to(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "START_SECONDS", 0.3)
+    stage.write(first="link.recv(100); sys.exit()")
+    with pytest.raises(WorkersFailed, match=r"not live after 0\.3 s"):
+        await stage.parent._run()
 
 
 async def test_a_worker_that_dies_again_and_again_ends_it(
