@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test check ways model soak crowd lint bench bench-dashboard bench-100k client lock
 PYTHON_IN_VENV := .venv/bin/python
-# Most tests wait more than they compute: two processes a core. WORKERS=0 runs them in one.
-WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Most tests wait more than they compute: five processes for two cores. WORKERS=0 runs them in one.
+WORKERS ?= $(shell echo $$((5 * $$(getconf _NPROCESSORS_ONLN) / 2)))
 # Hundreds of tests start a hub: they need not compile it each time.
 unexport PYTHONDONTWRITEBYTECODE
 # What shares a server stays together; the long tests begin first, as tests/conftest.py sorts them.
