@@ -11,6 +11,7 @@ from relay.conf.catalogue import Target
 from relay.engine.channel import Channel
 from relay.engine.delivery import Delivery
 from relay.engine.group import Group
+from relay.engine.heartbeats import Heartbeats
 from relay.engine.newcomers import Newcomers
 from relay.engine.pubsub_channel import PubSubChannel
 from relay.engine.stored_channel import StoredChannel
@@ -51,6 +52,7 @@ class Channels:
         self._grouped: Counter[Channel] = Counter()
         """The number of groups that each channel belongs to."""
         self._newcomers = Newcomers(context.settings, context.clock)
+        self.heartbeats = Heartbeats(context.settings.heartbeat_seconds, context.clock)
         self._unused: dict[Channel, float] = {}
         """The loop time since which each unused channel is unused, the longest unused first."""
 
@@ -79,7 +81,7 @@ class Channels:
         if not others and first.name in self._channels and not _is_group(admission):
             return
         names = frozenset(target.name for target in admission.targets)
-        needed = len(names - self._channels.keys())
+        needed = sum(name not in self._channels for name in names)
         if _is_group(admission) and (names, admission.latest_seconds) not in self._groups:
             needed += 1
         if needed and not self._make_room(needed, names):
@@ -119,6 +121,7 @@ class Channels:
         channel = self._channels.get(target.name)
         if channel is None:
             channel = self._channels[target.name] = self._opened(target)
+            self.heartbeats.add(channel)
         self._unused.pop(channel, None)
         return channel
 
@@ -140,6 +143,7 @@ class Channels:
             ring = self._group_ring(len(channels), latest_seconds)
             group = Group(channels, ring, self._context, self._withholds, latest_seconds)
             self._groups[key] = group
+            self.heartbeats.add(group)
             self._grouped.update(channels)
         return group
 
@@ -160,6 +164,7 @@ class Channels:
 
     def _drop(self, group: Group) -> None:
         del self._groups[group.key]
+        self.heartbeats.remove(group)
         group.close()
         for channel in group.channels:
             self._grouped[channel] -= 1
@@ -175,6 +180,7 @@ class Channels:
     def _leave(self, channel: Channel) -> None:
         del self._channels[channel.name]
         del self._unused[channel]
+        self.heartbeats.remove(channel)
         if isinstance(channel, StoredChannel):
             self._sources.trackers.remove(channel)
         elif isinstance(channel, PubSubChannel):

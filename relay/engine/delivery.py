@@ -96,10 +96,6 @@ class Delivery(ABC):
             self._fanout.wake()
             self._catching_up.heartbeat(comment)
 
-    def cut_stalled(self, seconds: float) -> None:
-        """Cuts every stream whose client has taken nothing for `seconds`."""
-        self._fanout.cut_stalled(seconds)
-
     def finish(self, last: Callable[[], bytes]) -> None:
         """Ends every stream properly; `last` makes the last frame of each."""
         self._catching_up.stop()

@@ -24,6 +24,7 @@ from relay.engine.streams import Streams
 from relay.engine.supervisor import Supervisor, Work
 from relay.feed.backpressure import Backpressure
 from relay.feed.context import Context
+from relay.feed.laggards import Laggards
 from relay.feed.writer import Chunk, Writer
 from relay.sockets.poller import Poller
 from relay.source.listeners import Listeners
@@ -42,7 +43,7 @@ class Hub:
     """Call `start` and `stop` in the event loop of the server, `join` and `leave` for each stream."""
 
     def __init__(self, settings: Settings, broker: Broker, clock: Clock) -> None:
-        self.context = Context(settings, broker, Link(), clock, Stats(), Backpressure())
+        self.context = Context(settings, broker, Link(), clock, Stats(), Backpressure(), Laggards())
         self.settings = settings
         self.stats = self.context.stats
         self.last_hour = LastHour(self.stats.gaps)
@@ -214,19 +215,19 @@ class Hub:
 
     async def _tick(self) -> None:
         clock, settings = self.context.clock, self.settings
-        heartbeat_due = clock.time() + settings.heartbeat_seconds
+        tick = min(TICK_SECONDS, settings.heartbeat_seconds)
         was_lost = False
         while True:
-            due = min(clock.time() + TICK_SECONDS, heartbeat_due)
-            await asyncio.sleep(max(0.0, due - clock.time()))
+            due = clock.time() + tick
+            await asyncio.sleep(tick)
             self.stats.observe_tick(clock.time() - due)
-            for delivery in self.channels:
-                delivery.cut_stalled(settings.stall_seconds)
+            self.context.laggards.cut_stalled(settings.stall_seconds)
             self.channels.leave_unused()
             self.last_hour.tick(clock.now_ms())
             is_lost = self.context.link.interrupted
-            if clock.time() >= heartbeat_due or is_lost != was_lost:
+            comment = sse.REDIS_LOST if is_lost else sse.COMMENT
+            if is_lost != was_lost:
                 was_lost = is_lost
-                heartbeat_due = clock.time() + settings.heartbeat_seconds
                 for delivery in self.channels:
-                    delivery.heartbeat(sse.REDIS_LOST if is_lost else sse.COMMENT)
+                    delivery.heartbeat(comment)
+            self.channels.heartbeats.send(clock.time() + tick / 2, comment)

@@ -7,6 +7,7 @@ from relay.broker.link import Link
 from relay.clock import Clock
 from relay.conf import Settings
 from relay.feed.backpressure import Backpressure
+from relay.feed.laggards import Laggards
 from relay.stats import Stats
 
 
@@ -20,3 +21,4 @@ class Context:
     clock: Clock
     stats: Stats
     backpressure: Backpressure
+    laggards: Laggards

@@ -39,6 +39,7 @@ class Fanout:
         self._meter = Meter(context.clock, context.stats)
         self._tail = Tail(source, context, self._meter)
         self._backpressure = context.backpressure
+        self._laggards = context.laggards
         self._current: dict[Subscriber, None] = {}
         self._behind: dict[Subscriber, None] = {}
         self._passing = False
@@ -70,6 +71,7 @@ class Fanout:
         """
         subscriber = Subscriber(writer, self._catch_up)
         self._behind[subscriber] = None
+        self._laggards.add(self)
         return subscriber
 
     def release(self, subscriber: Subscriber, place: Place, notice: bytes = b"") -> None:
@@ -109,9 +111,9 @@ class Fanout:
             except Exception:
                 self._cut(subscriber)
 
-    def cut_stalled(self, seconds: float) -> None:
-        """Cuts every subscriber that is behind and has taken nothing for `seconds`."""
-        now = self._clock.time() if self._behind else 0.0  # thousands of fan-outs do this
+    def cut_stalled(self, seconds: float) -> bool:
+        """Cuts every subscriber that has taken nothing for `seconds`. Returns whether any is behind."""
+        now = self._clock.time()
         for subscriber in [s for s in self._behind if s.full]:
             try:
                 stalled = subscriber.stalled_seconds(now) >= seconds
@@ -122,6 +124,7 @@ class Fanout:
                 self._stats.streams_cut += 1
                 self.leave(subscriber)
                 subscriber.writer.abort()
+        return bool(self._behind)
 
     # -- a pass over the current subscribers, in slices
 
@@ -199,6 +202,7 @@ class Fanout:
         subscriber.fall_behind(self._ring.note_before(subscriber.cursor))
         del self._current[subscriber]
         self._behind[subscriber] = None
+        self._laggards.add(self)
 
     def _catch_up(self, subscriber: Subscriber) -> None:
         """Sends from the ring until the writer is full or nothing is left."""

@@ -156,6 +156,35 @@ def test_a_client_that_takes_nothing_is_cut_and_a_slow_one_is_not() -> None:
     assert bench.stats.streams_cut == 1
 
 
+def test_a_fanout_is_looked_at_only_while_somebody_is_behind() -> None:
+    bench = Bench()
+    slow = FakeWriter(room=1)
+    bench.join(slow)
+    bench.laggards.cut_stalled(30)
+    assert len(bench.laggards) == 0
+    bench.publish(5)
+    bench.loop.run()
+    bench.laggards.cut_stalled(30)
+    assert len(bench.laggards) == 1
+    slow.drain(5)
+    bench.laggards.cut_stalled(30)
+    assert len(bench.laggards) == 0
+
+
+def test_who_stalls_is_found_by_the_fanouts_that_are_looked_at() -> None:
+    bench = Bench()
+    stuck, other = FakeWriter(room=1), FakeWriter()
+    for writer in (stuck, other):
+        bench.join(writer)
+    bench.publish(5)
+    bench.loop.run()
+    for second, is_cut in ((0, False), (29, False), (30, True)):
+        bench.loop.now = float(second)
+        bench.laggards.cut_stalled(30)
+        assert (stuck.aborted, other.aborted) == (is_cut, False)
+    assert len(bench.laggards) == 0
+
+
 def test_finish_gives_each_stream_its_own_last_frame() -> None:
     bench = Bench()
     writers = [FakeWriter(), FakeWriter(room=1)]

@@ -183,10 +183,10 @@ def a_client_that_is_ahead_is_not_waited_for(patch: Patch) -> None:
 
 
 def who_is_kept_waiting_is_cut_as_stalled(patch: Patch) -> None:
-    def cut_stalled(self: Fanout, seconds: float) -> None:
+    def cut_stalled(self: Fanout, seconds: float) -> bool:
         for subscriber in self._behind:
             subscriber.full = True
-        real(self, seconds)
+        return real(self, seconds)
 
     real = Fanout.cut_stalled
     patch.setattr(Fanout, "cut_stalled", cut_stalled)

@@ -14,6 +14,7 @@ from relay.feed.context import Context
 from relay.feed.encoder import Encoder
 from relay.feed.fanout import Fanout
 from relay.feed.feed import Feed
+from relay.feed.laggards import Laggards
 from relay.feed.ring import Ring
 from relay.feed.writer import Chunk
 from relay.stats import Stats
@@ -105,6 +106,7 @@ class FanoutBench:
         self.loop = HandClock()
         context = make_context(self.loop, client_buffer_bytes=chunk_bytes)
         self.stats = context.stats
+        self.laggards = context.laggards
         self.ring = Ring(entries, 1_000_000)
         self.feed = make_feed(self.ring, stats=self.stats)
         self.feed.mark(EPOCH, 0)
@@ -120,6 +122,7 @@ def make_context(clock: Clock, **settings: Any) -> Context:
         clock,
         Stats(),
         Backpressure(),
+        Laggards(),
     )
 
 
