@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
+from weakref import WeakSet
 
 WORDS = 32
 WORD_BYTES = 1024
@@ -40,6 +41,8 @@ class Link:
         self._doubted = asyncio.Event()
         self._words: deque[bytes] = deque(maxlen=WORDS)
         self._spoken = asyncio.Event()
+        self.outdated: WeakSet[object] = WeakSet()
+        """The intakes of which a marker had an epoch below the newest, so that a new one must be opened."""
 
     @property
     def live(self) -> bool:

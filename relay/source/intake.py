@@ -7,7 +7,7 @@ filled or given up.
 
 from collections.abc import Sequence
 
-from relay.broker.link import Live
+from relay.broker.link import Link, Live
 from relay.clock import Clock
 from relay.feed.entries import Entry
 from relay.feed.feed import Feed
@@ -26,7 +26,7 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 class Intake:
     """The messages and markers of one channel, from all connections of this process."""
 
-    def __init__(self, feed: Feed, link: Live, clock: Clock) -> None:
+    def __init__(self, feed: Feed, link: Link, clock: Clock) -> None:
         self._feed = feed
         self._channel = feed.channel.encode()
         self._readers = feed.readers
@@ -36,8 +36,6 @@ class Intake:
         self._next: Session | None = None
         self.promoted = Flag()
         """Set when no session is held back any more."""
-        self.outdated = False
-        """Whether a marker had an epoch below the newest, so that a new epoch must be opened."""
 
     def take(self, session: Session, messages: Sequence[Sequence[bytes]]) -> None:
         """Takes the messages of one read on the channel and its marker channel, in order.
@@ -60,7 +58,7 @@ class Intake:
 
     def renewed(self) -> None:
         """Called after a new epoch was opened."""
-        self.outdated = False
+        self._link.outdated.discard(self)
 
     @property
     def live(self) -> bool:
@@ -103,7 +101,7 @@ class Intake:
         """Announces the rest of the hole as a gap on every stream, and lets `session` count."""
         if self.is_held(session) and session.epoch is not None:
             if not session.begin_above(self._feed.timeline.newest_epoch):
-                self.outdated = True
+                self._link.outdated.add(self)
             now_ms = self._clock.now_ms()
             self._feed.skip_to(session.epoch, None, GapReason.REDIS_LOST, now_ms)
             self._promote(session, now_ms)
@@ -157,7 +155,7 @@ class Intake:
     def _mark(self, epoch: int, now_ms: int) -> None:
         at = self._feed.timeline.position
         if at is not None and epoch < at.epoch:
-            self.outdated = True
+            self._link.outdated.add(self)
         self._feed.mark(epoch, now_ms)
 
     def _first_marker(self, session: Session, epoch: int, now_ms: int) -> None:

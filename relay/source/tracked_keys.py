@@ -36,7 +36,7 @@ class TrackedKeys:
         self.received = 0
         """The number of notices."""
         self.troubled: dict[StoredChannel, None] = {}
-        self._link = link
+        self.link = link
         self._refusals = refusals
         self._tracking: Tracking | None = None
         self._tracked: dict[bytes, Tracked] = {}
@@ -107,7 +107,7 @@ class TrackedKeys:
         self.troubled[channel] = None
         text = str(error)
         if text.startswith(ELSEWHERE):
-            self._link.whole.doubt()
+            self.link.whole.doubt()
         elif isinstance(error, str):
             self._refusals.report_key(channel.name, channel.label, text)
         elif not text.startswith(LATER):

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Collection
-from operator import attrgetter
 from typing import Protocol
 
 from relay.broker.errors import RedisUnavailable
+from relay.broker.link import MasterLink
 from relay.broker.master import Master
 from relay.feed.backpressure import Backpressure
 from relay.source.entered import Channel
@@ -22,10 +22,6 @@ SILENCE_SECONDS = 2.0
 """How long a silence, or the wait for a probe, lasts until the connection counts as lost."""
 
 
-_IS_OUTDATED = attrgetter("intake.outdated")
-"""Asked of thousands of channels with each ping."""
-
-
 class Sign(Protocol):
     """The socket of a connection."""
 
@@ -39,6 +35,7 @@ class Watched(Protocol):
     """A connection that may have ended or gone silent."""
 
     master: Master
+    link: MasterLink
     probe_channel: str
     probed: asyncio.Event
     """Set by every message on `probe_channel`."""
@@ -94,8 +91,9 @@ class Vitals:
             await asyncio.sleep(PING_SECONDS)
             quiet = not subscription.heard and not self._backpressure.paused
             silent = silent + PING_SECONDS if quiet else 0.0
-            for channel in list(filter(_IS_OUTDATED, self._channels)):
-                await _renew_epoch(channel, connection.master)
+            if outdated := connection.link.whole.outdated:
+                for channel in [c for c in self._channels if c.intake in outdated]:
+                    await _renew_epoch(channel, connection.master)
         return f"no sign of life for {silent:g} s"
 
     async def _probes(self) -> str:

@@ -91,7 +91,7 @@ def test_a_session_with_an_epoch_below_the_newest_begins_at_one_above_it() -> No
         ("400-1", Kind.MESSAGE),
         ("500-1", Kind.MESSAGE),
     ]
-    assert not channel.intake.outdated
+    assert channel.intake not in channel.link.outdated
 
 
 def test_without_such_a_marker_a_new_epoch_is_asked_for() -> None:
@@ -100,7 +100,7 @@ def test_without_such_a_marker_a_new_epoch_is_asked_for() -> None:
     channel.mark(channel.new, 200)
     channel.mark(channel.old, 300)
     channel.intake.give_up(channel.new)
-    assert (channel.position, channel.intake.outdated) == ((200, 0), True)
+    assert (channel.position, channel.intake in channel.link.outdated) == ((200, 0), True)
 
 
 def test_what_the_old_connection_delivers_while_the_history_is_read_is_not_filled_again() -> None:
