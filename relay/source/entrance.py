@@ -32,6 +32,7 @@ class Entrance:
         self._refusals = refusals
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: list[tuple[Connection, Channel]] = []
 
     async def enter(
         self, connection: Connection, channels: Sequence[Channel]
@@ -54,8 +55,13 @@ class Entrance:
         return [refusal for c in channels for refusal in await self.enter(connection, [c])]
 
     def enter_later(self, connection: Connection, channels: Sequence[Channel]) -> None:
-        """Enters the channels in the background. Retries until all are entered."""
-        self._begin(self._enter_in_the_end(connection, channels))
+        """Enters the channels in the background. Retries until all are entered.
+
+        Those of one turn of the event loop are entered together.
+        """
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._enter_waiting)
+        self._waiting += [(connection, channel) for channel in channels]
 
     def enter_control(self, connection: Connection) -> None:
         """Subscribes to the control channel in the background. Retries until Redis allows it."""
@@ -67,6 +73,14 @@ class Entrance:
             task.cancel()
 
     # -- in the background
+
+    def _enter_waiting(self) -> None:
+        waiting: dict[Connection, list[Channel]] = {}
+        for connection, channel in self._waiting:
+            waiting.setdefault(connection, []).append(channel)
+        self._waiting = []
+        for connection, channels in waiting.items():
+            self._begin(self._enter_in_the_end(connection, channels))
 
     def _begin(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
