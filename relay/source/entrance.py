@@ -141,10 +141,13 @@ class Entrance:
         entered = await connection.subscribe(self._missing(connection, channels))
         for first in range(0, len(entered), AT_ONCE):
             batch = entered[first : first + AT_ONCE]
-            await asyncio.gather(*(_mark(each, connection) for each in batch))
+            marks = (_mark(each, connection) for each in batch)
+            failures = await asyncio.gather(*marks, return_exceptions=True)
             for each in batch:
                 if connection.has(each.channel) and not each.held:
                     each.go_live()
+            for failure in filter(None, failures):
+                raise failure
 
 
 def _leave(connection: Connection, channel: Channel) -> None:
