@@ -40,24 +40,31 @@ class Stage:
             self.heartbeats.send(self.clock.now + 0.5, b":\n")
 
 
-def test_each_has_its_own_time() -> None:
+def test_each_has_one_in_each_period() -> None:
     stage = Stage(15)
-    opened = []
-    for _ in range(5):
-        opened.append(stage.open())
-        stage.tick(2)
-    stage.tick(26)  # 36 seconds
-    assert [each.times for each in opened] == [[15 + n, 30 + n] for n in (0, 2, 4, 6)] + [[23]]
+    opened = [stage.open() for _ in range(50)]
+    stage.tick(45)
+    for each in opened:
+        first, second, third = each.times
+        assert (second - first, third - second) == (15, 15)
+
+
+def test_those_of_many_that_are_opened_at_once_are_spread() -> None:
+    stage = Stage(10)
+    opened = [stage.open() for _ in range(1000)]
+    stage.tick(11)
+    firsts = [each.times[0] for each in opened]
+    assert all(50 <= firsts.count(second) <= 150 for second in range(2, 10)), firsts
 
 
 def test_one_that_is_closed_has_none_any_more() -> None:
     stage = Stage(3)
     first, second = stage.open(), stage.open()
-    stage.tick(4)
+    stage.tick(3)
     stage.close(first)
     stage.close(first)
-    stage.tick(4)
-    assert (first.times, second.times) == ([3], [3, 6])
+    stage.tick(6)
+    assert (len(first.times), len(second.times)) == (1, 3)
 
 
 def test_a_process_that_hung_sends_one_and_not_all_that_it_has_missed() -> None:
