@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from bench.dashboard import BROWSERS
-from tests.support.browser import Chromium, Dashboard, OpenDashboard
+from tests.support.browser import Dashboard, OpenDashboard, launched
 from tests.support.servers import HubProcess, RedisServer
 
 pytestmark = pytest.mark.browser
@@ -14,10 +14,8 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    whole = Chromium(BROWSERS)
-    with whole.borrowed() as browser:
+    with launched(BROWSERS) as chromium, chromium.borrowed() as browser:
         yield browser
-    whole.close()
 
 
 def test_messages_come_before_and_after_the_hub_was_away(

@@ -81,42 +81,46 @@ class Dashboard:
         expect(self.figure("messages")).to_have_text(f"{number:,}")
 
 
+@dataclass(frozen=True, slots=True)
 class Chromium:
-    """The first of these programs that there is; without one, the one that Playwright has installed.
+    """A browser that was started once.
 
     Playwright's event loop counts as the running one of the thread between two calls. Here it does so
     only while the browser is borrowed.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        path = next(filter(None, map(shutil.which, names)), None)
-        self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"]
-        )
-        self._loop = asyncio.get_running_loop()
-        asyncio._set_running_loop(None)
+    browser: Browser
+    loop: asyncio.AbstractEventLoop
 
     @contextmanager
     def borrowed(self) -> Iterator[Browser]:
-        asyncio._set_running_loop(self._loop)
+        asyncio._set_running_loop(self.loop)
         try:
-            yield self._browser
+            yield self.browser
         finally:
             asyncio._set_running_loop(None)
 
-    def close(self) -> None:
-        with self.borrowed():
-            self._browser.close()
-            self._playwright.stop()
+
+@contextmanager
+def launched(names: Iterable[str]) -> Iterator[Chromium]:
+    """The first of these programs that there is; without one, the one that Playwright has installed."""
+    path = next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        chromium = Chromium(browser, asyncio.get_running_loop())
+        asyncio._set_running_loop(None)
+        try:
+            yield chromium
+        finally:
+            asyncio._set_running_loop(chromium.loop)  # until Playwright has stopped it
+            browser.close()
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
     """One for all tests of this process: its start costs as much as that of a few pages."""
-    chromium = Chromium(NAMES)
-    yield chromium
-    chromium.close()
+    with launched(NAMES) as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")
