@@ -23,6 +23,9 @@ FIRST_GRACE_SECONDS = 1.5
 Then it appends its run as a break. Only a marker can leave a process behind. After a marker watchers look
 three times in this period. Redis may know no epoch although a process does: of a channel that was
 silent for a day.
+
+Counted in tries that Redis refuses, one each STUCK_SECONDS, not by a clock: while Redis is away, or the
+machine too busy to run this process, the other processes cannot write either.
 """
 
 GRACE_SECONDS = 2.5
@@ -52,9 +55,9 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Stuck(Writing):
-    """This process writes, but since `since` the history lacks the entry before its run."""
+    """This process writes, but `tries` times in a row the history lacked the entry before its run."""
 
-    since: float
+    tries: int
 
 
 State = Watching | Writing | Stuck
@@ -197,16 +200,17 @@ class Journal:
         if run is None:
             self._stored_to = self._timeline.position
             return False
-        result = await self._history.append(run, force=self._may_break(now))
+        result = await self._history.append(run, force=self._may_break())
         if result.newest is not None and result.newest >= run.last:
             self._note_stored(run.last, result, now)
             return self.behind
-        return self._go_back(run, result.newest, now)
+        return self._go_back(run, result.newest)
 
-    def _may_break(self, now: float) -> bool:
+    def _may_break(self) -> bool:
         """Whether the run may be appended although the entry before it is missing."""
-        state = self._state
-        return isinstance(state, Stuck) and (self._alone or now - state.since >= self._grace)
+        if not isinstance(self._state, Stuck):
+            return False
+        return self._alone or self._state.tries * STUCK_SECONDS >= self._grace
 
     def _note_stored(self, last: Position, result: Appended, now: float) -> None:
         """Records that the history has the run, whichever process wrote it."""
@@ -217,7 +221,7 @@ class Journal:
             self._pacer.wrote(now)
         self._alone = self._alone and self.behind
 
-    def _go_back(self, run: Run, newest: Position | None, now: float) -> bool:
+    def _go_back(self, run: Run, newest: Position | None) -> bool:
         """Goes back to write the missing entries before `run`, if this process has them.
 
         Returns whether to write again at once.
@@ -228,8 +232,7 @@ class Journal:
         if newest is None and self._stored_to is not None:
             self._stored_to = None  # the history is lost: write everything in the ring again
             return True
-        if not isinstance(self._state, Stuck):
-            self._state = Stuck(now)
+        self._state = Stuck(self._state.tries + 1 if isinstance(self._state, Stuck) else 1)
         return self._alone
 
     # -- reports to the operator
@@ -239,6 +242,8 @@ class Journal:
         self._outage.end(self)
 
     def _failed(self, error: RedisUnavailable) -> None:
+        if isinstance(self._state, Stuck):
+            self._state = Stuck(0)  # the other processes could not write either
         # The listener reports a lost Redis.
         if error.refused or (self.failing and self._live.live):
             self._outage.begin(self, error)

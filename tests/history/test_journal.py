@@ -332,7 +332,34 @@ async def test_a_run_whose_past_is_missing_waits_and_is_then_forced(first: bool)
     here.receive(1)
     await here.journal.step(0.0)  # what was heard at the first look is missing: it writes
     assert here.journal.writing
-    for now in (1.0, 1.1, 0.9 + grace, 1.0 + grace):
-        await here.journal.step(now)
-    assert forced == [False, False, False, True]
+    tries = round(grace / journal.STUCK_SECONDS)
+    for _ in range(tries + 1):
+        await here.journal.step(0.0)
+    assert forced == [False] * tries + [True]
     assert (here.journal.writing, here.journal.behind) == (True, False)
+
+
+async def test_time_in_which_nobody_could_write_does_not_count() -> None:
+    """A process that did not run, or a Redis that was away, says nothing about the other processes."""
+    here = Desk()
+    forced: list[bool] = []
+
+    async def refuse(run: Run, *, force: bool) -> Appended:
+        forced.append(force)
+        return Appended(len(run.entries), run.last) if force else Appended(0, None)
+
+    here.shelf.append = refuse  # type: ignore[method-assign]
+    here.shelf.newest_entry = Position(999, 1)
+    here.feed.mark(1000, 0)
+    for now in (0.0, 0.0, 1.0, 61.0):
+        await here.journal.step(now)
+    assert forced == [False, False]
+    tries = round(journal.GRACE_SECONDS / journal.STUCK_SECONDS)
+    for _ in range(tries - 3):
+        await here.journal.step(61.0)
+    here.journal._failed(RedisUnavailable("no answer", refused=False))
+    for _ in range(tries):
+        await here.journal.step(99.0)
+    assert set(forced) == {False}
+    await here.journal.step(99.0)
+    assert forced[-1]
