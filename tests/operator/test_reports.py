@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -164,13 +165,12 @@ def test_the_reports_go_on_after_redis_was_silent_for_longer_than_a_watch_counts
 
 def heard_by(redis_server: RedisServer, seconds: float) -> list[str]:
     """Every command that Redis gets within so long, scripts' own included."""
-    found = []
+    end = "ECHO the end"
     with redis_server.client() as client, client.monitor() as monitor:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            client.ping()  # so that there is a line to wait for
-            found.append(monitor.next_command()["command"])
-    return found
+        time.sleep(seconds)
+        client.echo(end.removeprefix("ECHO "))
+        commands = (line["command"] for line in monitor.listen())
+        return list(takewhile(lambda command: command != end, commands))
 
 
 def for_operators(redis_server: RedisServer) -> list[str]:
