@@ -11,6 +11,7 @@ from typing import Any
 import redis
 from redis.crc import key_slot
 
+from tests.support.forwarder import Forwarder
 from tests.support.servers import RedisProcess, reserve
 from tests.support.tls import Tls
 from tests.support.waiting import wait_until
@@ -35,23 +36,44 @@ def _cluster_port() -> int:
 
 
 class Node(RedisProcess):
-    """One redis-server of the cluster. `kill` and `start` again keep its port and its id."""
+    """One redis-server of the cluster. `kill` and `start` again keep its port and its id.
+
+    Where its address is `translated`, as by a container's host, it announces the port of a forwarder.
+    """
 
     def __init__(
-        self, program: str, address: str, prefix: Sequence[str], tls: Tls | None = None
+        self,
+        program: str,
+        address: str,
+        prefix: Sequence[str],
+        tls: Tls | None = None,
+        *,
+        translated: bool = False,
     ) -> None:
         super().__init__(program, _cluster_port(), address, prefix, tls)
         self.id = sha1(str(self.known_port).encode(), usedforsecurity=False).hexdigest()
+        self._bus_port = self.known_port + BUS
+        self._forwarder = Forwarder(self.port).__enter__() if translated else None
+        if self._forwarder is not None:
+            self.known_port = self._forwarder.port
 
     @property
     def line(self) -> str:
-        return f"{self.id} {self.address}:{self.known_port}@{self.known_port + BUS}"
+        return f"{self.id} {self.address}:{self.known_port}@{self._bus_port}"
 
     def start(self) -> None:
         words = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
         words += ["--repl-diskless-sync-delay", "0", "--protected-mode", "no"]
         words += ["--tls-cluster", "yes"] if self.tls else []
+        if self._forwarder is not None:
+            words += ["--cluster-announce-ip", self.address]
+            words += ["--cluster-announce-port", str(self.known_port)]
         self.run(*self.server_words(), *words)
+
+    def close(self) -> None:
+        super().close()
+        if self._forwarder is not None:
+            self._forwarder.__exit__()
 
     def client(self, **options: Any) -> "redis.Redis":
         return super().client(**{"socket_timeout": 5, **options})
@@ -77,9 +99,11 @@ class RedisCluster:
         address: str = "127.0.0.1",
         prefix: Sequence[str] = (),
         tls: Tls | None = None,
+        *,
+        translated: bool = False,
     ) -> None:
         self._tls = tls
-        self.nodes = [Node(program, address, prefix, tls) for _ in range(6)]
+        self.nodes = [Node(program, address, prefix, tls, translated=translated) for _ in range(6)]
         self.url = self.url_of("")
         for node in self.nodes:
             Path(node.folder.name, "nodes.conf").write_text(self._configuration(node))
