@@ -68,9 +68,12 @@ class Link:
 
     def forget(self, who: object) -> None:
         """Called when a listener has ended, because nothing is left for it to listen to."""
+        was_live = self.live
         self._live.discard(who)
         self._lost.discard(who)
         self._note()
+        if self.live and not was_live:
+            self.call()  # the list of processes still has this one as lost
 
     async def connected(self) -> None:
         """Returns when the link is not interrupted."""

@@ -40,6 +40,26 @@ async def test_a_link_that_is_restored_calls() -> None:
         await link.called()
 
 
+async def test_a_link_that_is_whole_again_calls() -> None:
+    """The listener of the new master is live before that of the old one is given up."""
+    link = Link()
+    old, new = object(), object()
+    link.restored(old)
+    link.lost(old)
+    link.restored(new)
+    async with asyncio.timeout(1):
+        await link.called()
+    assert not link.live
+    link.forget(old)
+    assert link.live
+    async with asyncio.timeout(1):
+        await link.called()
+    link.forget(object())  # nothing has changed
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await link.called()
+
+
 async def test_one_waits_only_while_it_is_interrupted() -> None:
     link = Link()
     async with asyncio.timeout(1):
