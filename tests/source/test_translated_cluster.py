@@ -28,6 +28,14 @@ def ports_of_redis(hub: HubProcess) -> set[int]:
     return {each.raddr.port for each in connections if each.raddr and each.laddr.port != hub.port}
 
 
+def endpoints(node: Node) -> set[str]:
+    """The preferred endpoints of all nodes, as one of them tells them."""
+    with node.client() as client:
+        client.set_response_callback("CLUSTER SLOTS", lambda answer, **options: answer)
+        slots = client.execute_command("CLUSTER SLOTS")
+    return {each[0].decode() for _, _, *nodes in slots for each in nodes}
+
+
 def read_to(stream: Stream, text: str) -> list[str]:
     """The messages up to this one. Around a move there may be a gap, and a message that comes twice."""
     found: list[str] = []
@@ -58,12 +66,8 @@ def test_the_announced_addresses_are_used_also_after_a_failover(
         hub.wait_for_log(f"127.0.0.1:{new.known_port}: is the master now")
         publish_until_heard(new, "after")
         read_to(stream, "after")
-        assert (
-            relay_command(
-                "publish", "demo_stream", "from a command", REDIS_URL=cluster.url
-            ).returncode
-            == 0
-        )
+        done = relay_command("publish", "demo_stream", "from a command", REDIS_URL=cluster.url)
+        assert done.returncode == 0, done.stderr
         read_to(stream, "from a command")
         assert ports_of_redis(hub) <= announced
     with Stream(hub.url, headers={"Last-Event-ID": first.id}) as stream:
@@ -104,11 +108,3 @@ def test_names_of_hosts_are_used_where_they_are_preferred(start_hub: StartHub) -
             hub.wait_for_log(f"localhost:{new.port}: is the master now")
             publish_until_heard(new, "after")
             read_to(stream, "after")
-
-
-def endpoints(node: Node) -> set[str]:
-    """The preferred endpoints of all nodes, as one of them tells them."""
-    with node.client() as client:
-        client.set_response_callback("CLUSTER SLOTS", lambda answer, **options: answer)
-        slots = client.execute_command("CLUSTER SLOTS")
-    return {each[0].decode() for _, _, *nodes in slots for each in nodes}

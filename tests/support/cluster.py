@@ -3,6 +3,7 @@
 import random
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
@@ -53,9 +54,10 @@ class Node(RedisProcess):
         super().__init__(program, _cluster_port(), address, prefix, tls)
         self.id = sha1(str(self.known_port).encode(), usedforsecurity=False).hexdigest()
         self._bus_port = self.known_port + BUS
-        self._forwarder = Forwarder(self.port).__enter__() if translated else None
-        if self._forwarder is not None:
-            self.known_port = self._forwarder.port
+        self._translated = translated
+        self._stack = ExitStack()
+        if translated:
+            self.known_port = self._stack.enter_context(Forwarder(self.port)).port
 
     @property
     def line(self) -> str:
@@ -65,15 +67,14 @@ class Node(RedisProcess):
         words = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
         words += ["--repl-diskless-sync-delay", "0", "--protected-mode", "no"]
         words += ["--tls-cluster", "yes"] if self.tls else []
-        if self._forwarder is not None:
+        if self._translated:
             words += ["--cluster-announce-ip", self.address]
             words += ["--cluster-announce-port", str(self.known_port)]
         self.run(*self.server_words(), *words)
 
     def close(self) -> None:
         super().close()
-        if self._forwarder is not None:
-            self._forwarder.__exit__()
+        self._stack.close()
 
     def client(self, **options: Any) -> "redis.Redis":
         return super().client(**{"socket_timeout": 5, **options})
