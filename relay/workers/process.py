@@ -10,8 +10,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from relay import tasks
 from relay.metrics.host import View
 from relay.workers.words import (
+    BEAT_SECONDS,
     MAX_LINE_BYTES,
     Answer,
     Orders,
@@ -23,8 +25,12 @@ from relay.workers.words import (
 NUMBER_VARIABLE = "HUB_WORKER"
 """The variable of the environment that holds the number of a worker, for its log."""
 
-SILENCE_SECONDS = 30.0
-"""A worker that says nothing for this long hangs."""
+SILENT_WAITS = 30
+"""After so many waits of BEAT_SECONDS without a line from it, a worker hangs.
+
+Waits count, not the time: a parent that was stopped itself, with the container or by a busy machine, would
+otherwise kill workers that are well.
+"""
 
 END_SECONDS = 1.0
 """How long after the end of a process the end of its socket may come."""
@@ -161,5 +167,11 @@ class WorkerProcess:
                 asked.set_result(report.said)
 
     async def _next_line(self) -> bytes:
-        async with asyncio.timeout(SILENCE_SECONDS):
-            return await self._reader.readline()
+        """Raises TimeoutError when the worker hangs."""
+        line = asyncio.create_task(self._reader.readline())
+        for _ in range(SILENT_WAITS):
+            await asyncio.wait([line], timeout=BEAT_SECONDS)
+            if line.done():
+                return line.result()
+        await tasks.end([line])
+        raise TimeoutError

@@ -58,6 +58,7 @@ class ParentLink:
             await hub.drain()
         finally:
             await tasks.end([beats, answers])
+            writer.close()
             server.stop()
 
 

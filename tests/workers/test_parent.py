@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -114,7 +115,7 @@ async def test_workers_that_do_not_start_end_it(stage: Stage) -> None:
 async def test_workers_that_hang_at_the_start_are_said_to(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(process, "SILENT_WAITS", 1)
     stage.write(first="time.sleep(60)")
     with pytest.raises(WorkersFailed, match="said nothing any more and was killed"):
         await stage.parent._run()
@@ -158,20 +159,46 @@ async def test_one_that_lived_long_begins_anew_with_its_deaths(
     await task
 
 
-async def test_a_worker_that_says_nothing_any_more_is_killed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def beating(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Workers that say every 0.1 s that they live; those that are silent for a second hang."""
     stage.write(
         then="threading.Thread(target=lambda: [(time.sleep(0.1), link.send(b'\"beat\"\\n'))"
         " for _ in range(600)], daemon=True).start()"
     )
-    monkeypatch.setattr(process, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(process, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(process, "SILENT_WAITS", 10)
+    return stage
+
+
+async def test_a_worker_that_says_nothing_any_more_is_killed(
+    beating: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = beating
     task = await run(stage)
     os.kill(stage.pids()[0], signal.SIGSTOP)
     await stage.wait_for("live", 3)
     assert "said nothing any more and was killed. Starting another." in caplog.text
     os.kill(os.getpid(), signal.SIGTERM)
     await task
+
+
+@pytest.mark.parametrize("all_sleep", [False, True], ids=["parent", "all"])
+async def test_after_a_sleep_of_its_own_it_kills_no_worker(
+    beating: Stage, caplog: pytest.LogCaptureFixture, all_sleep: bool
+) -> None:
+    task = await run(beating)
+    workers = beating.pids() if all_sleep else []
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.5)  # longer than a worker may be silent; holds the event loop
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    await asyncio.sleep(0.5)
+    assert caplog.text == ""
+    os.kill(os.getpid(), signal.SIGTERM)
+    await task
+    assert len(beating.lines("drained")) == 2
 
 
 async def test_sighup_replaces_all_workers_when_the_new_ones_are_live(stage: Stage) -> None:
