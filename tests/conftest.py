@@ -87,6 +87,14 @@ def redis_server() -> Iterator[RedisServer]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def redis_of_module() -> Iterator[RedisServer]:
+    """For the tests of a module that share a hub."""
+    server = RedisServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def start_hub(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[StartHub]:
     """Starts a hub on `redis_server`, with settings as keywords; ended with the test."""

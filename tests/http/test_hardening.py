@@ -19,13 +19,6 @@ DAPHNE = ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "hub.asg
 MIB = 1024 * 1024
 
 
-@pytest.fixture(scope="module")
-def redis_of_module() -> Iterator[RedisServer]:
-    server = RedisServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture(scope="module", params=["serve", "daphne"])
 def served(request: pytest.FixtureRequest, redis_of_module: RedisServer) -> Iterator[HubProcess]:
     """Both ways to serve with Daphne: what is refused here is refused by either."""

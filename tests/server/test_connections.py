@@ -20,13 +20,6 @@ PAGE = b"GET /health/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 REFUSED = b"GET /stream/?channel=nosuch HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def redis_of_module() -> Iterator[RedisServer]:
-    server = RedisServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture(scope="module", params=["serve", "daphne"])
 def served(request: pytest.FixtureRequest, redis_of_module: RedisServer) -> Iterator[HubProcess]:
     hub = HubProcess(redis_of_module.url, COMMANDS[request.param])
