@@ -2,6 +2,7 @@
 
 import asyncio
 
+from django.core.exceptions import BadRequest
 from django.utils.translation import gettext_lazy as _
 
 from relay.access.problem import Problem
@@ -53,7 +54,7 @@ class Pages:
 
         try:
             await self._site(scope, receive, observed)
-        except ValueError:
+        except (ValueError, BadRequest):  # the latter since Django 6.1
             if place.began:
                 raise
             await send_problem(_unreadable(), observed)
