@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check ways model soak crowd lint bench bench-dashboard bench-100k client lock
+.PHONY: help run test check ways oldest model soak crowd lint bench bench-dashboard bench-100k client lock
 PYTHON_IN_VENV := .venv/bin/python
 # Most tests wait more than they compute: five processes for two cores. WORKERS=0 runs them in one.
 WORKERS ?= $(shell echo $$((5 * $$(getconf _NPROCESSORS_ONLN) / 2)))
@@ -7,6 +7,8 @@ WORKERS ?= $(shell echo $$((5 * $$(getconf _NPROCESSORS_ONLN) / 2)))
 unexport PYTHONDONTWRITEBYTECODE
 # What shares a server stays together; the long tests begin first, as tests/conftest.py sorts them.
 STREAMS := tests/http/test_stream.py tests/http/test_slow_clients.py tests/replay/test_resume.py tests/control/test_kick.py
+OLDEST := tests/broker tests/source/test_streams.py tests/source/test_cluster.py tests/source/test_sentinel.py \
+	tests/server/test_connections.py tests/server/test_serve.py
 PYTEST := $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help:  ## this menu
@@ -28,6 +30,10 @@ check: lint  ## lint, types and the fast tests: no hub, no browser
 ways:  ## the tests of streams again, under Daphne's own command and under another ASGI server
 	@scripts/setup requirements-dev.txt
 	@for server in daphne uvicorn; do HUB_SERVER=$$server $(PYTEST) -q $(STREAMS) $(ARGS) || exit 1; done
+
+oldest:  ## tests of the hub with the oldest packages that pyproject.toml allows
+	@VENV=.venv-oldest scripts/setup requirements-oldest.txt
+	@$(subst .venv/,.venv-oldest/,$(PYTEST)) -q $(STREAMS) $(OLDEST) $(ARGS)
 
 model:  ## thousands of random schedules of the simulation, six times those of `make test` (SCHEDULES, SEED)
 	@scripts/setup requirements-dev.txt
