@@ -37,7 +37,7 @@ async def test_it_says_that_it_lives_also_while_redis_is_away(redis_server: Redi
     for _ in range(20):
         assert report_of(await reader.readline()) is Word.BEAT
     redis_server.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while report_of(await reader.readline()) is not Word.READY:
             pass
     writer.write(line_of(Word.CLOSE))
