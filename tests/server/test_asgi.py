@@ -84,7 +84,10 @@ def test_it_streams_and_ends_with_sigterm(
         hub.process.send_signal(signal.SIGTERM)
         told = [line for line in _rest(stream) if line.startswith(b"retry: ")]
         assert told or (server, name) in CUT
-        if server != "hypercorn" or sys.version_info < (3, 12):  # there it waits for all connections
+        if server != "hypercorn" or sys.version_info < (
+            3,
+            12,
+        ):  # there it waits for all connections
             hub.process.wait(10)
     hub.process.wait(10)
     assert "Traceback" not in hub.log() or server == "hypercorn"  # its own, for a cancelled read
