@@ -61,16 +61,25 @@ class SentinelDeployment:
         options = ("--replicaof", "127.0.0.1", str(master.known_port), *at_once)
         replicas = [RedisServer(*options, program=program, tls=tls) for _ in range(2)]
         self.servers = [master, *replicas]
-        for replica in replicas:
-            wait_until(partial(_follows, replica), "the replica follows", 10.0)
+        self.sentinels: list[Sentinel] = []
+        try:
+            for replica in replicas:
+                wait_until(partial(_follows, replica), "the replica follows", 10.0)
+            self.url = self._start_sentinels(master)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_sentinels(self, master: RedisServer) -> str:
+        """Returns the URL for hubs."""
         ports = [free_port() for _ in range(3)]
         self.sentinels = [Sentinel(p, master, [o for o in ports if o != p]) for p in ports]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
-        self.url = f"redis+sentinel://{hosts}/{SERVICE}/0"
-        if tls:
-            self.url = f"rediss+sentinel://{hosts}/{SERVICE}/0?{tls.query}"
         for sentinel in self.sentinels:
             wait_until(partial(sentinel.knows, 2), "the sentinel knows the others", 15.0)
+        if master.tls:
+            return f"rediss+sentinel://{hosts}/{SERVICE}/0?{master.tls.query}"
+        return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     @property
     def master(self) -> RedisServer:
