@@ -1,12 +1,11 @@
 """The versions of packages: what pyproject.toml allows, and what is tested."""
 
 import tomllib
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[2]
+from tests.support.servers import ROOT
 
 
 def _allowed() -> list[Requirement]:

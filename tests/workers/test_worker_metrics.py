@@ -93,6 +93,7 @@ def test_each_worker_has_its_label_and_the_sums_are_those_of_the_host(two: TwoWo
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == two.port
     ]
     assert listening == []  # it is the parent's
+    assert "Traceback" not in two.hub.log()
 
 
 def test_a_worker_that_hangs_is_left_out_counted_and_back_again(two: TwoWorkers) -> None:
@@ -137,6 +138,8 @@ def test_a_worker_that_drains_is_there_until_it_has_ended(own_two: TwoWorkers) -
         for pid in old:
             psutil.Process(pid).kill()
         scrape_until(own_two.port, "the old ones have gone", lambda s: s.workers() == {"1", "2"})
+    assert own_two.hub.stop() == 0
+    assert "Traceback" not in own_two.hub.log()
 
 
 def test_the_address_is_served_until_the_last_worker_has_ended(own_two: TwoWorkers) -> None:

@@ -246,6 +246,8 @@ def test_workers_whose_parent_is_killed_end_their_streams_and_themselves(
         assert list(stream.events()) == []
     wait_until(lambda: not any(worker.is_running() for worker in workers), "they have ended")
     own_two.start()  # the port is free
+    with within(5):
+        assert own_two.stop() == 0
 
 
 def test_a_service_manager_is_told_what_happens(
